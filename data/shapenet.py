@@ -1,0 +1,220 @@
+"""ShapeNet's renderings and voxels on disk: which objects there are, their parts, their samples.
+
+Layout: ROOT/ShapeNetRendering/<category>/<model>/rendering/{00..23}.png and
+ROOT/ShapeNetVox32/<category>/<model>/model.binvox.
+"""
+
+import json
+import os
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from data.binvox import read_binvox
+from data.categories import CATEGORIES
+from data.sampling import Draw
+from data.transforms import evaluation_view, open_picture, training_view
+from utils.errors import UserError
+
+RENDERINGS, VOXELS, EXCLUDED = "ShapeNetRendering", "ShapeNetVox32", "exclude.txt"
+GRID = 32
+PARTS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Index:
+    """The objects of a dataset that have both views and voxels.
+
+    `names` are "category/model", sorted; `views` counts the pictures of each; `excluded` are the
+    names that exclude.txt takes out of every part; `left_out` counts what could not be used, by
+    reason.
+    """
+
+    root: Path
+    names: list[str]
+    views: np.ndarray
+    excluded: frozenset[str] = frozenset()
+    left_out: Counter = field(default_factory=Counter)
+
+    def category(self, position: int) -> str:
+        """The category of an object: its name for the 13 official ones, else its folder's."""
+        folder = self.names[position].partition("/")[0]
+        return CATEGORIES.get(folder, folder)
+
+    def picture_path(self, position: int, view: int) -> Path:
+        return self.root / RENDERINGS / self.names[position] / "rendering" / f"{view:02d}.png"
+
+    def voxels_path(self, position: int) -> Path:
+        return self.root / VOXELS / self.names[position] / "model.binvox"
+
+
+def index_dataset(root: str | Path) -> Index:
+    """List the dataset under `root`, without opening a file of it.
+
+    Raises UserError when a tree is missing or a category has no object that can be used.
+    """
+    root = Path(root)
+    for tree in (RENDERINGS, VOXELS):
+        if not (root / tree).is_dir():
+            raise UserError(
+                f"database_path: expected a folder {root / tree}, found none "
+                "(README tells how to get ShapeNet; 'synthetic' needs no download)"
+            )
+    names, views, left_out = [], [], Counter()
+    for category in sorted(_folders(root / RENDERINGS) | _folders(root / VOXELS)):
+        rendered = _folders(root / RENDERINGS / category)
+        voxelised = _folders(root / VOXELS / category)
+        left_out["no views"] += len(voxelised - rendered)
+        left_out["no voxels"] += len(rendered - voxelised)
+        usable = 0
+        models = sorted(rendered & voxelised)
+        for model, (pictures, has_voxels) in zip(
+            models, _look(root, category, models), strict=True
+        ):
+            if pictures and has_voxels:
+                names.append(f"{category}/{model}")
+                views.append(pictures)
+                usable += 1
+            else:
+                left_out["no voxels" if pictures else "no views"] += 1
+        if not usable:
+            raise UserError(
+                f"{root / RENDERINGS / category}: expected models with views and voxels, found none"
+            )
+    if not names:
+        raise UserError(f"{root / RENDERINGS}: expected categories of models, found none")
+    return Index(root, names, np.array(views, np.uint8), _excluded(root), +left_out)
+
+
+def _folders(path: Path) -> set[str]:
+    try:
+        with os.scandir(path) as entries:
+            return {e.name for e in entries if e.is_dir() and not e.name.startswith(".")}
+    except FileNotFoundError:
+        return set()
+
+
+def _look(root: Path, category: str, models: list[str]):
+    """For each model, how many pictures it has and whether it has voxels."""
+    renderings, voxels = f"{root}/{RENDERINGS}/{category}", f"{root}/{VOXELS}/{category}"
+
+    def look(model: str) -> tuple[int, bool]:
+        try:
+            files = os.listdir(f"{renderings}/{model}/rendering")
+        except (FileNotFoundError, NotADirectoryError):
+            files = ()
+        pictures = sum(name.endswith(".png") for name in files)
+        return min(pictures, 255), os.path.isfile(f"{voxels}/{model}/model.binvox")
+
+    with ThreadPoolExecutor() as pool:
+        yield from pool.map(look, models)
+
+
+def _excluded(root: Path) -> frozenset[str]:
+    path = root / EXCLUDED
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else ()
+    return frozenset(line.strip() for line in lines if line.strip() and not line.startswith("#"))
+
+
+def split_sorted(index: Index, val_portion: float) -> dict[str, list[int]]:
+    """The authors' split: of each category's sorted models the first 80% train, the rest test.
+
+    `val_portion` of the training part, from its end and at least one object where there are two,
+    is validation. The parts are lists of positions in the index.
+    """
+    parts = {part: [] for part in PARTS}
+    start = 0
+    for count in Counter(name.partition("/")[0] for name in index.names).values():
+        train = int(0.8 * count)
+        val = max(int(val_portion * train), int(val_portion > 0 and train > 1))
+        ends = (start, start + train - val, start + train, start + count)
+        for part, first, end in zip(PARTS, ends, ends[1:], strict=False):
+            parts[part] += range(first, end)
+        start += count
+    return _without_excluded(index, parts)
+
+
+def split_from_file(index: Index, path: str | Path) -> tuple[dict[str, list[int]], Counter]:
+    """The split in a JSON file of Pix2Vox's form, and counts of what it and the index lack.
+
+    The form: a list of {"taxonomy_id": ..., "train": [model, ...], "val": [...], "test": [...]}.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: expected JSON: {error}") from error
+    positions = {name: position for position, name in enumerate(index.names)}
+    parts, seen, missing = {part: [] for part in PARTS}, {}, Counter()
+    for number, entry in enumerate(content if isinstance(content, list) else [content]):
+        where = f"{path}: entry {number}"
+        if not isinstance(entry, dict) or not isinstance(entry.get("taxonomy_id"), str):
+            raise UserError(f"{where}: expected an object with a text 'taxonomy_id'")
+        for part in PARTS:
+            models = entry.get(part)
+            if not isinstance(models, list) or not all(isinstance(m, str) for m in models):
+                raise UserError(f"{where}: {part}: expected a list of model names")
+            for model in models:
+                name = f"{entry['taxonomy_id']}/{model}"
+                if name in seen:
+                    raise UserError(f"{where}: {name} is in {seen[name]} and in {part}")
+                seen[name] = part
+                if name in positions:
+                    parts[part].append(positions[name])
+                else:
+                    missing["in the split, not on disk"] += 1
+    missing["on disk, not in the split"] += sum(name not in seen for name in index.names)
+    return _without_excluded(index, parts), +missing
+
+
+def _without_excluded(index: Index, parts: dict[str, list[int]]) -> dict[str, list[int]]:
+    return {
+        part: sorted(p for p in positions if index.names[p] not in index.excluded)
+        for part, positions in parts.items()
+    }
+
+
+class Samples(Dataset):
+    """Views and voxels of objects; what a sample is depends on seed and draw alone.
+
+    `samples[Draw(position, epoch, views)]` is (images, voxels, position): bytes (V, S, S, 3), bytes
+    (32, 32, 32) of 0 and 1, and the object's position in the index. For training, V different views
+    are drawn at random and augmented; else they are the first V, cropped in the middle.
+    """
+
+    def __init__(self, index: Index, image_size: int, seed: int, *, training: bool):
+        self.index, self.image_size, self.seed, self.training = index, image_size, seed, training
+
+    def __getitem__(self, draw: Draw) -> tuple[np.ndarray, np.ndarray, int]:
+        position, epoch, count = draw
+        available = int(self.index.views[position])
+        if count > available:
+            folder = self.index.picture_path(position, 0).parent
+            raise UserError(f"{folder}: expected {count} views (max_views), found {available}")
+        rng = np.random.default_rng((self.seed, epoch, position))
+        views = rng.choice(available, count, replace=False) if self.training else range(count)
+        pictures = (open_picture(self.index.picture_path(position, view)) for view in views)
+        if self.training:
+            images = [training_view(picture, self.image_size, rng) for picture in pictures]
+        else:
+            images = [evaluation_view(picture, self.image_size) for picture in pictures]
+        return np.stack(images), self.voxels(position), position
+
+    def voxels(self, position: int) -> np.ndarray:
+        path = self.index.voxels_path(position)
+        voxels = read_binvox(path)
+        if voxels.shape != (GRID, GRID, GRID):
+            raise UserError(f"{path}: expected {GRID} cells a side, found {voxels.shape[0]}")
+        return voxels.view(np.uint8)
+
+
+def collate(samples: list) -> tuple[Tensor, Tensor, list[int]]:
+    """A batch: images (B, V, 3, S, S) and voxels (B, 32, 32, 32), both bytes, and positions."""
+    images, voxels, positions = zip(*samples, strict=True)
+    images = torch.from_numpy(np.stack(images)).permute(0, 1, 4, 2, 3)
+    return images, torch.from_numpy(np.stack(voxels)), list(positions)

@@ -1,0 +1,68 @@
+"""From a picture file to the square that the network sees, in bytes."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from utils.errors import UserError
+
+RENDERED = 137  # pixels a side of ShapeNet's renderings
+LARGEST = 50_000_000  # pixels of a picture that is still opened
+TEST_BACKGROUND = (240, 240, 240)
+TRAIN_BACKGROUNDS = (225, 255)  # lightest and darkest value of a channel
+
+
+def open_picture(path: str | Path) -> Image.Image:
+    """Read a picture as RGBA of 137×137 pixels.
+
+    A picture of another size is scaled to fit, whole, its shorter side padded with transparency.
+    Raises UserError when it is not a complete picture, or one of more than 50 million pixels.
+    """
+    try:
+        with Image.open(path) as picture:
+            if picture.width * picture.height > LARGEST:
+                raise UserError(
+                    f"{path}: expected at most {LARGEST} pixels, "
+                    f"found {picture.width}x{picture.height}"
+                )
+            picture.load()
+    except (SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise UserError(f"{path}: expected a whole picture: {error}") from error
+    except OSError as error:
+        if error.filename:
+            raise
+        raise UserError(f"{path}: expected a whole picture: {error}") from error
+    picture = picture.convert("RGBA")
+    return picture if picture.size == (RENDERED, RENDERED) else _fit(picture)
+
+
+def _fit(picture: Image.Image) -> Image.Image:
+    factor = RENDERED / max(picture.size)
+    size = [max(1, round(factor * side)) for side in picture.size]
+    scaled = picture.resize(size, Image.Resampling.LANCZOS)
+    square = Image.new("RGBA", (RENDERED, RENDERED))
+    square.paste(scaled, [(RENDERED - side) // 2 for side in size])
+    return square
+
+
+def evaluation_view(picture: Image.Image, size: int) -> np.ndarray:
+    """The middle of a picture on the background of evaluation: bytes (size, size, 3)."""
+    corner = (RENDERED - size) // 2
+    return _view(picture, (corner, corner), size, TEST_BACKGROUND)
+
+
+def training_view(picture: Image.Image, size: int, rng: np.random.Generator) -> np.ndarray:
+    """A random crop, flipped or not, on a random light background: bytes (size, size, 3)."""
+    corner = rng.integers(RENDERED - size + 1, size=2).tolist()
+    lightest = tuple(rng.integers(*TRAIN_BACKGROUNDS, size=3, endpoint=True).tolist())
+    view = _view(picture, corner, size, lightest)
+    return view[:, ::-1] if rng.random() < 0.5 else view
+
+
+def _view(picture: Image.Image, corner, size: int, background) -> np.ndarray:
+    left, top = corner
+    cropped = picture.crop((left, top, left + size, top + size))
+    view = Image.new("RGB", (size, size), background)
+    view.paste(cropped, mask=cropped)  # RGBA as mask: its alpha
+    return np.asarray(view)

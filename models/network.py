@@ -1,0 +1,81 @@
+"""The whole network: encoder, recurrence and decoder around one set of options."""
+
+import torch
+from torch import Tensor, nn
+
+from models import decoder, encoder
+from models.layers import UNPOOLINGS, initialise
+from models.recurrence import GRU, LSTM
+
+HIDDEN = 128
+ENCODED_AT_ONCE = 40  # pictures; bounds the memory of the encoder where no gradient is kept
+
+
+class R2N2(nn.Module):
+    """3D-R2N2: pictures of an object in, the logits of its voxels out.
+
+    `recurrence` is "LSTM" or "GRU", with a convolution of `hidden_kernel` over its grid;
+    `residual` chooses the deep encoder and decoder. The defaults of the rest are those of the
+    PyTorch seed; the authors' code has image_size 127, pool_padding 1 and "zero" unpooling.
+    `width` scales every number of channels.
+    """
+
+    def __init__(
+        self,
+        *,
+        recurrence: str,
+        hidden_kernel: int,
+        residual: bool,
+        image_size: int = 128,
+        pool_padding: int = 0,
+        unpooling: str = "nearest",
+        leaky_slope: float = 0.01,
+        width: float = 1.0,
+    ):
+        super().__init__()
+        if unpooling not in UNPOOLINGS:
+            raise ValueError(f"unpooling: expected one of {UNPOOLINGS}, found {unpooling!r}")
+        if encoder.pooled_size(image_size, pool_padding) < 1:
+            raise ValueError(f"image_size: expected at least 64 pixels, found {image_size}")
+
+        def scaled(*channels: int) -> tuple[int, ...]:
+            return tuple(max(1, round(width * count)) for count in channels)
+
+        (hidden,), (features,) = scaled(HIDDEN), scaled(encoder.FEATURES)
+        make_encoder = encoder.ResidualEncoder if residual else encoder.ShallowEncoder
+        make_decoder = decoder.ResidualDecoder if residual else decoder.ShallowDecoder
+        self.image_size = image_size
+        self.encoder = make_encoder(
+            scaled(*encoder.CHANNELS), features, image_size, pool_padding, leaky_slope
+        )
+        self.recurrence = {"LSTM": LSTM, "GRU": GRU}[recurrence](features, hidden, hidden_kernel)
+        self.decoder = make_decoder(hidden, scaled(*decoder.CHANNELS), unpooling, leaky_slope)
+        initialise(self)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Reconstruct from all views.
+
+        `images` is (B, V, 3, S, S) in [0, 1] with S = image_size and any B and V of at least 1.
+        Returns logits (B, 2, 32, 32, 32): channel 1 says occupied, axes are x, y, z.
+        """
+        return self.decode(self.states(images)[-1])
+
+    def forward_each(self, images: Tensor) -> Tensor:
+        """Reconstruct from the first view, the first two, ... all V: (V, B, 2, 32, 32, 32).
+
+        One pass of the encoder and of the recurrence serves all of them.
+        """
+        return torch.stack([self.decode(state) for state in self.states(images)])
+
+    def states(self, images: Tensor) -> list[Tensor]:
+        """The hidden state after each view: V grids (B, C, 4, 4, 4)."""
+        batch, views = images.shape[:2]
+        pictures = images.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        if torch.is_grad_enabled():
+            features = self.encoder(pictures)
+        else:
+            features = torch.cat([self.encoder(few) for few in pictures.split(ENCODED_AT_ONCE)])
+        return self.recurrence(features.view(batch, views, -1))
+
+    def decode(self, state: Tensor) -> Tensor:  # (B, C, 4, 4, 4) -> (B, 2, 32, 32, 32)
+        return self.decoder(state.contiguous(memory_format=torch.channels_last_3d))

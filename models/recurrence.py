@@ -1,0 +1,80 @@
+"""The 3D-convolutional recurrences: a grid of hidden states gathers the views (section 3.2).
+
+Both take the features of all views, (B, V, F), and return the hidden state after each of them, a
+list of V grids (B, C, 4, 4, 4). The input's product is made for all views at once; only the
+convolution of the hidden state has to wait for the view before. The state starts at zero.
+"""
+
+import torch
+from torch import Tensor, nn
+
+GRID = 4  # cells a side of the hidden grid
+
+
+class _Recurrence(nn.Module):
+    gates: int
+
+    def project(self, features: Tensor) -> tuple[Tensor, ...]:
+        """The input's share of every gate, one tensor a view: V times (B, gates * C, 4, 4, 4)."""
+        gates = self.input(features)  # (B, V, gates * C * 64)
+        return gates.view(*gates.shape[:2], -1, GRID, GRID, GRID).unbind(1)
+
+
+class LSTM(_Recurrence):
+    """3D-LSTM without output gates (equations 3 to 6), gates in the order input, forget, cell."""
+
+    gates = 3
+
+    def __init__(self, features: int, channels: int, kernel: int):
+        super().__init__()
+        self.input = nn.Linear(features, self.gates * channels * GRID**3)
+        self.hidden = nn.Conv3d(channels, self.gates * channels, kernel, padding=kernel // 2)
+        self.input.gates = self.hidden.gates = self.gates
+
+    def forward(self, features: Tensor) -> list[Tensor]:
+        states, cell = [], None
+        for view in self.project(features):
+            first = cell is None  # the convolution of a zero state is its bias
+            gates = view + (
+                self.hidden.bias.view(-1, 1, 1, 1) if first else self.hidden(states[-1])
+            )
+            i, f, g = gates.chunk(3, dim=1)
+            update = torch.sigmoid(i) * torch.tanh(g)
+            cell = update if first else torch.sigmoid(f) * cell + update
+            states.append(torch.tanh(cell))
+        return states
+
+
+class GRU(_Recurrence):
+    """3D-GRU (equations 7 to 9), gates in the order update, reset, candidate.
+
+    Each gate has one bias, that of its convolution.
+    """
+
+    gates = 3
+
+    def __init__(self, features: int, channels: int, kernel: int):
+        super().__init__()
+        self.input = nn.Linear(features, self.gates * channels * GRID**3, bias=False)
+        self.hidden = nn.Conv3d(channels, 2 * channels, kernel, padding=kernel // 2)
+        self.candidate = nn.Conv3d(channels, channels, kernel, padding=kernel // 2)
+        self.input.gates, self.hidden.gates = self.gates, 2
+
+    def forward(self, features: Tensor) -> list[Tensor]:
+        states, channels = [], self.candidate.out_channels
+        for view in self.project(features):
+            from_gates, from_candidate = view.split((2 * channels, channels), dim=1)
+            if not states:  # the convolution of a zero state is its bias
+                update = torch.sigmoid((from_gates + _spread(self.hidden.bias))[:, :channels])
+                candidate = torch.tanh(from_candidate + _spread(self.candidate.bias))
+                states.append((1 - update) * candidate)
+                continue
+            hidden = states[-1]
+            update, reset = torch.sigmoid(from_gates + self.hidden(hidden)).chunk(2, dim=1)
+            candidate = torch.tanh(from_candidate + self.candidate(reset * hidden))
+            states.append(update * hidden + (1 - update) * candidate)
+        return states
+
+
+def _spread(bias: Tensor) -> Tensor:
+    return bias.view(-1, 1, 1, 1)

@@ -1,0 +1,89 @@
+"""The two loops: one epoch of training, one pass of evaluation."""
+
+import sys
+import time
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from models import R2N2
+from utils.metrics import intersection_over_union, voxel_loss
+
+# Epochs after which the learning rate is halved, as in the PyTorch seed.
+HALVED_AFTER = (3, 10, 20, 50, 100)
+
+
+def learning_rate(start: float, epoch: int) -> float:
+    """The rate of an epoch; epochs count from 1."""
+    return start * 0.5 ** sum(epoch > end for end in HALVED_AFTER)
+
+
+def make_optimizer(network: R2N2, rate: float, weight_decay: float) -> torch.optim.Adam:
+    """Adam with an L2 penalty on weights and none on biases."""
+    parameters = list(network.parameters())
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim == 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.Adam(groups, lr=rate, fused=True)
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of the key `device`; "auto" takes a GPU where there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def to_device(images: Tensor, voxels: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Move a batch of bytes and make pictures of [0, 1] of its images."""
+    images = images.to(device, non_blocking=True).float().div_(255)
+    return images, voxels.to(device, non_blocking=True)
+
+
+def train_one_epoch(network: R2N2, batches, optimizer, device, threshold: float, title: str):
+    """One pass over `batches` with an optimizer step for each.
+
+    Returns the means over the objects, {"loss", "iou"}, and the rate, {"objects_per_second"}.
+    """
+    network.train()
+    total, count, started = torch.zeros(2, device=device), 0, time.perf_counter()
+    with progress(batches, title) as bar:
+        for images, voxels, positions in bar:
+            images, voxels = to_device(images, voxels, device)
+            logits = network(images)
+            losses = voxel_loss(logits, voxels)
+            optimizer.zero_grad(set_to_none=True)
+            losses.mean().backward()
+            optimizer.step()
+            with torch.no_grad():
+                ious = intersection_over_union(logits, voxels, threshold)
+                total += torch.stack([losses.sum(), ious.sum()])
+            count += len(positions)
+            loss, iou = (total / count).tolist()
+            rate = count / (time.perf_counter() - started)
+            bar.set_postfix_str(f"loss {loss:.4f}, IoU {iou:.4f}, {rate:.1f} objects/s")
+    return {"loss": loss, "iou": iou, "objects_per_second": rate}
+
+
+@torch.no_grad()
+def evaluate(network: R2N2, batches, device, threshold: float, title: str) -> dict[str, list]:
+    """Measure every object of `batches`: {"position", "loss", "iou"}, lists in their order."""
+    network.eval()
+    measured = {"position": [], "loss": [], "iou": []}
+    with progress(batches, title) as bar:
+        for images, voxels, positions in bar:
+            images, voxels = to_device(images, voxels, device)
+            logits = network(images)
+            measured["position"] += positions
+            measured["loss"] += voxel_loss(logits, voxels).tolist()
+            measured["iou"] += intersection_over_union(logits, voxels, threshold).tolist()
+    return measured
+
+
+def progress(batches, title: str) -> tqdm:
+    """A bar on a terminal, and nothing but its last line where the output goes to a file."""
+    return tqdm(
+        batches, desc=title, leave=True, dynamic_ncols=True, file=sys.stdout, mininterval=0.5
+    )
