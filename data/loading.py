@@ -1,10 +1,14 @@
 """From a dataset's path to its parts, and from a part to batches."""
 
+import warnings
 from pathlib import Path
 
 from torch.utils.data import DataLoader
 
 from data.shapenet import Index, Samples, collate, index_dataset, split_from_file, split_sorted
+
+# More workers than cores is for the user to choose.
+warnings.filterwarnings("ignore", "This DataLoader will create")
 
 SYNTHETIC = Path("datasets/synthetic")
 

@@ -1,5 +1,6 @@
 """From a picture file to the square that the network sees, in bytes."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from PIL import Image
 from utils.errors import UserError
 
 RENDERED = 137  # pixels a side of ShapeNet's renderings
+PNG_END = b"IEND\xaeB`\x82"
 LARGEST = 50_000_000  # pixels of a picture that is still opened
 TEST_BACKGROUND = (240, 240, 240)
 TRAIN_BACKGROUNDS = (225, 255)  # lightest and darkest value of a channel
@@ -19,21 +21,17 @@ def open_picture(path: str | Path) -> Image.Image:
     A picture of another size is scaled to fit, whole, its shorter side padded with transparency.
     Raises UserError when it is not a complete picture, or one of more than 50 million pixels.
     """
+    content = Path(path).read_bytes()
     try:
-        with Image.open(path) as picture:
+        with Image.open(io.BytesIO(content)) as picture:
             if picture.width * picture.height > LARGEST:
-                raise UserError(
-                    f"{path}: expected at most {LARGEST} pixels, "
-                    f"found {picture.width}x{picture.height}"
-                )
-            picture.load()
-    except (SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise UserError(f"{path}: expected a whole picture: {error}") from error
-    except OSError as error:
-        if error.filename:
-            raise
-        raise UserError(f"{path}: expected a whole picture: {error}") from error
-    picture = picture.convert("RGBA")
+                raise ValueError(f"more than {LARGEST} pixels: {picture.width}x{picture.height}")
+            if picture.format == "PNG" and PNG_END not in content:
+                raise ValueError("the end of the file is missing")
+            picture = picture.convert("RGBA")
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        found = str(error).partition(" <")[0]  # without the name of the buffer in memory
+        raise UserError(f"{path}: expected a whole picture, found: {found}") from error
     return picture if picture.size == (RENDERED, RENDERED) else _fit(picture)
 
 
