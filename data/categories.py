@@ -1,17 +1,18 @@
-"""The 13 categories of ShapeNet that the paper uses: WordNet offset and name."""
+"""The thirteen categories of 3D-R2N2, and any other by its own name."""
 
-CATEGORIES = {
-    "02691156": "airplane",
-    "02828884": "bench",
-    "02933112": "cabinet",
-    "02958343": "car",
-    "03001627": "chair",
-    "03211117": "display",
-    "03636649": "lamp",
-    "03691459": "speaker",
-    "04090263": "rifle",
-    "04256520": "sofa",
-    "04379243": "table",
-    "04401088": "telephone",
-    "04530566": "watercraft",
+SYNSETS = {
+    "airplane": "02691156",
+    "bench": "02828884",
+    "cabinet": "02933112",
+    "car": "02958343",
+    "chair": "03001627",
+    "display": "03211117",
+    "lamp": "03636649",
+    "speaker": "03691459",
+    "rifle": "04090263",
+    "sofa": "04256520",
+    "table": "04379243",
+    "telephone": "04401088",
+    "watercraft": "04530566",
 }
+CATEGORIES = {synset: name for name, synset in SYNSETS.items()}
