@@ -1,0 +1,197 @@
+"""Meshes of any origin as one kind of object: triangles with normals, colours and textures."""
+
+import io
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import trimesh
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from data.assets import FolderAssets, read_limited
+from utils.errors import UserError
+
+GREY = (204, 204, 204, 255)  # what has no material, as in Blender
+SMOOTH = np.radians(40)  # neighbours that meet at less are shaded as one curved surface
+TEXTURE_SIDE = 512  # pixels; a view of 137 shows no more
+LARGEST_TEXTURE = 8192**2  # pixels; beyond it the picture is more likely an attack than a texture
+AXES = ("x", "y", "z", "-x", "-y", "-z")
+
+
+@dataclass(frozen=True)
+class Surface:
+    """Triangles with what is needed to draw them.
+
+    triangles: corner positions (F, 3, 3). normals: (F, 3, 3), not necessarily of unit length.
+    colours: (F, 3, 4) RGBA of 0 to 255. uv: (F, 3, 2), v pointing up. texture: (F,) the index of
+    each face's picture in textures, -1 where it has none. textures: RGBA pictures (H, W, 4) of 0
+    to 255, which take the place of the colour or, where `colours` is not white, are tinted by it.
+    """
+
+    triangles: np.ndarray
+    normals: np.ndarray
+    colours: np.ndarray
+    uv: np.ndarray
+    texture: np.ndarray
+    textures: list[np.ndarray]
+
+    @property
+    def bounds(self) -> np.ndarray:
+        """The lower and the upper corner (2, 3) of the bounding box."""
+        corners = self.triangles.reshape(-1, 3)
+        return np.stack([corners.min(0), corners.max(0)])
+
+
+def join(meshes: list[trimesh.Trimesh]) -> Surface:
+    """One surface from meshes with their materials.
+
+    A mesh without normals of its own gets smooth ones across edges of less than 40 degrees.
+    Raises UserError when there is no triangle, or a number that is not finite.
+    """
+    meshes = [mesh for mesh in meshes if len(mesh.faces)]
+    if not meshes:
+        raise UserError("expected triangles, found none")
+    parts = [_part(mesh) for mesh in meshes]
+    pictures = [part.textures for part in parts]
+    first = np.cumsum([0, *map(len, pictures)])
+    texture = [
+        np.where(part.texture < 0, -1, part.texture + start)
+        for part, start in zip(parts, first, strict=False)
+    ]
+    surface = Surface(
+        *(
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("triangles", "normals", "colours", "uv")
+        ),
+        np.concatenate(texture),
+        [picture for several in pictures for picture in several],
+    )
+    if not np.isfinite(surface.triangles).all():
+        raise UserError("expected finite coordinates, found infinite ones")
+    return surface
+
+
+def _part(mesh: trimesh.Trimesh) -> Surface:
+    faces = mesh.faces
+    count = len(faces)
+    uv, texture, textures = np.zeros((count, 3, 2)), np.full(count, -1), []
+    visual = mesh.visual
+    if isinstance(visual, trimesh.visual.TextureVisuals):
+        colours = np.broadcast_to(_colour(visual.material), (count, 3, 4))
+        picture = _picture(visual.material)
+        if picture is not None and visual.uv is not None:
+            uv, texture, textures = np.asarray(visual.uv)[faces], np.zeros(count, int), [picture]
+    elif visual.kind == "vertex":
+        colours = visual.vertex_colors[faces]
+    elif visual.kind == "face":
+        colours = np.repeat(visual.face_colors[:, None], 3, axis=1)
+    else:
+        colours = np.broadcast_to(np.uint8(GREY), (count, 3, 4))
+    if "vertex_normals" in mesh._cache:  # where trimesh keeps the normals that a file gave
+        normals = mesh.vertex_normals[faces]
+    else:
+        normals = smooth_normals(mesh.triangles)
+    return Surface(mesh.triangles, normals, colours, np.nan_to_num(uv), texture, textures)
+
+
+def _colour(material) -> np.ndarray:
+    """A material's RGBA. In an OBJ a picture replaces the colour, in a glTF it is tinted by it."""
+    if isinstance(material, trimesh.visual.material.PBRMaterial):
+        colour = material.baseColorFactor
+        return np.uint8([255] * 4 if colour is None else colour)
+    if material.image is not None:
+        return np.uint8([255] * 4)
+    return np.uint8(material.diffuse)
+
+
+def _picture(material) -> np.ndarray | None:
+    """A material's texture (H, W, 4), made no larger than a small view can show."""
+    pbr = isinstance(material, trimesh.visual.material.PBRMaterial)
+    image = material.baseColorTexture if pbr else material.image
+    if image is None:
+        return None
+    if image.width * image.height > LARGEST_TEXTURE:
+        found = f"{image.width}x{image.height}"
+        raise UserError(f"expected textures of at most {LARGEST_TEXTURE} pixels, found {found}")
+    image = image.copy()
+    image.draft("RGB", (TEXTURE_SIDE, TEXTURE_SIDE))
+    if image.mode != "RGB":
+        image = image.convert("RGBA")
+    image.thumbnail((TEXTURE_SIDE, TEXTURE_SIDE))
+    return np.asarray(image.convert("RGBA"))
+
+
+def smooth_normals(triangles: np.ndarray) -> np.ndarray:
+    """Corner normals (F, 3, 3) of triangles (F, 3, 3).
+
+    Faces that meet in an edge at less than 40 degrees share the normals of its ends; sharper edges
+    stay sharp.
+    """
+    flat = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
+    extent = np.ptp(triangles.reshape(-1, 3), axis=0).max()
+    keys = np.round(triangles.reshape(-1, 3) / max(extent, 1e-30) * 1e6).astype(np.int64)
+    points = np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1, 3)
+    edges = np.sort(points[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
+    owner = np.repeat(np.arange(len(points)), 3)
+    order = np.lexsort(edges.T)
+    same = (edges[order[1:]] == edges[order[:-1]]).all(axis=1)
+    left, right = owner[order[:-1]][same], owner[order[1:]][same]
+    unit = flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-30)
+    smooth = (unit[left] * unit[right]).sum(axis=1) > np.cos(SMOOTH)
+    left, right = left[smooth], right[smooth]
+    links = coo_array((np.ones(len(left)), (left, right)), shape=(len(points),) * 2)
+    patch = connected_components(links, directed=False)[1]
+    corners = points * (patch.max() + 1) + patch[:, None]  # a point of one patch is one corner
+    corner = np.unique(corners, return_inverse=True)[1].reshape(-1)
+    sums = [np.bincount(corner, np.repeat(axis, 3)) for axis in flat.T]
+    return np.stack(sums, axis=1)[corner].reshape(-1, 3, 3)
+
+
+def load_surface(path: str | Path) -> Surface:
+    """Read a mesh with its materials. Raises UserError when it has no triangle."""
+    path = Path(path)
+    content = io.BytesIO(read_limited(path))
+    kind = path.suffix[1:].lower()
+    scene = trimesh.load_scene(
+        content, file_type=kind, resolver=FolderAssets(path.parent), process=False
+    )
+    return join(scene.dump())
+
+
+def rotation(up: str, front: str) -> np.ndarray:
+    """The rotation (3, 3) from a frame whose up and front are named axes to the official one.
+
+    Raises UserError when the two axes are not perpendicular.
+    """
+    upward, forward = _axis(up), _axis(front)
+    if upward @ forward:
+        raise UserError(f"expected up and front to be different axes, found {up} and {front}")
+    return np.stack([forward, upward, np.cross(forward, upward)])
+
+
+def _axis(name: str) -> np.ndarray:
+    vector = np.zeros(3)
+    vector["xyz".index(name[-1])] = -1 if name[0] == "-" else 1
+    return vector
+
+
+def transformed(surface: Surface, matrix: np.ndarray) -> Surface:
+    """A surface under a linear map (3, 3); its normals go by the inverse transpose."""
+    return replace(
+        surface,
+        triangles=surface.triangles @ matrix.T,
+        normals=surface.normals @ np.linalg.inv(matrix),
+    )
+
+
+def normalised(surface: Surface) -> Surface:
+    """A surface whose bounding box is centred at the origin and has a diagonal of 1.
+
+    Raises UserError for a surface without extent.
+    """
+    lower, upper = surface.bounds
+    diagonal = np.linalg.norm(upper - lower)
+    if diagonal == 0:
+        raise UserError("expected a mesh with an extent, found a point")
+    return replace(surface, triangles=(surface.triangles - (lower + upper) / 2) / diagonal)

@@ -1,0 +1,63 @@
+"""One object of a dataset: from its surface to the files of ShapeNet's layout."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from data.binvox import write_binvox
+from data.cameras import sample_views, write_views
+from data.meshes import Surface, normalised
+from data.render import render
+from data.voxelise import GRID, voxelise
+
+VIEWS = 24
+RENDERING, VOXELS = "ShapeNetRendering", "ShapeNetVox32"
+
+
+def is_finished(root: Path, synset: str, model: str) -> bool:
+    """Whether an object is there, pictures and voxels."""
+    return all((root / tree / synset / model).is_dir() for tree in (RENDERING, VOXELS))
+
+
+def write_object(
+    root: Path,
+    synset: str,
+    model: str,
+    surface: Surface,
+    generator: np.random.Generator,
+    views: int = VIEWS,
+    grid: int = GRID,
+) -> None:
+    """Render and voxelise a surface, and write both under root.
+
+    The surface's front is towards +x and y is up; its size and place do not matter. The cameras
+    come from the generator. The object appears whole or not at all.
+    """
+    surface = normalised(surface)
+    cameras = sample_views(views, generator)
+    pictures = render(surface, cameras)
+    occupied = voxelise(surface, grid)
+    lower, upper = surface.bounds
+    root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".making-", dir=root) as folder:
+        rendering, voxels = Path(folder, "pictures", "rendering"), Path(folder, "voxels")
+        rendering.mkdir(parents=True)
+        names = [f"{number:02d}.png" for number in range(views)]
+        for name, picture in zip(names, pictures, strict=True):
+            Image.fromarray(picture).save(rendering / name)
+        write_views(rendering / "rendering_metadata.txt", cameras)
+        (rendering / "renderings.txt").write_text("".join(f"{name}\n" for name in names))
+        write_binvox(voxels / "model.binvox", occupied, tuple(lower), float(max(upper - lower)))
+        _move(rendering.parent, root / RENDERING / synset / model)
+        _move(voxels, root / VOXELS / synset / model)
+
+
+def _move(folder: Path, place: Path) -> None:
+    """Put a folder in place of what an interrupted run may have left there."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(place, ignore_errors=True)
+    os.replace(folder, place)

@@ -1,0 +1,114 @@
+"""Pictures of a surface, by casting rays, lit as 3D-R2N2's renderings were."""
+
+import itertools
+
+import numpy as np
+from embreex.mesh_construction import TriangleMesh
+from embreex.rtcore_scene import EmbreeScene
+
+from data.cameras import View, directions, eye, project
+from data.meshes import Surface
+
+SIZE = 137  # pixels a side, as in ShapeNetRendering
+SAMPLES = 4  # rays a side of a pixel
+LAMPS = np.array([[0.0, 2.0, -2.0], [0.0, 2.0, 2.0]]) / np.sqrt(8)  # hemispheres of light
+ENERGY = 0.7  # of each
+
+
+class Rays:
+    """Triangles (F, 3, 3) made ready for rays."""
+
+    def __init__(self, triangles: np.ndarray):
+        self.scene = EmbreeScene()
+        TriangleMesh(self.scene, np.ascontiguousarray(triangles, np.float32))
+
+    def cast(self, origins: np.ndarray, directions: np.ndarray) -> dict[str, np.ndarray]:
+        """The first hit of each ray (N, 3).
+
+        Returns Embree's arrays (N, ...): primID, the face or -1; tfar, the distance in lengths of
+        the direction; u and v, the weights of the face's second and third corner; Ng, its normal.
+        """
+        return self.scene.run(
+            np.ascontiguousarray(origins, np.float32),
+            np.ascontiguousarray(directions, np.float32),
+            output=True,
+        )
+
+
+def render(
+    surface: Surface, views: list[View], size: int = SIZE, samples: int = SAMPLES
+) -> np.ndarray:
+    """Pictures (V, size, size, 4) of 0 to 255: RGB, not multiplied by the alpha that follows it.
+
+    The surface is normalised. Each pixel is the mean of samples**2 rays; where none of them hits,
+    all four channels are 0.
+    """
+    rays = Rays(surface.triangles)
+    corners = np.concatenate(
+        [surface.normals, surface.colours[..., :3], surface.uv], axis=2, dtype=np.float32
+    )
+    return np.stack([_picture(surface, corners, rays, view, size, samples) for view in views])
+
+
+def _picture(surface, corners, rays: Rays, view: View, size: int, samples: int) -> np.ndarray:
+    left, top, right, bottom = _box(surface, view, size)
+    steps = (np.arange(size * samples, dtype=np.float32) + 0.5) / samples
+    columns, rows = steps[left * samples : right * samples], steps[top * samples : bottom * samples]
+    towards = directions(view, columns, rows[:, None], size).reshape(-1, 3)
+    hits = rays.cast(np.broadcast_to(np.float32(eye(view)), towards.shape), towards)
+    hit = np.flatnonzero(hits["primID"] >= 0)
+    colours = np.zeros((len(towards), 4), np.float32)
+    hits = {name: values[hit] for name, values in hits.items()}
+    colours[hit, :3] = _shade(surface, corners, hits, towards[hit])
+    colours[hit, 3] = 255
+    colours = colours.reshape(bottom - top, samples, right - left, samples * 4)
+    colours = colours.sum(axis=1).reshape(bottom - top, right - left, samples, 4).sum(axis=2)
+    covered = colours[..., 3] > 0
+    colours[covered, :3] *= 255 / colours[covered, 3:]
+    colours[..., 3] /= samples**2
+    picture = np.zeros((size, size, 4), np.uint8)
+    picture[top:bottom, left:right] = np.rint(colours)
+    return picture
+
+
+def _box(surface: Surface, view: View, size: int) -> tuple[int, int, int, int]:
+    """The left, top, right and bottom of the part of a picture that a surface can be seen in."""
+    bounds = np.array(list(itertools.product(*surface.bounds.T)))
+    seen = project(view, bounds, size)
+    first = np.clip(np.floor(seen.min(axis=0)), 0, size).astype(int)
+    last = np.clip(np.ceil(seen.max(axis=0)), 0, size).astype(int)
+    return *first, *last
+
+
+def _shade(surface: Surface, corners, hits: dict[str, np.ndarray], towards) -> np.ndarray:
+    """The colours (N, 3) of 0 to 255 that rays of direction `towards` (N, 3) meet.
+
+    `corners` (F, 3, 8) are the normal, RGB and UV of each face's corners.
+    """
+    face, u, v = hits["primID"], hits["u"][:, None], hits["v"][:, None]
+    met = corners[face]
+    met = (1 - u - v) * met[:, 0] + u * met[:, 1] + v * met[:, 2]  # (N, 8)
+    normals, colours, uv = met[:, :3], met[:, 3:6], met[:, 6:]
+    facing = -np.sign(_dot(hits["Ng"], towards))  # of the flat face, and of its smooth normal:
+    facing *= np.sign(_dot(normals, hits["Ng"]))
+    scale = facing / np.maximum(np.sqrt(_dot(normals, normals)), 1e-12)
+    # Two hemispheres of light add up to one in their mean direction.
+    light = ENERGY * (1 + scale * (normals @ np.float32(LAMPS.mean(axis=0))))
+    _apply_textures(colours, surface, face, uv)
+    return np.minimum(colours * light[:, None], 255)
+
+
+def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.einsum("nc,nc->n", a, b)
+
+
+def _apply_textures(colours, surface: Surface, face, uv) -> None:
+    """Tint each hit's colour (N, 3) by the texture of its face, if it has one."""
+    texture = surface.texture[face]
+    for index, picture in enumerate(surface.textures):
+        where = np.flatnonzero(texture == index)
+        height, width = picture.shape[:2]
+        place = uv[where] % 1
+        column = np.minimum((place[:, 0] * width).astype(int), width - 1)
+        row = np.minimum(((1 - place[:, 1]) * height).astype(int), height - 1)
+        colours[where] *= picture[row, column, :3] / np.float32(255)
