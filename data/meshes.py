@@ -52,6 +52,8 @@ def join(meshes: list[trimesh.Trimesh]) -> Surface:
     meshes = [mesh for mesh in meshes if len(mesh.faces)]
     if not meshes:
         raise UserError("expected triangles, found none")
+    if not all(np.isfinite(mesh.triangles).all() for mesh in meshes):
+        raise UserError("expected finite coordinates, found infinite ones")
     parts = [_part(mesh) for mesh in meshes]
     pictures = [part.textures for part in parts]
     first = np.cumsum([0, *map(len, pictures)])
@@ -59,7 +61,7 @@ def join(meshes: list[trimesh.Trimesh]) -> Surface:
         np.where(part.texture < 0, -1, part.texture + start)
         for part, start in zip(parts, first, strict=False)
     ]
-    surface = Surface(
+    return Surface(
         *(
             np.concatenate([getattr(part, name) for part in parts])
             for name in ("triangles", "normals", "colours", "uv")
@@ -67,9 +69,6 @@ def join(meshes: list[trimesh.Trimesh]) -> Surface:
         np.concatenate(texture),
         [picture for several in pictures for picture in several],
     )
-    if not np.isfinite(surface.triangles).all():
-        raise UserError("expected finite coordinates, found infinite ones")
-    return surface
 
 
 def _part(mesh: trimesh.Trimesh) -> Surface:
@@ -129,8 +128,8 @@ def smooth_normals(triangles: np.ndarray) -> np.ndarray:
     stay sharp.
     """
     flat = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
-    extent = np.ptp(triangles.reshape(-1, 3), axis=0).max()
-    keys = np.round(triangles.reshape(-1, 3) / max(extent, 1e-30) * 1e6).astype(np.int64)
+    corners = triangles.reshape(-1, 3) - triangles.min(axis=(0, 1))
+    keys = np.rint(corners * (1e6 / max(corners.max(), 1e-30))).astype(np.int64)
     points = np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1, 3)
     edges = np.sort(points[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
     owner = np.repeat(np.arange(len(points)), 3)
@@ -142,8 +141,8 @@ def smooth_normals(triangles: np.ndarray) -> np.ndarray:
     left, right = left[smooth], right[smooth]
     links = coo_array((np.ones(len(left)), (left, right)), shape=(len(points),) * 2)
     patch = connected_components(links, directed=False)[1]
-    corners = points * (patch.max() + 1) + patch[:, None]  # a point of one patch is one corner
-    corner = np.unique(corners, return_inverse=True)[1].reshape(-1)
+    shared = points * (patch.max() + 1) + patch[:, None]  # a point within one patch is one corner
+    corner = np.unique(shared, return_inverse=True)[1].reshape(-1)
     sums = [np.bincount(corner, np.repeat(axis, 3)) for axis in flat.T]
     return np.stack(sums, axis=1)[corner].reshape(-1, 3, 3)
 

@@ -19,7 +19,9 @@ from utils.errors import run
 MODELS = 120
 
 
-def build(out: str | Path, models: int = MODELS, seed: int = 0, processes: int | None = None):
+def build(
+    out: str | Path, models: int = MODELS, seed: int = 0, processes: int | None = None
+) -> None:
     """Make the objects that are not there yet, with a progress bar, on all cores unless told.
 
     The categories take turns. An object depends on (seed, its number) alone, so that a larger set

@@ -1,0 +1,166 @@
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+from PIL import Image
+
+from data import meshes
+from data.meshes import join, load_surface, normalised, rotation, smooth_normals, transformed
+from utils.errors import UserError
+
+QUAD = """mtllib box.mtl
+v 0 0 0
+v 1 0 0
+v 1 1 0
+v 0 1 0
+vt 0 0
+vt 1 0
+vt 1 1
+vt 0 1
+vn 0 0 2
+"""
+
+
+def write_obj(folder: Path, faces: str, material: str = "newmtl m\nKd 1 0.5 0\n") -> Path:
+    (folder / "box.mtl").write_text(material)
+    (folder / "box.obj").write_text(f"{QUAD}usemtl m\n{faces}\n")
+    return folder / "box.obj"
+
+
+def png(colour, size=(2, 2)) -> bytes:
+    content = io.BytesIO()
+    Image.new("RGB", size, colour).save(content, "PNG")
+    return content.getvalue()
+
+
+def test_an_obj_brings_its_material_colour_and_normals(tmp_path):
+    surface = load_surface(write_obj(tmp_path, "f 1//1 2//1 3//1"))
+    assert surface.triangles.shape == (1, 3, 3)
+    np.testing.assert_array_equal(surface.colours[0, 0], [255, 128, 0, 255])
+    np.testing.assert_allclose(surface.normals[0], [[0, 0, 1]] * 3)
+    np.testing.assert_array_equal(surface.texture, [-1])
+
+
+def test_an_obj_finds_its_texture_in_the_folder_beside_its_own(tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "t.png").write_bytes(png((10, 200, 30)))
+    (tmp_path / "models").mkdir()
+    path = write_obj(
+        tmp_path / "models", "f 1/1 2/2 3/3", "newmtl m\nKd 0 0 0\nmap_Kd ../images/t.png\n"
+    )
+    surface = load_surface(path)
+    np.testing.assert_array_equal(surface.texture, [0])
+    np.testing.assert_array_equal(surface.textures[0][0, 0], [10, 200, 30, 255])
+    np.testing.assert_array_equal(surface.colours[0, 0, :3], [255] * 3)  # the texture, not Kd
+
+
+def test_a_texture_far_away_is_looked_for_beside_the_mesh_alone(tmp_path):
+    (tmp_path / "secret.png").write_bytes(png((1, 2, 3)))
+    folder = tmp_path / "a" / "b"
+    folder.mkdir(parents=True)
+    path = write_obj(folder, "f 1/1 2/2 3/3", f"newmtl m\nmap_Kd {tmp_path}/secret.png\n")
+    assert load_surface(path).textures == []
+    (folder / "secret.png").write_bytes(png((4, 5, 6)))
+    np.testing.assert_array_equal(load_surface(path).textures[0][0, 0, :3], [4, 5, 6])
+
+
+def test_a_texture_of_too_many_pixels_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(meshes, "LARGEST_TEXTURE", 100)
+    (tmp_path / "t.png").write_bytes(png((1, 2, 3), (11, 10)))
+    path = write_obj(tmp_path, "f 1/1 2/2 3/3", "newmtl m\nmap_Kd t.png\n")
+    with pytest.raises(UserError, match="at most 100 pixels, found 11x10"):
+        load_surface(path)
+
+
+def test_vertex_colours_are_kept(tmp_path):
+    mesh = trimesh.creation.box()
+    mesh.visual.vertex_colors = np.tile(np.uint8([9, 90, 200, 255]), (8, 1))
+    mesh.export(tmp_path / "box.ply")
+    np.testing.assert_array_equal(
+        load_surface(tmp_path / "box.ply").colours[3, 1], [9, 90, 200, 255]
+    )
+
+
+@pytest.mark.parametrize("kind", ["off", "ply", "stl", "glb", "obj"])
+def test_each_format_gives_the_same_triangles(tmp_path, kind):
+    trimesh.creation.box((1, 2, 3)).export(tmp_path / f"box.{kind}")
+    surface = load_surface(tmp_path / f"box.{kind}")
+    assert len(surface.triangles) == 12
+    np.testing.assert_allclose(surface.bounds, [[-0.5, -1, -1.5], [0.5, 1, 1.5]])
+
+
+def test_a_scene_places_its_meshes(tmp_path):
+    scene = trimesh.Scene()
+    for x in (0, 5):
+        scene.add_geometry(
+            trimesh.creation.box(), transform=trimesh.transformations.translation_matrix([x, 0, 0])
+        )
+    scene.export(tmp_path / "scene.glb")
+    np.testing.assert_allclose(load_surface(tmp_path / "scene.glb").bounds[:, 0], [-0.5, 5.5])
+
+
+def test_nothing_to_draw_is_an_error():
+    with pytest.raises(UserError, match="expected triangles, found none"):
+        join([])
+
+
+def test_infinite_coordinates_are_an_error():
+    mesh = trimesh.Trimesh([[0, 0, 0], [1, 0, 0], [0, np.inf, 0]], [[0, 1, 2]], process=False)
+    with pytest.raises(UserError, match="expected finite coordinates"):
+        join([mesh])
+
+
+def test_shallow_edges_are_smooth_and_sharp_ones_stay_sharp():
+    ball = trimesh.creation.icosphere(2)
+    normals = smooth_normals(ball.triangles)
+    normals /= np.linalg.norm(normals, axis=2, keepdims=True)
+    np.testing.assert_allclose(normals, ball.triangles, atol=0.05)
+    box = trimesh.creation.box()
+    flat = smooth_normals(box.triangles)
+    np.testing.assert_allclose(
+        flat / np.linalg.norm(flat, axis=2, keepdims=True),
+        np.repeat(box.face_normals[:, None], 3, axis=1),
+        atol=1e-12,
+    )
+
+
+def test_named_axes_turn_into_the_official_ones():
+    matrix = rotation(up="z", front="-y")
+    np.testing.assert_array_equal(matrix @ [0, 0, 1], [0, 1, 0])
+    np.testing.assert_array_equal(matrix @ [0, -1, 0], [1, 0, 0])
+    assert np.linalg.det(matrix) == 1
+
+
+def test_shapenet_needs_its_270_degrees_about_y():
+    turn = trimesh.transformations.rotation_matrix(np.radians(270), [0, 1, 0])[:3, :3]
+    np.testing.assert_allclose(rotation(up="y", front="-z"), turn, atol=1e-12)
+
+
+def test_front_and_up_cannot_be_one_axis():
+    with pytest.raises(UserError, match="different axes, found y and -y"):
+        rotation("y", "-y")
+
+
+def test_a_stretch_keeps_normals_perpendicular():
+    surface = transformed(join([trimesh.creation.icosphere(1)]), np.diag([1, 3, 0.5]))
+    edges = surface.triangles[:, 1] - surface.triangles[:, 0]
+    flat = np.cross(edges, surface.triangles[:, 2] - surface.triangles[:, 0])
+    mean = surface.normals.mean(axis=1)
+    cosine = (flat * mean).sum(1) / np.linalg.norm(flat, axis=1) / np.linalg.norm(mean, axis=1)
+    assert cosine.min() > 0.9
+
+
+def test_normalised_means_centred_with_a_diagonal_of_one():
+    mesh = trimesh.creation.box((1, 2, 3))
+    mesh.apply_translation([7, 8, 9])
+    lower, upper = normalised(join([mesh])).bounds
+    np.testing.assert_allclose(lower, -upper, atol=1e-12)
+    assert np.linalg.norm(upper - lower) == pytest.approx(1)
+
+
+def test_a_point_cannot_be_normalised():
+    mesh = trimesh.Trimesh(np.ones((3, 3)), [[0, 1, 2]], process=False)
+    with pytest.raises(UserError, match="found a point"):
+        normalised(join([mesh]))

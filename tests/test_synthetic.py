@@ -1,0 +1,123 @@
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data import objects
+from data.binvox import read_binvox
+from data.cameras import project, read_views
+from data.categories import SYNSETS
+from data.furniture import MAKERS
+from data.meshes import join
+from data.synthetic import build
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("synthetic")
+    build(root, models=3, processes=1)
+    return root
+
+
+def files(root: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()
+    }
+
+
+def test_the_files_are_those_of_shapenet(dataset):
+    names = {"renderings.txt", "rendering_metadata.txt", *(f"{i:02d}.png" for i in range(24))}
+    models = list((dataset / "ShapeNetRendering").glob("*/*"))
+    assert len(models) == 3
+    for model in models:
+        folder = model / "rendering"
+        assert {path.name for path in folder.iterdir()} == names
+        assert (folder / "renderings.txt").read_text() == "".join(
+            f"{i:02d}.png\n" for i in range(24)
+        )
+        assert len(read_views(folder / "rendering_metadata.txt")) == 24
+        voxels = dataset / "ShapeNetVox32" / model.parent.name / model.name
+        assert [path.name for path in voxels.iterdir()] == ["model.binvox"]
+        assert model.parent.name in SYNSETS.values()
+    assert {path.name for path in dataset.iterdir()} == {"ShapeNetRendering", "ShapeNetVox32"}
+
+
+def test_pictures_and_voxels_show_one_object(dataset):
+    """Occupied cells, projected by each view's camera, fall on the silhouette."""
+    for path in dataset.glob("ShapeNetVox32/*/*/model.binvox"):
+        occupied = read_binvox(path)
+        header = path.read_bytes()[:200].split(b"\n")
+        translate = np.array(header[2].split()[1:], float)
+        scale = float(header[3].split()[1])
+        assert 2 * np.abs(translate).max() == pytest.approx(scale, rel=1e-6)
+        assert np.linalg.norm(2 * translate) == pytest.approx(1, rel=1e-6)
+        centres = ((np.argwhere(occupied) + 0.5) / 32 - 0.5) * scale
+        rendering = dataset / "ShapeNetRendering" / path.parent.relative_to(
+            dataset / "ShapeNetVox32"
+        ) / "rendering"  # fmt: skip
+        for number, view in enumerate(read_views(rendering / "rendering_metadata.txt")):
+            picture = Image.open(rendering / f"{number:02d}.png")
+            assert (picture.mode, picture.size) == ("RGBA", (137, 137))
+            alpha = np.array(picture)[..., 3]
+            column, row = project(view, centres, 137).astype(int).T
+            on_it = alpha[np.clip(row, 0, 136), np.clip(column, 0, 136)] > 0
+            assert on_it.mean() > 0.75
+
+
+def test_a_second_call_has_nothing_to_do(dataset):
+    before = files(dataset)
+    start = time.perf_counter()
+    build(dataset, models=3)
+    assert time.perf_counter() - start < 0.5
+    assert files(dataset) == before
+
+
+def test_a_missing_half_is_made_again_as_it_was(dataset, tmp_path):
+    build(tmp_path, models=2, processes=1)
+    before = files(tmp_path)
+    victim = next((tmp_path / "ShapeNetVox32").glob("*/*"))
+    (victim / "model.binvox").unlink()
+    victim.rmdir()
+    build(tmp_path, models=2, processes=1)
+    assert files(tmp_path) == before
+
+
+def test_objects_do_not_depend_on_the_number_of_processes(dataset, tmp_path):
+    build(tmp_path, models=3, processes=2)
+    assert files(tmp_path) == files(dataset)
+
+
+def test_another_seed_gives_other_objects_of_other_names(dataset, tmp_path):
+    build(tmp_path, models=1, seed=1, processes=1)
+    assert not files(tmp_path).keys() & files(dataset).keys()
+
+
+def test_an_interrupted_object_leaves_nothing(tmp_path, monkeypatch):
+    def interrupt(path, *_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(objects, "write_binvox", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        build(tmp_path, models=1, processes=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("category", MAKERS)
+def test_each_category_draws_many_upright_different_objects(category):
+    areas, materials = set(), []
+    for number in range(12):
+        parts = MAKERS[category](np.random.default_rng(number))
+        surface = join(parts)
+        lower, upper = surface.bounds
+        extent = upper - lower
+        assert (extent > 0.005).all() and (extent < 4).all()
+        materials.append(len({id(part.visual.material) for part in parts}))
+        areas.add(round(float(np.prod(extent)), 9))
+    assert len(areas) == 12
+    assert np.mean(materials) > 1.5
+
+
+def test_most_of_the_thirteen_categories_are_there():
+    assert len(set(MAKERS) & set(SYNSETS)) >= 8
