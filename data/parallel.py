@@ -2,23 +2,26 @@
 
 import multiprocessing
 import os
-import signal
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
 from tqdm import tqdm
 
 
 def in_parallel(work, items: list, label: str, processes: int | None = None) -> list:
-    """The results of work(item) in the order of the items, by several processes, with a bar."""
+    """The results of work(item) in the order of the items, by several processes, with a bar.
+
+    The first error ends the work: what has not begun is dropped, what has begun is finished.
+    """
     processes = min(processes or len(os.sched_getaffinity(0)), len(items))
-    bar = partial(tqdm, total=len(items), desc=label, unit="object", file=sys.stderr)
+    bar = partial(tqdm, total=len(items), desc=label, unit="object", file=sys.stdout)
     if processes == 1:
         return list(bar(map(work, items)))
-    with multiprocessing.get_context("spawn").Pool(processes, _let_go) as pool:
-        return list(bar(pool.imap(work, items)))
-
-
-def _let_go() -> None:
-    """Let a process that is told to end remove its temporary folders."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    context = multiprocessing.get_context("spawn")  # a fork would copy torch's threads half
+    with ProcessPoolExecutor(processes, context) as pool:
+        try:
+            return list(bar(pool.map(work, items)))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
