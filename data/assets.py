@@ -1,45 +1,89 @@
-"""What a mesh's file refers to, materials and pictures, read from the folder around it."""
+"""What a mesh's file refers to, materials and pictures, read from around it and nowhere else."""
 
+import posixpath
+import zlib
 from pathlib import Path
+from zipfile import BadZipFile, ZipFile
 
 from trimesh.resolvers import Resolver
 
 from utils.errors import UserError
 
-LARGEST_FILE = 256 * 2**20  # bytes
+LARGEST_FILE = 64 * 2**20  # bytes; as text, about a million triangles
 
 
-class FolderAssets(Resolver):
-    """The files beside a mesh, and below its parent folder, where ShapeNet keeps its pictures.
+class Assets(Resolver):
+    """A place where names are looked up; trimesh asks it for `get` alone.
 
-    Names that lead elsewhere are looked for beside the mesh: files of strangers often carry the
+    A name that leads elsewhere is looked for beside the mesh: files of strangers often carry the
     full path of their author's machine.
     """
+
+    def get(self, name: str) -> bytes:
+        name = name.strip().replace("\\", "/")
+        for candidate in (name, name.rsplit("/", 1)[-1]):
+            content = self.find(candidate)
+            if content is not None:
+                return content
+        raise FileNotFoundError(name)
+
+    def find(self, name: str) -> bytes | None:
+        """The content of the file of a name relative to the mesh's folder, if it is there."""
+        raise NotImplementedError
+
+    def keys(self):
+        raise NotImplementedError
+
+    def namespaced(self, namespace: str):
+        raise NotImplementedError
+
+    def write(self, name: str, data: bytes):
+        raise NotImplementedError
+
+
+class FolderAssets(Assets):
+    """The files beside a mesh and below its parent folder, where ShapeNet keeps its pictures."""
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder).resolve()
 
-    def get(self, name: str) -> bytes:
-        name = name.strip().replace("\\", "/")
-        for path in (self.folder / name, self.folder / name.rsplit("/", 1)[-1]):
-            path = path.resolve()
-            if path.is_relative_to(self.folder.parent) and path.is_file():
-                return read_limited(path)
-        raise FileNotFoundError(name)
-
-    def keys(self) -> list[str]:
-        return [path.name for path in self.folder.iterdir()]
-
-    def namespaced(self, namespace: str) -> "FolderAssets":
-        return FolderAssets(self.folder / namespace)
-
-    def write(self, name: str, data: bytes):
-        raise NotImplementedError("the assets of a mesh are only read")
+    def find(self, name: str) -> bytes | None:
+        path = (self.folder / name).resolve()
+        if path.is_relative_to(self.folder.parent) and path.is_file():
+            return read_file(path)
+        return None
 
 
-def read_limited(path: Path) -> bytes:
-    """The content of a file. Raises UserError for one of more than 256 MB."""
+class ArchiveAssets(Assets):
+    """The entries of a ZIP archive, by their names relative to a folder in it, in any case."""
+
+    def __init__(self, archive: ZipFile, folder: str):
+        self.archive, self.folder = archive, folder
+        self.entries = {info.filename.lower(): info.filename for info in archive.infolist()}
+
+    def find(self, name: str) -> bytes | None:
+        entry = self.entries.get(posixpath.normpath(posixpath.join(self.folder, name)).lower())
+        return None if entry is None else read_entry(self.archive, entry)
+
+
+def read_file(path: Path) -> bytes:
+    """The content of a file. Raises UserError for one of more than 64 MB."""
     size = path.stat().st_size
     if size > LARGEST_FILE:
         raise UserError(f"{path}: expected at most {LARGEST_FILE} bytes, found {size}")
     return path.read_bytes()
+
+
+def read_entry(archive: ZipFile, entry: str) -> bytes:
+    """The content of an archive's entry.
+
+    Raises UserError for one of more than 64 MB unpacked, and one that is missing or damaged.
+    """
+    where = f"{archive.filename}/{entry}"
+    try:
+        size = archive.getinfo(entry).file_size  # zipfile unpacks no more than this
+        if size > LARGEST_FILE:
+            raise UserError(f"{where}: expected at most {LARGEST_FILE} bytes, found {size}")
+        return archive.read(entry)
+    except (KeyError, EOFError, NotImplementedError, RuntimeError, BadZipFile, zlib.error) as error:
+        raise UserError(f"{where}: cannot be unpacked: {error}") from error

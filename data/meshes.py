@@ -9,12 +9,13 @@ import trimesh
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from data.assets import FolderAssets, read_limited
+from data.assets import Assets, FolderAssets, read_file
 from utils.errors import UserError
 
 GREY = (204, 204, 204, 255)  # what has no material, as in Blender
 SMOOTH = np.radians(40)  # neighbours that meet at less are shaded as one curved surface
 TEXTURE_SIDE = 512  # pixels; a view of 137 shows no more
+LARGEST_MESH = 1_000_000  # triangles
 LARGEST_TEXTURE = 8192**2  # pixels; beyond it the picture is more likely an attack than a texture
 AXES = ("x", "y", "z", "-x", "-y", "-z")
 
@@ -148,14 +149,28 @@ def smooth_normals(triangles: np.ndarray) -> np.ndarray:
 
 
 def load_surface(path: str | Path) -> Surface:
-    """Read a mesh with its materials. Raises UserError when it has no triangle."""
+    """Read a mesh file with its materials. Raises UserError when it cannot be used."""
     path = Path(path)
-    content = io.BytesIO(read_limited(path))
-    kind = path.suffix[1:].lower()
-    scene = trimesh.load_scene(
-        content, file_type=kind, resolver=FolderAssets(path.parent), process=False
-    )
-    return join(scene.dump())
+    return parse_surface(read_file(path), path.suffix[1:].lower(), FolderAssets(path.parent))
+
+
+def parse_surface(content: bytes, kind: str, assets: Assets) -> Surface:
+    """A surface from the bytes of a mesh file of a kind like "obj", with its materials.
+
+    Raises UserError when it cannot be read, or has no triangle or more than a million.
+    """
+    try:
+        scene = trimesh.load_scene(
+            io.BytesIO(content), file_type=kind, resolver=assets, process=False
+        )
+        meshes = [mesh for mesh in scene.dump() if isinstance(mesh, trimesh.Trimesh)]
+    except Exception as error:  # a broken file can break a parser in any way
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise UserError(f"cannot be read as {kind}: {reason}") from error
+    count = sum(len(mesh.faces) for mesh in meshes)
+    if count > LARGEST_MESH:
+        raise UserError(f"expected at most {LARGEST_MESH} triangles, found {count}")
+    return join(meshes)
 
 
 def rotation(up: str, front: str) -> np.ndarray:

@@ -6,7 +6,7 @@ from data.meshes import Surface
 from data.render import Rays
 
 GRID = 32  # cells a side, as in ShapeNetVox32
-FINE = 4  # fine cells a side of a cell
+FINEST = 256  # fine cells a side of the grid, and at most 4 a side of a cell
 NUDGE = 1e-3  # fine cells; what lies on the border of two cells belongs to the one behind it
 
 
@@ -16,7 +16,8 @@ def voxelise(surface: Surface, grid: int = GRID) -> np.ndarray:
     The bounding box is centred in the grid and its longest side spans it. Rays carve away what can
     be seen from one of the six sides, as binvox does, so that a surface with holes is still filled.
     """
-    count = grid * FINE
+    fine = min(max(FINEST // grid, 1), 4)
+    count = grid * fine
     side = np.ptp(surface.bounds, axis=0).max()
     # Coordinates in fine cells, 0 to count.
     triangles = (surface.triangles - surface.bounds.mean(0)) * (count / side) + count / 2
@@ -26,8 +27,8 @@ def voxelise(surface: Surface, grid: int = GRID) -> np.ndarray:
     for axis in range(3):
         for forward in (True, False):
             _carve(rays, axis, forward, solid, touched)
-    cells = (solid | touched).reshape(grid, FINE, grid, FINE, grid, FINE).any(axis=(1, 3, 5))
-    cells[tuple(_edge_cells(triangles, grid).T)] = True
+    cells = (solid | touched).reshape(grid, fine, grid, fine, grid, fine).any(axis=(1, 3, 5))
+    cells[tuple(_edge_cells(triangles / fine, grid).T)] = True
     return cells
 
 
@@ -50,12 +51,12 @@ def _carve(rays: Rays, axis: int, forward: bool, solid: np.ndarray, touched: np.
 
 
 def _edge_cells(triangles: np.ndarray, grid: int) -> np.ndarray:
-    """The cells (N, 3) that the triangles' edges pass: parts thinner than the rays' distance.
+    """The cells (N, 3) that the edges of triangles pass, for parts too thin for the rays.
 
-    Points on the border of two cells are left out, as one cannot know which cell is meant.
+    The triangles are in cells. Points on the border of two cells are left out, as one cannot know which cell is meant.
     """
-    corners = triangles / FINE
-    starts, steps = corners.reshape(-1, 3), (np.roll(corners, -1, axis=1) - corners).reshape(-1, 3)
+    starts = triangles.reshape(-1, 3)
+    steps = (np.roll(triangles, -1, axis=1) - triangles).reshape(-1, 3)
     counts = np.ceil(np.linalg.norm(steps, axis=1) * 2).astype(int)  # half a cell apart
     edge = np.repeat(np.arange(len(counts)), counts)
     part = np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts, counts)

@@ -1,0 +1,148 @@
+"""Anybody's meshes become a dataset in ShapeNet's layout: pictures and voxels.
+
+python -m data.build MESH_OR_FOLDER ... --out DIR
+"""
+
+import argparse
+import csv
+from dataclasses import dataclass, replace
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+
+from data.meshes import AXES, Surface, rotation, transformed
+from data.objects import VIEWS, is_finished, write_object
+from data.parallel import in_parallel
+from data.sources import Source, category_folder, distinct, find_sources, with_categories
+from data.voxelise import GRID
+from utils.errors import UserError, run
+from utils.files import replacing
+
+STRETCH = 1.25  # a variant is 1 / 1.25 to 1.25 times as long along each axis
+FLATTEST = 1e-4  # the shortest side of a mesh that can be used, in longest sides
+FAILED = "failed.csv"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How every mesh becomes an object."""
+
+    out: Path
+    up: str = "y"
+    front: str | None = None
+    views: int = VIEWS
+    grid: int = GRID
+    seed: int = 0
+
+
+def build(
+    sources: list[Source], plan: Plan, variants: int = 0, processes: int | None = None
+) -> dict[str, str]:
+    """Make the objects that are not there yet, on all cores unless told.
+
+    Returns the labels of the meshes that could not be used, with the reason; they are also in
+    `failed.csv` in the dataset's folder. An object depends on its mesh, its name and the plan.
+    """
+    jobs = [
+        (source, variant)
+        for source in distinct(sources)
+        for variant in range(variants + 1)
+        if not is_finished(plan.out, source.category, object_name(source, variant))
+    ]
+    reasons = in_parallel(partial(_make, plan), jobs, "objects") if jobs else []
+    failed = {
+        source.label: reason
+        for (source, _), reason in zip(jobs, reasons, strict=True)
+        if reason is not None
+    }
+    (plan.out / FAILED).unlink(missing_ok=True)
+    if failed:
+        with replacing(plan.out / FAILED) as temporary, open(temporary, "w", newline="") as file:
+            csv.writer(file).writerows([("mesh", "reason"), *failed.items()])
+    return failed
+
+
+def object_name(source: Source, variant: int) -> str:
+    """A variant's name sorts directly behind its original's, whatever else there is."""
+    return f"{source.model}+{variant}" if variant else source.model
+
+
+def _make(plan: Plan, job: tuple[Source, int]) -> str | None:
+    """Build one object. Returns why it could not be, if so."""
+    source, variant = job
+    model = object_name(source, variant)
+    digest = sha256(f"{source.category}/{model}".encode()).digest()
+    generator = np.random.default_rng([plan.seed, *digest])
+    try:
+        surface = source.load(plan.up, plan.front)
+        if variant:
+            surface = stretched(surface, generator)
+        extent = np.ptp(surface.bounds, axis=0)
+        if extent.min() < FLATTEST * extent.max():
+            raise UserError("expected a solid, found a flat mesh")
+        write_object(plan.out, source.category, model, surface, generator, plan.views, plan.grid)
+    except UserError as error:
+        return str(error)
+    return None
+
+
+def stretched(surface: Surface, generator: np.random.Generator) -> Surface:
+    """A copy that is 0.8 to 1.25 times as long along each axis, uniform in the logarithm."""
+    return transformed(surface, np.diag(STRETCH ** generator.uniform(-1, 1, 3)))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    formats = "OBJ, OFF, PLY, STL, GLB or glTF; ZIP or .sh3f; folders of them"
+    parser.add_argument("inputs", nargs="+", type=Path, metavar="MESH_OR_FOLDER", help=formats)
+    parser.add_argument("--out", required=True, type=Path, help="folder of the dataset")
+    parser.add_argument("--category", help="of all meshes: one of the 13 official, or any name")
+    parser.add_argument("--categories", type=Path, help="CSV of path,category")
+    parser.add_argument("--up", default="y", choices=AXES, help="axis that points up (y)")
+    front = "axis that points to the front (-z; z for Sweet Home 3D)"
+    parser.add_argument("--front", choices=AXES, help=front)
+    parser.add_argument("--views", type=int, default=VIEWS, help="pictures of each (%(default)s)")
+    parser.add_argument("--grid", type=int, default=GRID, help="cells a side (%(default)s)")
+    variants = "stretched copies of each, 0.8 to 1.25 along each axis (%(default)s)"
+    parser.add_argument("--variants", type=int, default=0, help=variants)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--processes", type=int, help="default: all cores")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """The command. Its status is 1 when no mesh could be used."""
+    arguments = _arguments()
+    for name, low, high in (("views", 1, 255), ("grid", 8, 256), ("variants", 0, 1000)):
+        if not low <= getattr(arguments, name) <= high:
+            found = getattr(arguments, name)
+            raise UserError(f"--{name}: expected {low} to {high}, found {found}")
+    sources = find_sources(arguments.inputs)
+    if not sources:
+        raise UserError(f"{arguments.inputs[0]}: expected meshes, found none")
+    if arguments.category:
+        category = category_folder(arguments.category)
+        sources = [replace(source, category=category) for source in sources]
+    if arguments.categories:
+        sources = with_categories(sources, arguments.categories)
+    plan = Plan(
+        arguments.out,
+        arguments.up,
+        arguments.front,
+        arguments.views,
+        arguments.grid,
+        arguments.seed,
+    )
+    for front in {arguments.front or source.front for source in sources}:
+        rotation(arguments.up, front)  # raises before the work begins
+    failed = build(sources, plan, arguments.variants, arguments.processes)
+    for label, reason in failed.items():
+        print(f"{label}: {reason}")
+    print(f"{len(sources) - len(failed)} of {len(sources)} meshes are in {plan.out}")
+    return int(len(failed) == len(sources))
+
+
+if __name__ == "__main__":
+    run(main)

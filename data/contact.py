@@ -1,0 +1,98 @@
+"""A contact sheet: many objects of a dataset on one page, views and voxels side by side.
+
+python -m data.contact DIR --out sheet.png
+"""
+
+import argparse
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import trimesh
+from PIL import Image
+
+from data.binvox import read_binvox
+from data.cameras import View, read_views
+from data.meshes import Surface, join, normalised
+from data.objects import RENDERING, VOXELS
+from data.parallel import in_parallel
+from data.render import SIZE, render
+from utils.errors import UserError, run
+from utils.files import replacing
+
+VIEWS = 2  # pictures of an object
+CLAY = (206, 150, 92, 255)
+
+
+def sheet(root: str | Path, columns: int = 5, limit: int = 100, seed: int = 0) -> Image.Image:
+    """Up to `limit` objects, chosen at random and sorted, each two views and its voxels.
+
+    Raises UserError when there is no object with both.
+    """
+    root = Path(root)
+    folders = sorted(folder.relative_to(root / VOXELS) for folder in (root / VOXELS).glob("*/*"))
+    folders = [folder for folder in folders if (root / RENDERING / folder / "rendering").is_dir()]
+    if not folders:
+        raise UserError(f"{root}: expected objects in {RENDERING} and {VOXELS}, found none")
+    chosen = np.random.default_rng(seed).permutation(len(folders))[:limit]
+    folders = [folders[number] for number in sorted(chosen)]
+    tiles = in_parallel(partial(_tile, root), folders, "contact sheet")
+    width, height = tiles[0].size
+    rows = -(-len(tiles) // columns)
+    page = Image.new("RGB", (min(columns, len(tiles)) * width, rows * height), "white")
+    for number, tile in enumerate(tiles):
+        page.paste(tile, (number % columns * width, number // columns * height))
+    return page
+
+
+def _tile(root: Path, folder: Path) -> Image.Image:
+    """Two views of an object and its voxels, seen as in the second view."""
+    rendering = root / RENDERING / folder / "rendering"
+    pictures = [Image.open(rendering / f"{number:02d}.png") for number in range(VIEWS)]
+    view = read_views(rendering / "rendering_metadata.txt")[VIEWS - 1]
+    pictures.append(draw_voxels(read_binvox(root / VOXELS / folder / "model.binvox"), view))
+    tile = Image.new("RGB", (SIZE * len(pictures), SIZE), "white")
+    for number, picture in enumerate(pictures):
+        tile.paste(picture.convert("RGB").resize((SIZE, SIZE)), (number * SIZE, 0),
+                   picture.getchannel("A").resize((SIZE, SIZE)))  # fmt: skip
+    return tile
+
+
+def draw_voxels(occupied: np.ndarray, view: View) -> Image.Image:
+    """A picture of the cells (X, Y, Z) of a grid, cubes seen from a view."""
+    return Image.fromarray(render(normalised(_cubes(occupied)), [view])[0])
+
+
+def _cubes(occupied: np.ndarray) -> Surface:
+    """The faces between an occupied cell and an empty one."""
+    padded = np.pad(occupied, 1)
+    quads = []
+    for axis in range(3):
+        square = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
+        for step in (0, 1):
+            neighbour = np.roll(padded, 1 - 2 * step, axis)[1:-1, 1:-1, 1:-1]
+            cells = np.argwhere(occupied & ~neighbour)
+            quads.append(cells[:, None] + np.insert(square, axis, step, axis=1))
+    triangles = np.concatenate(quads)[:, [[0, 1, 2], [0, 2, 3]]].reshape(-1, 3, 3)
+    corners = np.arange(len(triangles) * 3).reshape(-1, 3)
+    mesh = trimesh.Trimesh(triangles.reshape(-1, 3), corners, process=False)
+    mesh.visual.face_colors = np.tile(np.uint8(CLAY), (len(triangles), 1))
+    return join([mesh])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("dataset", help="folder of the dataset")
+    parser.add_argument("--out", required=True, help="picture to write")
+    parser.add_argument("--columns", type=int, default=5, help="objects in a row")
+    parser.add_argument("--limit", type=int, default=100, help="objects in all")
+    parser.add_argument("--seed", type=int, default=0, help="which, where there are more")
+    arguments = parser.parse_args()
+    page = sheet(arguments.dataset, arguments.columns, arguments.limit, arguments.seed)
+    with replacing(arguments.out) as temporary:
+        page.save(temporary)
+    print(f"wrote {arguments.out}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,210 @@
+"""Where meshes come from: files, folders, and archives such as Sweet Home 3D's furniture."""
+
+import csv
+import re
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from zipfile import BadZipFile, ZipFile
+
+import numpy as np
+
+from data.assets import ArchiveAssets, read_entry
+from data.categories import CATEGORIES, SYNSETS
+from data.meshes import Surface, load_surface, parse_surface, rotation, transformed
+from utils.errors import UserError, explain
+
+MESHES = {".obj", ".off", ".ply", ".stl", ".glb", ".gltf"}
+ARCHIVES = {".zip", ".sh3f"}
+CATALOGUE = "PluginFurnitureCatalog.properties"  # what a Sweet Home 3D library has
+FRONT, CATALOGUE_FRONT = "-z", "z"  # of ShapeNetCore and of Sweet Home 3D
+GENERIC = {"model", "models", "model_normalized", "mesh", "scene", "object", "untitled"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """One mesh: a file, or the `entry` of an archive at `path`.
+
+    `category` and `model` name the object's folders, `label` the mesh to people. `front` is
+    the axis it looks along where the user says nothing, and `turn` nine numbers, the rows of a rotation that comes first.
+    """
+
+    path: Path
+    category: str
+    model: str
+    label: str
+    entry: str = ""
+    front: str = FRONT
+    turn: tuple[float, ...] = (1, 0, 0, 0, 1, 0, 0, 0, 1)
+
+    @property
+    def place(self) -> Path:
+        """The file's path, or the entry's below its archive's."""
+        return self.path / self.entry if self.entry else self.path
+
+    def load(self, up: str, front: str | None) -> Surface:
+        """The mesh in the official frame. Raises UserError when it cannot be used."""
+        try:
+            surface = self._archived_surface() if self.entry else load_surface(self.path)
+        except OSError as error:
+            raise UserError(explain(error)) from error
+        turn = np.reshape(self.turn, (3, 3))
+        return transformed(surface, rotation(up, front or self.front) @ turn)
+
+    def _archived_surface(self) -> Surface:
+        with ZipFile(self.path) as archive:
+            assets = ArchiveAssets(archive, self.entry.rpartition("/")[0])
+            kind = Path(self.entry).suffix[1:].lower()
+            return parse_surface(read_entry(archive, self.entry), kind, assets)
+
+
+def find_sources(paths: list[Path]) -> list[Source]:
+    """The meshes in files, folders and archives.
+
+    A mesh in ShapeNet's tree takes the official category that it is under. Another takes the
+    topmost folder below the one given, or that one's own name; in a Sweet Home 3D library, what
+    its catalogue says. Raises UserError for a path that is missing or of no known kind.
+    """
+    sources = []
+    for path in paths:
+        if path.is_dir():
+            files = [
+                file
+                for file in sorted(path.rglob("*"))
+                if file.suffix.lower() in MESHES | ARCHIVES and _is_meant(file.relative_to(path))
+            ]
+        elif not path.exists():
+            raise UserError(f"{path}: expected a mesh, a folder or an archive, found nothing")
+        elif path.suffix.lower() in MESHES | ARCHIVES:
+            files = [path]
+        else:
+            known = " ".join(sorted(MESHES | ARCHIVES))
+            raise UserError(f"{path}: expected a file of one of {known}")
+        base = path if path.is_dir() else path.parent
+        for file in files:
+            label = file.relative_to(base).as_posix()
+            if file.suffix.lower() in ARCHIVES:
+                sources += _archived(file, label)
+            else:
+                sources.append(Source(file, _category(file, base), _model(file), label))
+    return sources
+
+
+def _is_meant(path: Path) -> bool:
+    """Whether a file is no one's hidden copy, as macOS leaves them."""
+    return not any(part.startswith((".", "__MACOSX")) for part in path.parts)
+
+
+def _category(file: Path, base: Path) -> str:
+    for folder in reversed(file.resolve().parts[:-1]):
+        if folder in SYNSETS or folder in CATEGORIES:
+            return category_folder(folder)
+    below = file.relative_to(base).parts[:-1]
+    return category_folder(below[0] if below else base.resolve().name)
+
+
+def category_folder(name: str) -> str:
+    """The folder of a category: the id of an official one given by name or id, else the name."""
+    name = _clean(name)
+    return SYNSETS.get(name.lower(), name)
+
+
+def _model(file: Path) -> str:
+    """A mesh's name: its file's, or that of the nearest folder that says more than "models"."""
+    names = (file.stem, *reversed(file.parts[:-1]))
+    return _clean(next((name for name in names if name.lower() not in GENERIC), file.stem))
+
+
+def _clean(name: str) -> str:
+    """A name that can be a folder's anywhere; "+" is kept for variants."""
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "unnamed"
+
+
+def _archived(path: Path, label: str) -> list[Source]:
+    """The meshes of an archive: those of its catalogue, if it is Sweet Home 3D's, else all."""
+    try:
+        with ZipFile(path) as archive:
+            entries = sorted(archive.namelist())
+            if CATALOGUE in entries:
+                text = read_entry(archive, CATALOGUE).decode("latin-1")
+                return _catalogued(path, label, text)
+    except BadZipFile as error:
+        raise UserError(f"{path}: expected a ZIP archive: {error}") from error
+    folder = path.with_suffix("")
+    return [
+        Source(
+            path,
+            _category(folder / entry, folder),
+            _model(folder / entry),
+            f"{label}/{entry}",
+            entry,
+        )
+        for entry in entries
+        if Path(entry).suffix.lower() in MESHES and _is_meant(Path(entry))
+    ]
+
+
+def _catalogued(path: Path, label: str, text: str) -> list[Source]:
+    """The meshes of a Sweet Home 3D catalogue, whose lines are `key#number=value`."""
+    pieces: dict[str, dict[str, str]] = {}
+    for key, number, value in re.findall(r"^(\w+)#(\w+)\s*=\s*(.*?)\s*$", text, re.MULTILINE):
+        pieces.setdefault(number, {})[key] = value
+    sources = []
+    for number, piece in pieces.items():
+        entry = piece.get("model", "").lstrip("/")
+        if Path(entry).suffix.lower() not in MESHES:
+            continue
+        words = piece.get("modelRotation", "1 0 0 0 1 0 0 0 1")
+        try:
+            turn = tuple(float(word) for word in words.split())
+        except ValueError:
+            turn = ()
+        if len(turn) != 9:
+            where = f"{path}/{CATALOGUE}: modelRotation#{number}"
+            raise UserError(f"{where}: expected nine numbers, found {words!r}")
+        category = category_folder(piece.get("category") or path.stem)
+        model, name = _model(Path(entry)), f"{label}/{entry}"
+        sources.append(Source(path, category, model, name, entry, CATALOGUE_FRONT, turn))
+    return sources
+
+
+def distinct(sources: list[Source]) -> list[Source]:
+    """The sources, those whose names clash in a category named by their whole path.
+
+    Raises UserError for two meshes that cannot be told apart.
+    """
+    count = Counter((source.category, source.model.lower()) for source in sources)
+    sources = [
+        replace(source, model=_clean(source.label))
+        if count[source.category, source.model.lower()] > 1
+        else source
+        for source in sources
+    ]
+    seen: dict[tuple[str, str], Source] = {}
+    for source in sources:
+        other = seen.setdefault((source.category, source.model.lower()), source)
+        if other is not source:
+            raise UserError(
+                f"{source.place}: expected another name, found {other.place} of the same"
+            )
+    return sources
+
+
+def with_categories(sources: list[Source], path: Path) -> list[Source]:
+    """The sources with the categories of a CSV of `path,category`, paths relative to its folder.
+
+    A mesh that it does not name keeps its own. Raises UserError for a line that names no mesh.
+    """
+    places = {source.place.resolve(): number for number, source in enumerate(sources)}
+    sources = list(sources)
+    with open(path, newline="", encoding="utf-8") as file:
+        for line, row in enumerate(csv.reader(file), start=1):
+            if not row or (line == 1 and row == ["path", "category"]):
+                continue
+            if len(row) != 2 or not row[1].strip():
+                raise UserError(f"{path}:{line}: expected path,category, found {','.join(row)!r}")
+            number = places.get((path.parent / row[0].strip()).resolve())
+            if number is None:
+                raise UserError(f"{path}:{line}: expected one of the meshes, found {row[0]!r}")
+            sources[number] = replace(sources[number], category=category_folder(row[1].strip()))
+    return sources
