@@ -30,7 +30,7 @@ class UnpoolConv3d(nn.Module):
         self.bias = nn.Parameter(torch.empty(out_channels))
         self.taps = NEAREST if unpooling == "nearest" else ZERO
         self.output_padding = int(unpooling == "zero")
-        self._cached = (None, None)
+        self._kept = None
 
     def forward(self, x: Tensor) -> Tensor:  # (B, C, D, D, D) -> (B, C', 2D, 2D, 2D)
         return F.conv_transpose3d(
@@ -38,13 +38,18 @@ class UnpoolConv3d(nn.Module):
         )
 
     def kernel(self) -> Tensor:
-        """The transposed convolution's kernel; composed once and kept where no gradient flows."""
+        """The transposed convolution's kernel, kept between calls where no gradient flows."""
         if torch.is_grad_enabled():
+            self._kept = None
             return self._compose()
         version = (self.weight._version, self.weight.data_ptr(), self.weight.dtype)
-        if self._cached[0] != version:
-            self._cached = (version, self._compose())
-        return self._cached[1]
+        if self._kept is None or self._kept[0] != version:
+            self._kept = (version, self._compose())
+        return self._kept[1]
+
+    def train(self, mode: bool = True) -> "UnpoolConv3d":
+        self._kept = None  # fused optimizers change weights without a new version of them
+        return super().train(mode)
 
     def _compose(self) -> Tensor:
         a = self.weight.new_tensor(self.taps)

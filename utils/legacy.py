@@ -185,17 +185,23 @@ def load_foreign(path: str | Path) -> R2N2:
     return load_theano(path) if Path(path).suffix == ".npy" else load_seed(path)
 
 
+def convert(source: str | Path, out: str | Path) -> R2N2:
+    """Write the network in a foreign weight file as a file of this project."""
+    if not is_foreign(source):
+        raise UserError(
+            f"{source}: expected (encoder|convrnn|decoder)_epoch_N.pth or a .npy file by name"
+        )
+    network = load_foreign(source)
+    save_network(out, network)
+    return network
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m utils.legacy", description=__doc__)
     parser.add_argument("source", metavar="SOURCE", help="one of the seed's files, or a .npy file")
     parser.add_argument("out", metavar="OUT.pth", help="the checkpoint to write")
     arguments = parser.parse_args()
-    if not is_foreign(arguments.source):
-        raise UserError(
-            f"{arguments.source}: expected (encoder|convrnn|decoder)_epoch_N.pth or a .npy file"
-        )
-    network = load_foreign(arguments.source)
-    save_network(arguments.out, network)
+    network = convert(arguments.source, arguments.out)
     print(f"{arguments.out}: {network.name} written")
 
 

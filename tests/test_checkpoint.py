@@ -1,0 +1,272 @@
+import io
+import json
+import os
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from models import NETWORKS, build_network
+from utils import checkpoint, legacy
+from utils.checkpoint import find_weights, load_checkpoint, load_network, save_checkpoint
+from utils.engine import make_optimizer
+from utils.errors import UserError
+from utils.weights import describe, save_network
+
+SMALL = {"width": 1 / 16, "leaky_slope": 0.1, "unpooling": "zero"}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_comes_back_from_its_file_alone(tmp_path, name):
+    network = build_network(name, **SMALL)
+    save_network(tmp_path / "a.pth", network)
+    again = load_network(tmp_path / "a.pth")
+    assert (again.name, again.options, again.training) == (name, SMALL, False)
+    images = torch.rand(1, 2, 3, 128, 128)
+    with torch.no_grad():
+        assert torch.equal(again(images), network.eval()(images))
+
+
+def test_a_checkpoint_brings_back_all_that_a_training_needs(tmp_path):
+    network = build_network("3D-GRU-3", **SMALL)
+    optimizer = make_optimizer(network, 0.1, 0.1)
+    network(torch.rand(1, 1, 3, 128, 128)).mean().backward()
+    optimizer.step()
+    path = tmp_path / "checkpoint_epoch_00000003.pth"
+    extra = {"epoch": 3, "step": 7, "metrics": {"val": {"iou": 0.5}}, "config": {"seed": 1}}
+    save_checkpoint(path, network, optimizer, **extra)
+    again, content = load_checkpoint(path)
+    assert {key: content[key] for key in extra} == extra
+    assert torch.equal(content["random"], torch.get_rng_state())
+    other = make_optimizer(again, 0.2, 0.3)
+    other.load_state_dict(content["optimizer"])
+    for a, b in zip(optimizer.state.values(), other.state.values(), strict=True):
+        assert all(torch.equal(a[key], b[key]) for key in ("step", "exp_avg", "exp_avg_sq"))
+    assert [g["lr"] for g in other.param_groups] == [0.1, 0.1]
+    load_network(path)
+    with pytest.raises(UserError, match="resume"):
+        save_network(tmp_path / "a.pth", network)
+        load_checkpoint(tmp_path / "a.pth")
+
+
+def test_a_failed_save_leaves_the_file_that_was_there(tmp_path, monkeypatch):
+    network = build_network("3D-GRU-3", **SMALL)
+    save_network(tmp_path / "a.pth", network)
+    before = (tmp_path / "a.pth").read_bytes()
+
+    def full_disk(content, file):
+        file.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        save_network(tmp_path / "a.pth", network)
+    assert (tmp_path / "a.pth").read_bytes() == before
+    assert os.listdir(tmp_path) == ["a.pth"]
+
+
+def test_which_weights_are_taken(tmp_path):
+    for epoch in (2, 10):
+        checkpoint.checkpoint_path(tmp_path, epoch).touch()
+    second, tenth = (checkpoint.checkpoint_path(tmp_path, epoch) for epoch in (2, 10))
+    other = tmp_path / "other.pth"
+    assert find_weights(tmp_path, "", 0) == tenth
+    assert find_weights(tmp_path, "", "last") == tenth
+    assert find_weights(tmp_path, "", 2) == second
+    assert find_weights(tmp_path, str(other), 2) == other
+    assert find_weights(tmp_path / "absent", str(tmp_path), 2) == second
+    assert find_weights(tmp_path, "", 0, otherwise=other) == other
+    assert find_weights(tmp_path, "", 2, otherwise=other) == second
+    with pytest.raises(UserError, match=r"epoch 3 .*_00000010"):
+        find_weights(tmp_path, "", 3)
+    with pytest.raises(UserError, match=r"train\.py"):
+        find_weights(tmp_path / "absent", "", 0)
+
+
+def damaged(change):
+    content = describe(build_network("3D-LSTM-3", **SMALL))
+    change(content)
+    return content
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda c: c["weights"].pop("encoder.fc.bias"), "encoder.fc.bias"),
+        (lambda c: c["weights"].update(extra=torch.zeros(1)), "extra"),
+        (lambda c: c["weights"].update({"encoder.fc.bias": torch.zeros(3)}), r"\(64,\).*\(3,\)"),
+        (lambda c: c["weights"].update({"encoder.fc.bias": 1}), "encoder.fc.bias"),
+        (lambda c: c["network"].update(name="3D-LSTM-2"), "3D-LSTM-2"),
+        (lambda c: c["network"]["options"].update(depth=3), "depth"),
+        (lambda c: c["network"]["options"].update(width=1e6), "expected"),
+        (lambda c: c["network"]["options"].update(width="wide"), "expected"),
+        (lambda c: c.pop("network"), "network"),
+        (lambda c: c.pop("weights"), "weights"),
+        (lambda c: c.pop("format"), "checkpoint of this project"),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_is_refused_by_name(tmp_path, change, named):
+    torch.save(damaged(change), tmp_path / "bad.pth")
+    with pytest.raises(UserError, match=rf"bad\.pth.*{named}"):
+        load_network(tmp_path / "bad.pth")
+
+
+def test_a_truncated_checkpoint_is_refused_in_one_line(tmp_path):
+    save_network(tmp_path / "good.pth", build_network("3D-LSTM-3", **SMALL))
+    good = (tmp_path / "good.pth").read_bytes()
+    for length in (0, 1, 100, len(good) // 2, len(good) - 1):
+        (tmp_path / "bad.pth").write_bytes(good[:length])
+        with pytest.raises(UserError, match=r"bad\.pth") as error:
+            load_network(tmp_path / "bad.pth")
+        assert "\n" not in str(error.value)
+
+
+class Spy:
+    """What a hostile file would pickle: unpickling it makes a folder."""
+
+    def __init__(self, folder):
+        self.folder = str(folder)
+
+    def __reduce__(self):
+        return os.mkdir, (self.folder,)
+
+
+@pytest.mark.parametrize("kind", ["torch", "numpy"])
+def test_a_file_that_would_run_code_is_refused_and_runs_none(tmp_path, kind):
+    trap = tmp_path / "sprung"
+    if kind == "torch":
+        path = tmp_path / "bad.pth"
+        torch.save({"weights": Spy(trap)}, path)
+    else:
+        path = tmp_path / "bad.npy"
+        arrays = np.empty(33, object)
+        arrays[:] = [Spy(trap)] * 33
+        np.save(path, arrays, allow_pickle=True)
+    with pytest.raises(UserError, match=path.name):
+        load_network(path)
+    assert not trap.exists()
+    with open(path, "rb") as file:
+        torch.load(file, weights_only=False) if kind == "torch" else np.load(
+            file, allow_pickle=True
+        )
+    assert trap.exists(), "the trap would have worked"
+
+
+def npy(payload: bytes, shape=(33,)) -> bytes:
+    file = io.BytesIO()
+    header = {"descr": "|O", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    return file.getvalue() + payload
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x93NUMPY\x01\x00",
+        npy(b""),
+        npy(pickle.dumps([1, 2])),
+        npy(pickle.dumps(np.zeros(33))),
+        npy(pickle.dumps(np.array([np.zeros(2), "a"] + [0] * 31, dtype=object))),
+        npy(b"\x80\x02r\xff\xff\xff\x7f"),  # a memo of two thousand million places
+        npy(b"\x80\x04\x8e\x00\x00\x00\x00\x00\x01\x00\x00"),  # bytes of a terabyte
+        npy(b"cbuiltins\neval\n(S'1'\ntR."),
+        npy(b"cnumpy\nndarray\n((I1000000000000\ntR."),
+    ],
+)
+def test_a_hostile_object_array_is_refused_by_name(tmp_path, content):
+    (tmp_path / "bad.npy").write_bytes(content)
+    with pytest.raises(UserError, match=r"bad\.npy"):
+        load_network(tmp_path / "bad.npy")
+
+
+# The golden outputs: weights and pictures by recipe, predictions by the code of others.
+
+
+def golden_weights(shape, number, is_bias, theano):
+    if is_bias:
+        mean, deviation = (0.1, 0.2) if theano else (0.05, 0.1)
+        return np.random.RandomState(9000 + number).normal(mean, deviation, shape)
+    count = np.prod(shape[1:])
+    if theano:
+        inputs = shape[2] if len(shape) == 5 else shape[1]
+        count = (count + np.prod(shape) / inputs) / 2
+    return np.random.RandomState(1000 + number).normal(0, np.sqrt(2 / count), shape)
+
+
+@pytest.fixture(scope="module")
+def seed_files(golden, tmp_path_factory):
+    folder, parts = tmp_path_factory.mktemp("seed"), {}
+    for entry in json.loads((golden / "seed_lstm3.params.json").read_text()):
+        weights = golden_weights(
+            entry["shape"], entry["index"], entry["key"].endswith("bias"), theano=False
+        )
+        parts.setdefault(entry["file"], {})[entry["key"]] = torch.from_numpy(weights).float()
+    for part, weights in parts.items():
+        torch.save(weights, folder / f"{part}_epoch_00000060.pth")
+    return folder
+
+
+def theano_file(golden, folder, name):
+    entries = json.loads((golden / f"{name}.params.json").read_text())
+    arrays = np.empty(len(entries), object)
+    for entry in entries:
+        weights = golden_weights(entry["shape"], entry["i"], entry["is_bias"], theano=True)
+        arrays[entry["i"]] = weights.astype(np.float32)
+    np.save(folder / f"{name}.npy", arrays, allow_pickle=True)
+    return folder / f"{name}.npy"
+
+
+def assert_golden(network, images, expected):
+    for dtype, tolerance in ((torch.float32, 5e-6), (torch.float64, 1e-6)):
+        with torch.no_grad():
+            logits = network.to(dtype)(torch.from_numpy(images).to(dtype))
+        assert np.abs(logits.softmax(1)[:, 1].numpy() - expected).max() <= tolerance
+
+
+def test_the_seed_network_predicts_what_the_seed_does(golden, seed_files):
+    images = np.random.RandomState(123).rand(2, 3, 3, 128, 128).astype(np.float32)
+    expected = np.load(golden / "seed_lstm3.b2.v3.npz")["occupied"]
+    for part in ("encoder", "convrnn", "decoder"):
+        network = load_network(seed_files / f"{part}_epoch_00000060.pth")
+    assert_golden(network, images, expected)
+    assert find_weights(seed_files, "", 60).name.endswith("_epoch_00000060.pth")
+
+
+@pytest.mark.parametrize("name", ["theano_gru3", "theano_res_gru3"])
+def test_the_authors_networks_predict_what_their_code_does(golden, tmp_path, name):
+    images = np.random.RandomState(123).rand(3, 1, 3, 127, 127).astype(np.float32)
+    expected = np.load(golden / f"{name}.v3.b1.npz")["occupied"]
+    path = theano_file(golden, tmp_path, name)
+    network = load_network(path)
+    assert_golden(network, images.swapaxes(0, 1), expected)
+    legacy.convert(path, tmp_path / "converted.pth")
+    converted = load_network(tmp_path / "converted.pth")
+    assert (converted.name, converted.options) == (network.name, network.options)
+    assert_golden(converted, images.swapaxes(0, 1), expected)
+
+
+def test_the_wrong_parameter_of_a_foreign_file_is_named(golden, tmp_path, seed_files):
+    weights = torch.load(seed_files / "encoder_epoch_00000060.pth", weights_only=True)
+    for part in ("convrnn", "decoder"):
+        (tmp_path / f"{part}_epoch_00000060.pth").symlink_to(
+            seed_files / f"{part}_epoch_00000060.pth"
+        )
+    weights["fc1.bias"] = torch.zeros(5)
+    torch.save(weights, tmp_path / "encoder_epoch_00000060.pth")
+    with pytest.raises(UserError, match=r"encoder\.fc\.bias: .*\(1024,\).*\(5,\)"):
+        load_network(tmp_path / "decoder_epoch_00000060.pth")
+    (tmp_path / "encoder_epoch_00000060.pth").unlink()
+    with pytest.raises(FileNotFoundError, match="encoder_epoch_00000060"):
+        load_network(tmp_path / "decoder_epoch_00000060.pth")
+
+    path = theano_file(golden, tmp_path, "theano_gru3")
+    arrays = np.load(path, allow_pickle=True)
+    arrays[14] = arrays[14][:, :1]
+    np.save(path, arrays, allow_pickle=True)
+    with pytest.raises(UserError, match=r"array 14 \(update\.hidden\)"):
+        load_network(path)
+    np.save(path, arrays[:32], allow_pickle=True)
+    with pytest.raises(UserError, match="32"):
+        load_network(path)

@@ -1,0 +1,74 @@
+import pytest
+import torch
+from conftest import make_dataset
+
+from data.loading import make_loader
+from data.sampling import EvaluationBatches, TrainingBatches
+from data.shapenet import Samples, index_dataset
+from models import build_network
+from utils.engine import choose_device, evaluate, learning_rate, make_optimizer, train_one_epoch
+from utils.metrics import intersection_over_union, voxel_loss
+
+
+def test_the_learning_rate_is_halved_after_epochs_3_10_20_50_and_100():
+    rates = {epoch: learning_rate(1.0, epoch) for epoch in (1, 3, 4, 10, 11, 20, 21, 50, 51, 101)}
+    assert rates == {
+        **{1: 1, 3: 1, 4: 1 / 2, 10: 1 / 2, 11: 1 / 4, 20: 1 / 4},
+        **{21: 1 / 8, 50: 1 / 8, 51: 1 / 16, 101: 1 / 32},
+    }
+
+
+def test_weight_decay_pulls_weights_and_not_biases():
+    torch.manual_seed(0)
+    network = build_network("3D-LSTM-3", width=1 / 16)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    optimizer = make_optimizer(network, rate=0.01, weight_decay=0.1)
+    for parameter in network.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    for key, value in network.state_dict().items():
+        if key.endswith("bias"):
+            assert torch.equal(value, before[key])
+        else:
+            assert value.abs().sum() < before[key].abs().sum()
+
+
+def test_evaluation_measures_every_object_alone_and_leaves_the_network_as_it_was(dataset):
+    torch.manual_seed(0)
+    network = build_network("3D-LSTM-3", width=1 / 16)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    samples = Samples(index_dataset(dataset), 128, seed=0, training=False)
+    batches = EvaluationBatches(list(range(15)), 4, 2)
+    loader = make_loader(samples, batches, 0, pin=False)
+    measured = evaluate(network, loader, torch.device("cpu"), 0.4, "")
+    assert measured["position"] == list(range(15))
+    with torch.no_grad():
+        for position in (0, 14):
+            images, voxels, _ = next(iter(make_loader(samples, [[(position, 0, 2)]], 0, pin=False)))
+            logits = network(images / 255)
+            assert measured["loss"][position] == pytest.approx(voxel_loss(logits, voxels).item())
+            iou = intersection_over_union(logits, voxels, 0.4).item()
+            assert measured["iou"][position] == pytest.approx(iou)
+    for key, value in network.state_dict().items():
+        assert torch.equal(value, before[key])
+
+
+def test_the_device_is_the_one_that_is_asked_for():
+    assert choose_device("cpu") == torch.device("cpu")
+    assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def test_a_small_network_learns_sixteen_objects(tmp_path):
+    torch.manual_seed(0)
+    network = build_network("3D-LSTM-3", width=1 / 8)
+    optimizer = make_optimizer(network, rate=0.003, weight_decay=0.00005)
+    index = index_dataset(make_dataset(tmp_path, {"03001627": 16}))
+    samples = Samples(index, 128, seed=0, training=False)
+    batches = TrainingBatches(range(16), 16, 2, 2, seed=0)
+    loader = make_loader(samples, batches, 0, pin=False)
+    device = torch.device("cpu")
+    for batches.epoch in range(1, 151):
+        train_one_epoch(network, loader, optimizer, device, 0.4, "")
+    loader = make_loader(samples, EvaluationBatches(range(16), 16, 2), 0, pin=False)
+    measured = evaluate(network, loader, device, 0.4, "")
+    assert sum(measured["iou"]) / 16 > 0.85

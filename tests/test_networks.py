@@ -1,0 +1,215 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from models import NETWORKS, build_network
+from models.layers import UnpoolConv3d, initialise, unpool
+from models.recurrence import GRU, LSTM
+
+AUTHORS = {"image_size": 127, "pool_padding": 1, "unpooling": "zero"}
+SMALL = {"width": 1 / 16}
+
+
+def small_network(name="3D-LSTM-3", **options):
+    torch.manual_seed(0)
+    return build_network(name, **{**SMALL, **options}).eval()
+
+
+def pictures(batch, views, size=128, seed=0):
+    return torch.rand(batch, views, 3, size, size, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "count"),
+    [
+        ("3D-LSTM-1", {}, 29_643_170),
+        ("3D-GRU-1", {}, 29_618_594),
+        ("3D-LSTM-3", {}, 30_921_122),
+        ("3D-GRU-3", {}, 30_896_546),
+        ("Res3D-GRU-3", {}, 34_657_986),
+        ("3D-GRU-3", AUTHORS, 32_207_266),
+        ("Res3D-GRU-3", AUTHORS, 35_968_706),
+    ],
+)
+def test_the_number_of_parameters_is_that_of_the_code_it_follows(name, options, count):
+    with torch.device("meta"):
+        network = build_network(name, **options)
+    assert sum(parameter.numel() for parameter in network.parameters()) == count
+
+
+@pytest.mark.parametrize("unpooling", ["nearest", "zero"])
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_unpooling_and_convolution_are_one_transposed_convolution(unpooling, size):
+    torch.manual_seed(0)
+    layer = UnpoolConv3d(3, 4, unpooling).double()
+    initialise(layer)
+    x = torch.randn(2, 3, size, size, size, dtype=torch.float64, requires_grad=True)
+
+    def plain(x):
+        if unpooling == "nearest":
+            spread = F.interpolate(x, scale_factor=2, mode="nearest")
+        else:
+            spread = torch.zeros(2, 3, *[2 * size] * 3, dtype=x.dtype)
+            spread[:, :, ::2, ::2, ::2] = x
+        assert torch.equal(unpool(x, unpooling), spread)
+        return F.conv3d(spread, layer.weight, layer.bias, padding=1)
+
+    inputs = (x, layer.weight, layer.bias)
+    expected, found = plain(x), layer(x)
+    assert torch.allclose(found, expected, atol=1e-12)
+    gradients = [torch.autograd.grad(out.square().sum(), inputs) for out in (expected, found)]
+    for a, b in zip(*gradients, strict=True):
+        assert torch.allclose(a, b, atol=1e-10)
+
+
+def test_the_kept_kernel_follows_its_weight():
+    layer = UnpoolConv3d(2, 2, "nearest")
+    initialise(layer)
+    x = torch.ones(1, 2, 2, 2, 2)
+    with torch.no_grad():
+        before = layer(x)
+        layer.weight.mul_(2)
+        assert not torch.allclose(layer(x), before)
+        layer.load_state_dict({"weight": torch.zeros(2, 2, 3, 3, 3), "bias": torch.zeros(2)})
+        assert not layer(x).any()
+        layer.weight.data = torch.ones_like(layer.weight)
+        assert layer(x).all()
+
+
+def test_the_kept_kernel_is_dropped_after_a_step_of_a_fused_optimizer():
+    layer = UnpoolConv3d(2, 2, "nearest")
+    initialise(layer)
+    optimizer = torch.optim.Adam(layer.parameters(), lr=0.1, fused=True)
+    x = torch.ones(1, 2, 2, 2, 2)
+    for _ in range(2):
+        with torch.no_grad():
+            before = layer.eval()(x)
+        layer.train()(x).sum().backward()
+        optimizer.step()
+        with torch.no_grad():
+            after = layer.eval()(x)
+        assert not torch.allclose(before, after)
+        assert torch.equal(after, layer(x).detach())
+
+
+def plain_lstm(module: LSTM, features):
+    """The recurrence view by view, from a state of zeros (equations 3 to 6)."""
+    channels = module.hidden.in_channels
+    hidden = cell = torch.zeros(len(features), channels, 4, 4, 4)
+    for view in features.unbind(1):
+        gates = module.input(view).view(-1, 3 * channels, 4, 4, 4) + module.hidden(hidden)
+        i, f, g = gates.split(channels, 1)
+        cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
+        hidden = torch.tanh(cell)
+    return hidden
+
+
+def plain_gru(module: GRU, features):
+    """The recurrence view by view, from a state of zeros (equations 7 to 9)."""
+    channels = module.candidate.in_channels
+    hidden = torch.zeros(len(features), channels, 4, 4, 4)
+    for view in features.unbind(1):
+        u, r, c = module.input(view).view(-1, 3 * channels, 4, 4, 4).split(channels, 1)
+        update, reset = torch.sigmoid(torch.cat([u, r], 1) + module.hidden(hidden)).chunk(2, 1)
+        candidate = torch.tanh(c + module.candidate(reset * hidden))
+        hidden = update * hidden + (1 - update) * candidate
+    return hidden
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.parametrize(("recurrence", "plain"), [(LSTM, plain_lstm), (GRU, plain_gru)])
+def test_the_recurrence_is_that_of_the_paper_from_a_zero_state(recurrence, plain, kernel):
+    torch.manual_seed(0)
+    module = recurrence(features=12, channels=5, kernel=kernel)
+    initialise(module)
+    features = torch.randn(2, 4, 12)
+    for views in (1, 2, 4):
+        states = module(features[:, :views])
+        assert len(states) == views
+        assert torch.allclose(states[-1], plain(module, features[:, :views]), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("layout", [{}, AUTHORS], ids=["seed", "authors"])
+def test_gradients_reach_every_parameter(name, layout):
+    network = small_network(name, **layout)
+    logits = network(pictures(2, 2, network.image_size))
+    assert logits.shape == (2, 2, 32, 32, 32)
+    logits.square().mean().backward()
+    for key, parameter in network.named_parameters():
+        assert parameter.grad is not None and parameter.grad.any(), key
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_objects_of_a_batch_do_not_touch_each_other(name):
+    network, images = small_network(name), pictures(3, 3)
+    with torch.no_grad():
+        together = network(images)
+        for one, expected in zip(images, together, strict=True):
+            assert torch.allclose(network(one[None])[0], expected, atol=1e-5)
+        assert torch.equal(network(images), together)
+
+
+@pytest.mark.parametrize("name", ["3D-LSTM-3", "Res3D-GRU-3"])
+def test_one_pass_gives_what_each_number_of_views_gives(name):
+    network, images = small_network(name), pictures(2, 3)
+    with torch.no_grad():
+        each = network.forward_each(images)
+        for views in (1, 2, 3):
+            assert torch.allclose(each[views - 1], network(images[:, :views]), atol=1e-5)
+
+
+def test_many_views_are_encoded_in_pieces_without_a_difference():
+    network, images = small_network(), pictures(5, 9)
+    with torch.no_grad():
+        in_pieces = network(images)
+    assert torch.allclose(network(images), in_pieces, atol=1e-5)
+
+
+def test_the_order_of_views_matters_only_as_the_forget_gate_does():
+    network, images = small_network("3D-LSTM-3"), pictures(1, 3)
+    shuffled = images[:, [2, 0, 1]]
+    with torch.no_grad():
+        assert not torch.allclose(network(images), network(shuffled), atol=1e-4)
+        # Without the hidden state's share, and forgetting nothing, the cell is a sum over views.
+        nn.init.zeros_(network.recurrence.hidden.weight)
+        network.recurrence.hidden.bias.view(3, -1)[1].fill_(50)
+        assert torch.allclose(network(images), network(shuffled), atol=1e-4)
+
+
+@pytest.mark.parametrize("changed", [{"unpooling": "zero"}, {"leaky_slope": 0.1}])
+def test_options_of_the_function_change_it_and_not_its_weights(changed):
+    usual, other = small_network(), small_network(**changed)
+    other.load_state_dict(usual.state_dict())
+    with torch.no_grad():
+        assert not torch.allclose(usual(pictures(1, 1)), other(pictures(1, 1)), atol=1e-4)
+
+
+@pytest.mark.parametrize("changed", [{"image_size": 127}, {"pool_padding": 1}, {"width": 1 / 8}])
+def test_options_of_the_size_change_the_weights(changed):
+    usual, other = small_network(), small_network(**changed)
+    shapes = [[p.shape for p in network.parameters()] for network in (usual, other)]
+    assert shapes[0] != shapes[1]
+
+
+def test_the_initialisation_is_the_authors():
+    torch.manual_seed(0)
+    network = build_network("3D-GRU-3", width=0.5)
+    gate_outputs = network.recurrence.input.out_features // 3
+    expected = {
+        "encoder.conv3": (9 * 64 + 9 * 128) / 2,
+        "encoder.fc": (512 + 512) / 2,
+        "recurrence.input": (512 + gate_outputs) / 2,
+        "recurrence.hidden": 27 * 64,
+        "decoder.conv3": 27 * (64 + 32) / 2,
+    }
+    for name, n in expected.items():
+        layer = network.get_submodule(name)
+        assert layer.weight.std().item() == pytest.approx((2 / n) ** 0.5, rel=0.05)
+        assert layer.bias is None or (layer.bias == 0.1).all()
+
+
+def test_an_unknown_name_is_refused():
+    with pytest.raises(ValueError, match="3D-LSTM-3"):
+        build_network("3D-LSTM-2")

@@ -1,0 +1,212 @@
+"""The three scripts as a user types them."""
+
+import json
+import runpy
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.io
+import torch
+from conftest import make_dataset
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+ROOT = Path(__file__).parents[1]
+SMALL = ["--width=0.0625", "--batch_size=4", "--max_views=2", "--num_workers=0", "--device=cpu"]
+
+
+@pytest.fixture
+def script(monkeypatch, capsys):
+    """Run a script in this process: script("train", "--flag=1") -> (status, output, errors)."""
+
+    def run(name, *arguments):
+        monkeypatch.setattr(sys, "argv", [f"{name}.py", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            runpy.run_path(str(ROOT / f"{name}.py"), run_name="__main__")
+        captured = capsys.readouterr()
+        return end.value.code or 0, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def small(dataset, tmp_path, monkeypatch):
+    """Flags of a small network on the small dataset, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return [*SMALL, f"--database_path={dataset}"]
+
+
+def assert_same(a, b):
+    """Equality, bit for bit, of nested dictionaries, lists and tensors."""
+    assert type(a) is type(b)
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b)
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key in a:
+            assert_same(a[key], b[key])
+    elif isinstance(a, list | tuple):
+        for one, other in zip(a, b, strict=True):
+            assert_same(one, other)
+    else:
+        assert a == b
+
+
+def test_train_test_and_demo_follow_each_other(script, small, tmp_path, dataset):
+    status, output, errors = script("train", *small, "--num_epochs=2")
+    assert (status, errors) == (0, "")
+    folder = tmp_path / "saved_models" / "3d-r2n2"
+    names = {path.name for path in folder.iterdir()}
+    checkpoints = {f"checkpoint_epoch_{epoch:08d}.pth" for epoch in (1, 2)}
+    assert names == {"config.ini", "tensorboard", *checkpoints}
+    assert f"database_path = {dataset}" in (folder / "config.ini").read_text()
+    events = EventAccumulator(str(folder / "tensorboard")).Reload()
+    tags = events.Tags()
+    scalars = {f"{name}/{part}" for name in ("loss", "iou") for part in ("train", "val")}
+    assert {*scalars, "learning_rate", "objects_per_second/train"} == set(tags["scalars"])
+    assert [event.step for event in events.Scalars("loss/val")] == [3, 6]
+    assert any(tag.endswith("/views") for tag in tags["images"])
+
+    status, output, errors = script("test", *small, "--part=all")
+    assert (status, errors) == (0, "") and "chair" in output and "table" in output
+    results = json.loads((folder / "result.json").read_text())
+    matrix = scipy.io.loadmat(folder / "result.mat", simplify_cells=True)
+    assert len(matrix["objects"]) == 15
+    ious, losses = matrix["object_iou"], matrix["object_loss"]
+    chairs = np.array([name.startswith("03001627") for name in matrix["objects"]])
+    assert results["categories"]["chair"]["iou"] == pytest.approx(ious[chairs].mean())
+    over_samples = results["overall"]["mean_over_samples"]
+    over_categories = results["overall"]["mean_over_categories"]
+    assert over_samples["loss"] == pytest.approx(losses.mean())
+    means = [losses[chairs].mean(), losses[~chairs].mean()]
+    assert over_categories["loss"] == pytest.approx(np.mean(means))
+    assert over_samples["objects"] == 15
+
+    for form in ("obj", "binvox", "npy"):
+        status, output, errors = script("demo", "--device=cpu", f"--output=out/a.{form}")
+        assert (status, errors) == (0, "") and f"a.{form}" in output
+        assert {path.name for path in Path("out").iterdir()} == {f"a.{form}", "a.png"}
+        shutil.rmtree("out")
+    probability = script("demo", "--output=a.npy") and np.load("a.npy")
+    assert probability.shape == (32, 32, 32) and 0 <= probability.min() <= probability.max() <= 1
+
+
+def test_an_interrupted_training_goes_on_as_if_it_had_not_stopped(script, small, tmp_path):
+    keys = [*small, "--saved_models_path=once"]
+    assert script("train", *keys, "--num_epochs=3")[0] == 0
+    keys = [*small, "--saved_models_path=twice"]
+    assert script("train", *keys, "--num_epochs=1")[0] == 0
+    assert script("train", *keys, "--num_epochs=2", "--resume_epoch=1", "--num_workers=2")[0] == 0
+    assert script("train", *keys, "--num_epochs=3", "--resume_epoch=last")[0] == 0
+    path = "3d-r2n2/checkpoint_epoch_00000003.pth"
+    once, twice = (
+        torch.load(tmp_path / run / path, weights_only=True) for run in ("once", "twice")
+    )
+    for key in ("weights", "optimizer", "epoch", "step", "random"):
+        assert_same(once[key], twice[key])
+    for part in ("train", "val"):
+        for name in ("loss", "iou"):
+            assert once["metrics"][part][name] == twice["metrics"][part][name]
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [("seed", 1), ("LR", 0.01), ("weight_decay", 0.1), ("batch_size", 5), ("min_views", 2)],
+)
+def test_every_training_key_changes_the_training(script, small, tmp_path, flag, value):
+    keys = [*small, "--num_epochs=1"]
+    script("train", *keys, "--experiment_name=usual")
+    assert script("train", *keys, "--experiment_name=changed", f"--{flag}={value}")[0] == 0
+    paths = [
+        tmp_path / "saved_models" / name / "checkpoint_epoch_00000001.pth"
+        for name in ("usual", "changed")
+    ]
+    usual, changed = (torch.load(path, weights_only=True)["weights"] for path in paths)
+    assert any(not torch.equal(usual[key], changed[key]) for key in usual)
+
+
+def test_a_new_training_does_not_overwrite_another(script, small):
+    assert script("train", *small, "--num_epochs=1")[0] == 0
+    status, _, errors = script("train", *small, "--num_epochs=1")
+    assert status == 2 and "--resume_epoch=last" in errors
+    status, _, errors = script("train", *small, "--num_epochs=1", "--resume_epoch=1")
+    assert status == 2 and "num_epochs" in errors
+    status, _, errors = script("train", *small, "--num_epochs=2", "--resume_epoch=1", "--width=1")
+    assert status == 2 and "width" in errors
+
+
+def spoil(path: Path, length: int):
+    path.write_bytes(path.read_bytes()[:length])
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "flags", "named"),
+    [
+        (lambda root: shutil.rmtree(root), [], "database_path"),
+        (lambda root: shutil.rmtree(root / "ShapeNetVox32" / "b"), [], "b: expected models"),
+        (
+            lambda root: spoil(root / "ShapeNetRendering/a/model00/rendering/00.png", 200),
+            [],
+            "00.png",
+        ),
+        (
+            lambda root: spoil(root / "ShapeNetVox32/a/model00/model.binvox", 90),
+            ["--num_workers=2"],
+            "model.binvox",
+        ),
+        (lambda root: None, ["--max_views=6", "--min_views=6"], "expected 6 views"),
+        (lambda root: None, ["--split_file=absent.json"], "absent.json"),
+        (lambda root: None, ["--cfg=absent.ini"], "absent.ini"),
+        (lambda root: None, ["--resume_epoch=5"], "resume_epoch"),
+        (lambda root: None, ["--min_views=3"], "min_views"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2_and_leaves_no_checkpoint(
+    script, tmp_path, monkeypatch, spoiled, flags, named
+):
+    monkeypatch.chdir(tmp_path)
+    root = make_dataset(tmp_path / "data", {"a": 2, "b": 1}, views=2)
+    spoiled(root)
+    arguments = [*SMALL, "--val_portion=0", f"--database_path={root}", *flags]
+    status, _, errors = script("train", *arguments, "--num_epochs=1")
+    assert status == 2 and named in errors
+    assert errors.startswith("error: ") and errors.count("\n") == 1
+    assert not list(tmp_path.rglob("*.pth")) and not list(tmp_path.rglob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["demo", "--output=a.xyz"], "a.xyz"),
+        (["demo", "--weights=absent.pth"], "absent.pth"),
+        (["demo"], "train.py"),
+        (["demo", "--weights=bad.pth"], "bad.pth"),
+        (["test", "--resume_epoch=3"], "epoch 3"),
+        (["test", "--weights=bad.pth"], "bad.pth"),
+        (["test", "--part=none"], "part"),
+    ],
+)
+def test_test_and_demo_say_in_one_line_what_is_wrong(
+    script, tmp_path, monkeypatch, arguments, named
+):
+    monkeypatch.chdir(tmp_path)
+    Path("bad.pth").write_bytes(b"PK\x03\x04 not really")
+    status, _, errors = script(*arguments)
+    assert status == 2 and named in errors and errors.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.pth"]
+
+
+def test_the_scripts_run_from_a_shell_without_a_warning(small, tmp_path):
+    command = [sys.executable, "-W", "error", str(ROOT / "train.py"), *small, "--num_epochs=1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "test.py"), "--database_path=absent"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
