@@ -13,10 +13,10 @@ from PIL import Image
 
 from data.binvox import read_binvox
 from data.cameras import View, read_views
+from data.layout import RENDERINGS, SIZE, VOXELS
 from data.meshes import Surface, join, normalised
-from data.objects import RENDERING, VOXELS
 from data.parallel import in_parallel
-from data.render import SIZE, render
+from data.render import render
 from utils.errors import UserError, run
 from utils.files import replacing
 
@@ -24,19 +24,21 @@ VIEWS = 2  # pictures of an object
 CLAY = (206, 150, 92, 255)
 
 
-def sheet(root: str | Path, columns: int = 5, limit: int = 100, seed: int = 0) -> Image.Image:
+def sheet(
+    root: str | Path, columns: int = 5, limit: int = 100, seed: int = 0, processes=None
+) -> Image.Image:
     """Up to `limit` objects, chosen at random and sorted, each two views and its voxels.
 
     Raises UserError when there is no object with both.
     """
     root = Path(root)
     folders = sorted(folder.relative_to(root / VOXELS) for folder in (root / VOXELS).glob("*/*"))
-    folders = [folder for folder in folders if (root / RENDERING / folder / "rendering").is_dir()]
+    folders = [folder for folder in folders if (root / RENDERINGS / folder / "rendering").is_dir()]
     if not folders:
-        raise UserError(f"{root}: expected objects in {RENDERING} and {VOXELS}, found none")
+        raise UserError(f"{root}: expected objects in {RENDERINGS} and {VOXELS}, found none")
     chosen = np.random.default_rng(seed).permutation(len(folders))[:limit]
     folders = [folders[number] for number in sorted(chosen)]
-    tiles = in_parallel(partial(_tile, root), folders, "contact sheet")
+    tiles = in_parallel(partial(_tile, root), folders, "contact sheet", processes)
     width, height = tiles[0].size
     rows = -(-len(tiles) // columns)
     page = Image.new("RGB", (min(columns, len(tiles)) * width, rows * height), "white")
@@ -47,7 +49,7 @@ def sheet(root: str | Path, columns: int = 5, limit: int = 100, seed: int = 0) -
 
 def _tile(root: Path, folder: Path) -> Image.Image:
     """Two views of an object and its voxels, seen as in the second view."""
-    rendering = root / RENDERING / folder / "rendering"
+    rendering = root / RENDERINGS / folder / "rendering"
     pictures = [Image.open(rendering / f"{number:02d}.png") for number in range(VIEWS)]
     view = read_views(rendering / "rendering_metadata.txt")[VIEWS - 1]
     pictures.append(draw_voxels(read_binvox(root / VOXELS / folder / "model.binvox"), view))

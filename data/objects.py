@@ -10,17 +10,15 @@ from PIL import Image
 
 from data.binvox import write_binvox
 from data.cameras import sample_views, write_views
+from data.layout import GRID, RENDERINGS, VIEWS, VOXELS
 from data.meshes import Surface, normalised
 from data.render import render
-from data.voxelise import GRID, voxelise
-
-VIEWS = 24
-RENDERING, VOXELS = "ShapeNetRendering", "ShapeNetVox32"
+from data.voxelise import voxelise
 
 
 def is_finished(root: Path, synset: str, model: str) -> bool:
     """Whether an object is there, pictures and voxels."""
-    return all((root / tree / synset / model).is_dir() for tree in (RENDERING, VOXELS))
+    return all((root / tree / synset / model).is_dir() for tree in (RENDERINGS, VOXELS))
 
 
 def write_object(
@@ -42,6 +40,8 @@ def write_object(
     pictures = render(surface, cameras)
     occupied = voxelise(surface, grid)
     lower, upper = surface.bounds
+    corner = tuple(float(f"{value:.6g}") for value in lower)  # the digits that binvox itself writes
+    side = float(f"{max(upper - lower):.6g}")
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".making-", dir=root) as folder:
         rendering, voxels = Path(folder, "pictures", "rendering"), Path(folder, "voxels")
@@ -51,8 +51,8 @@ def write_object(
             Image.fromarray(picture).save(rendering / name)
         write_views(rendering / "rendering_metadata.txt", cameras)
         (rendering / "renderings.txt").write_text("".join(f"{name}\n" for name in names))
-        write_binvox(voxels / "model.binvox", occupied, tuple(lower), float(max(upper - lower)))
-        _move(rendering.parent, root / RENDERING / synset / model)
+        write_binvox(voxels / "model.binvox", occupied, corner, side)
+        _move(rendering.parent, root / RENDERINGS / synset / model)
         _move(voxels, root / VOXELS / synset / model)
 
 

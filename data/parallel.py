@@ -19,11 +19,14 @@ def in_parallel(work, items: list, label: str, processes: int | None = None) -> 
     After an error or Ctrl-C, what is under way is finished and the rest left alone. Raises
     UserError when a process dies.
     """
+    if not items:
+        return []
     processes = min(processes or len(os.sched_getaffinity(0)), len(items))
-    bar = partial(tqdm, total=len(items), desc=label, unit="object", file=sys.stderr)
-    if processes <= 1:
+    bar = partial(tqdm, total=len(items), desc=label, unit="object", file=sys.stdout)
+    if processes == 1:
         return list(bar(map(work, items)))
-    with ProcessPoolExecutor(processes, get_context("spawn"), _leave_ctrl_c) as pool:
+    context = get_context("spawn")  # a fork would copy torch's threads half
+    with ProcessPoolExecutor(processes, context, _leave_ctrl_c) as pool:
         futures = [pool.submit(work, item) for item in items]
         try:
             for future in bar(as_completed(futures)):

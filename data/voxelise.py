@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from data.layout import GRID
 from data.meshes import Surface
 from data.render import Rays
 
-GRID = 32  # cells a side, as in ShapeNetVox32
 FINEST = 256  # fine cells a side of the grid, and at most 4 a side of a cell
 NUDGE = 1e-3  # fine cells; what lies on the border of two cells belongs to the one behind it
 
@@ -53,7 +53,8 @@ def _carve(rays: Rays, axis: int, forward: bool, solid: np.ndarray, touched: np.
 def _edge_cells(triangles: np.ndarray, grid: int) -> np.ndarray:
     """The cells (N, 3) that the edges of triangles pass, for parts too thin for the rays.
 
-    The triangles are in cells. Points on the border of two cells are left out, as one cannot know which cell is meant.
+    The triangles are in cells. Points on the border of two cells are left out, as one cannot
+    know which cell is meant.
     """
     starts = triangles.reshape(-1, 3)
     steps = (np.roll(triangles, -1, axis=1) - triangles).reshape(-1, 3)
