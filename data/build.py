@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
+from data.layout import GRID, VIEWS
 from data.meshes import AXES, Surface, rotation, transformed
-from data.objects import VIEWS, is_finished, write_object
+from data.objects import is_finished, write_object
 from data.parallel import in_parallel
 from data.sources import Source, category_folder, distinct, find_sources, with_categories
-from data.voxelise import GRID
 from utils.errors import UserError, run
 from utils.files import replacing
 
@@ -51,7 +51,7 @@ def build(
         for variant in range(variants + 1)
         if not is_finished(plan.out, source.category, object_name(source, variant))
     ]
-    reasons = in_parallel(partial(_make, plan), jobs, "objects") if jobs else []
+    reasons = in_parallel(partial(_make, plan), jobs, "objects", processes)
     failed = {
         source.label: reason
         for (source, _), reason in zip(jobs, reasons, strict=True)

@@ -7,11 +7,12 @@ from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
 
 from data.cameras import View, directions, eye, project
+from data.layout import SIZE
 from data.meshes import Surface
 
-SIZE = 137  # pixels a side, as in ShapeNetRendering
 SAMPLES = 3  # rays a side of a pixel
 FILTER = np.float32([1, 2, 3, 2, 1]) / 9  # a pixel reaches one ray beyond its border on each side
+LAYERS = 16  # holes of textures that a ray passes at most
 LAMPS = np.array([[0.0, 2.0, -2.0], [0.0, 2.0, 2.0]]) / np.sqrt(8)  # hemispheres of light
 ENERGY = 0.7  # of each
 DIFFUSE = 0.8  # how much of its colour a material gives back, as in Blender
@@ -55,19 +56,39 @@ def _picture(surface, corners, rays: Rays, view: View, size: int) -> np.ndarray:
     left, top, right, bottom = _box(surface, view, size)
     columns, rows = _sample_places(left, right), _sample_places(top, bottom)
     towards = directions(view, columns, rows[:, None], size).reshape(-1, 3)
-    hits = rays.cast(np.broadcast_to(np.float32(eye(view)), towards.shape), towards)
-    hit = np.flatnonzero(hits["primID"] >= 0)
-    hits = {name: values[hit] for name, values in hits.items()}
-    colours = np.zeros((len(towards), 4), np.float32)
-    colours[hit, :3] = _shade(surface, corners, hits, towards[hit])
-    colours[hit, 3] = 255
-    colours = _filtered(_filtered(colours.reshape(len(rows), len(columns), 4), 0), 1)
-    covered = colours[..., 3] >= 0.5
-    colours[covered, :3] *= 255 / colours[covered, 3:]
-    colours[~covered] = 0
+    hit, colours = _trace(surface, corners, rays, np.float32(eye(view)), towards)
+    samples = np.zeros((len(towards), 4), np.float32)
+    samples[hit, :3], samples[hit, 3] = colours, 255
+    samples = samples.reshape(len(rows), len(columns), 4)
+    pixels = _filtered(_filtered(samples, 0), 1)
+    covered = pixels[..., 3] >= 0.5
+    pixels[covered, :3] *= 255 / pixels[covered, 3:]
+    pixels[~covered] = 0
     picture = np.zeros((size, size, 4), np.uint8)
-    picture[top:bottom, left:right] = np.rint(colours)
+    picture[top:bottom, left:right] = np.rint(pixels)
     return picture
+
+
+def _trace(surface, corners, rays: Rays, origin, towards) -> tuple[np.ndarray, np.ndarray]:
+    """Which rays (N, 3) hit something, (M,), and the colours (M, 3) of 0 to 255 that they see.
+
+    A ray goes on behind the holes that a texture has, as in a picture of leaves.
+    """
+    active, origins = np.arange(len(towards)), np.broadcast_to(origin, towards.shape)
+    hit, colours = [], []
+    for _ in range(LAYERS):
+        hits = rays.cast(origins, towards[active])
+        met = np.flatnonzero(hits["primID"] >= 0)
+        hits = {name: values[met] for name, values in hits.items()}
+        active, origins = active[met], origins[met]
+        colour, solid = _shade(surface, corners, hits, towards[active])
+        hit.append(active[solid])
+        colours.append(colour[solid])
+        if solid.all():
+            break
+        step = hits["tfar"][~solid, None] + np.float32(1e-5)
+        active, origins = active[~solid], origins[~solid] + towards[active[~solid]] * step
+    return np.concatenate(hit), np.concatenate(colours)
 
 
 def _sample_places(first: int, last: int) -> np.ndarray:
@@ -95,8 +116,8 @@ def _box(surface: Surface, view: View, size: int) -> tuple[int, int, int, int]:
     return *first, *last
 
 
-def _shade(surface: Surface, corners, hits: dict[str, np.ndarray], towards) -> np.ndarray:
-    """The colours (N, 3) of 0 to 255 that rays of direction `towards` (N, 3) meet.
+def _shade(surface: Surface, corners, hits, towards) -> tuple[np.ndarray, np.ndarray]:
+    """The colours (N, 3) that rays (N, 3) meet, and whether (N,) they are not a texture's hole.
 
     `corners` (F, 3, 8) are the normal, RGB and UV of each face's corners.
     """
@@ -109,21 +130,28 @@ def _shade(surface: Surface, corners, hits: dict[str, np.ndarray], towards) -> n
     scale = facing / np.maximum(np.sqrt(_dot(normals, normals)), 1e-12)
     # Two hemispheres of light add up to one in their mean direction.
     light = ENERGY * DIFFUSE * (1 + scale * (normals @ np.float32(LAMPS.mean(axis=0))))
-    _apply_textures(colours, surface, face, uv)
-    return np.minimum(colours * light[:, None] + SHEEN, 255)
+    solid = _apply_textures(colours, surface, face, uv)
+    return np.minimum(colours * light[:, None] + SHEEN, 255), solid
 
 
 def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.einsum("nc,nc->n", a, b)
 
 
-def _apply_textures(colours, surface: Surface, face, uv) -> None:
-    """Tint each hit's colour (N, 3) by the texture of its face, if it has one."""
+def _apply_textures(colours, surface: Surface, face, uv) -> np.ndarray:
+    """Tint each hit's colour (N, 3) by the texture of its face, if it has one.
+
+    Returns whether (N,) the texture is opaque there.
+    """
     texture = surface.texture[face]
+    solid = np.ones(len(face), bool)
     for index, picture in enumerate(surface.textures):
         where = np.flatnonzero(texture == index)
         height, width = picture.shape[:2]
         place = uv[where] % 1
         column = np.minimum((place[:, 0] * width).astype(int), width - 1)
         row = np.minimum(((1 - place[:, 1]) * height).astype(int), height - 1)
-        colours[where] *= picture[row, column, :3] / np.float32(255)
+        texels = picture[row, column]
+        colours[where] *= texels[:, :3] / np.float32(255)
+        solid[where] = texels[:, 3] > 127
+    return solid

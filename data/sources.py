@@ -26,7 +26,8 @@ class Source:
     """One mesh: a file, or the `entry` of an archive at `path`.
 
     `category` and `model` name the object's folders, `label` the mesh to people. `front` is
-    the axis it looks along where the user says nothing, and `turn` nine numbers, the rows of a rotation that comes first.
+    the axis it looks along where the user says nothing, and `turn` nine numbers, the rows of a
+    rotation that comes first.
     """
 
     path: Path

@@ -87,6 +87,27 @@ def test_a_texture_is_upright():
         assert picture[row, column, channel] > picture[row, column, others].max() + 50
 
 
+def test_the_holes_of_a_texture_show_what_is_behind():
+    pixels = np.full((1, 2, 4), 255, np.uint8)
+    pixels[0, 0, 3] = 0  # the half at -y, as uv turns it, is a hole
+    leaf = trimesh.Trimesh(
+        [[0, -1, 1], [0, -1, -1], [0, 1, -1], [0, 1, 1]],
+        [[0, 1, 2], [0, 2, 3]],
+        process=False,
+        visual=trimesh.visual.TextureVisuals(
+            uv=[[0, 0], [0, 1], [1, 1], [1, 0]], image=Image.fromarray(pixels)
+        ),
+    )
+    alone = render(normalised(join([leaf])), [View(0, 0, 1)])[0]
+    assert alone[55, 68, 3] == 255
+    assert alone[82, 68, 3] == 0
+    wall = trimesh.creation.box(bounds=[[-0.2, -1, -1], [-0.1, 1, 1]])
+    wall.visual.face_colors = [255, 0, 0, 255]
+    both = render(normalised(join([leaf, wall])), [View(0, 0, 1)])[0].astype(int)
+    assert both[82, 68, 3] == 255
+    assert both[82, 68, 0] > both[82, 68, 1] + 50
+
+
 @pytest.mark.skipif(not OFFICIAL.is_dir(), reason="no official data in ../shared/real")
 def test_the_official_chair_gives_its_official_files():
     surface = load_surface(OFFICIAL / "mesh" / CHAIR / "models" / "model_normalized.obj")

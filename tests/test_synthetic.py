@@ -1,3 +1,4 @@
+import shutil
 import time
 from pathlib import Path
 
@@ -51,8 +52,8 @@ def test_pictures_and_voxels_show_one_object(dataset):
         header = path.read_bytes()[:200].split(b"\n")
         translate = np.array(header[2].split()[1:], float)
         scale = float(header[3].split()[1])
-        assert 2 * np.abs(translate).max() == pytest.approx(scale, rel=1e-6)
-        assert np.linalg.norm(2 * translate) == pytest.approx(1, rel=1e-6)
+        assert 2 * np.abs(translate).max() == pytest.approx(scale, rel=1e-5)
+        assert np.linalg.norm(2 * translate) == pytest.approx(1, rel=1e-5)
         centres = ((np.argwhere(occupied) + 0.5) / 32 - 0.5) * scale
         rendering = dataset / "ShapeNetRendering" / path.parent.relative_to(
             dataset / "ShapeNetVox32"
@@ -74,13 +75,11 @@ def test_a_second_call_has_nothing_to_do(dataset):
     assert files(dataset) == before
 
 
-def test_a_missing_half_is_made_again_as_it_was(dataset, tmp_path):
-    build(tmp_path, models=2, processes=1)
+def test_a_missing_half_is_made_again_as_it_was(tmp_path):
+    build(tmp_path, models=1, processes=1)
     before = files(tmp_path)
-    victim = next((tmp_path / "ShapeNetVox32").glob("*/*"))
-    (victim / "model.binvox").unlink()
-    victim.rmdir()
-    build(tmp_path, models=2, processes=1)
+    shutil.rmtree(next((tmp_path / "ShapeNetVox32").glob("*/*")))
+    build(tmp_path, models=1, processes=1)
     assert files(tmp_path) == before
 
 

@@ -1,0 +1,284 @@
+import io
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+from PIL import Image
+
+from data import assets, build, meshes
+from data.binvox import read_binvox
+from data.build import Plan, object_name, stretched
+from data.meshes import join
+from data.sources import category_folder, distinct, find_sources, with_categories
+from utils.errors import UserError
+
+OBJ = trimesh.creation.box((1, 2, 3)).export(file_type="obj").encode()
+CATALOGUE = """id#1=Me#stool
+category#1=Living room
+model#1=/me/stool/stool.obj
+modelRotation#1=0 0 1 0 1 0 -1 0 0
+id#2=Me#wall
+category#2=Chair
+model#2=/me/wall/wall.obj
+"""
+
+
+def write(path: Path, content: bytes = OBJ) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def archive(path: Path, entries: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in entries.items():
+            file.writestr(name, content)
+    return path
+
+
+def files(root: Path) -> dict[str, bytes]:
+    paths = (path for path in root.rglob("*") if path.is_file())
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
+
+
+def command(*arguments) -> int:
+    before, sys.argv = sys.argv, ["build", *map(str, arguments), "--processes", "1"]
+    try:
+        return build.main()
+    finally:
+        sys.argv = before
+
+
+def places(sources) -> list[tuple[str, str]]:
+    return [(source.category, source.model) for source in sources]
+
+
+def test_categories_come_from_the_folders(tmp_path):
+    write(tmp_path / "mine" / "chair" / "a.obj")
+    write(tmp_path / "mine" / "robots" / "small" / "r2.stl")
+    write(tmp_path / "mine" / "loose.ply")
+    assert places(find_sources([tmp_path / "mine"])) == [
+        ("03001627", "a"),
+        ("mine", "loose"),
+        ("robots", "r2"),
+    ]
+
+
+def test_shapenets_own_tree_is_known_wherever_one_starts(tmp_path):
+    path = write(tmp_path / "core" / "03001627" / "1a6f" / "models" / "model_normalized.obj")
+    for start in (tmp_path / "core", path.parents[2], path.parents[1], path):
+        assert places(find_sources([start])) == [("03001627", "1a6f")]
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        ("chair", "03001627"),
+        ("Sofa", "04256520"),
+        ("02958343", "02958343"),
+        ("My robots!", "My-robots"),
+    ],
+)
+def test_official_categories_are_known_by_name_and_id_and_others_by_any_name(name, folder):
+    assert category_folder(name) == folder
+
+
+@pytest.mark.parametrize("name", ["../../etc", "/etc", "..", "a/b"])
+def test_a_category_cannot_lead_out_of_the_dataset(name):
+    folder = category_folder(name)
+    assert "/" not in folder
+    assert not folder.startswith(".")
+
+
+def test_a_csv_names_categories_and_unlisted_meshes_keep_theirs(tmp_path):
+    write(tmp_path / "a.obj")
+    write(tmp_path / "b.obj")
+    csv = write(tmp_path / "c.csv", b"path,category\na.obj,lamp\n")
+    sources = with_categories(find_sources([tmp_path]), csv)
+    assert [source.category for source in sources] == ["03636649", tmp_path.name]
+    write(csv, b"a.obj,lamp\nmissing.obj,lamp\n")
+    with pytest.raises(UserError, match=r"c\.csv:2: expected one of the meshes, found 'missing"):
+        with_categories(sources, csv)
+
+
+def test_meshes_of_one_name_are_told_apart(tmp_path):
+    write(tmp_path / "chair" / "x" / "seat.obj")
+    write(tmp_path / "chair" / "y" / "seat.obj")
+    sources = distinct(find_sources([tmp_path]))
+    assert [source.model for source in sources] == ["chair-x-seat.obj", "chair-y-seat.obj"]
+    with pytest.raises(UserError, match="of the same"):
+        distinct([*sources, sources[0].__class__(**{**vars(sources[0]), "path": tmp_path})])
+
+
+def test_an_archive_gives_its_meshes_with_their_textures(tmp_path):
+    picture = io.BytesIO()
+    Image.new("RGB", (2, 2), (10, 200, 30)).save(picture, "PNG")
+    obj = b"mtllib A.MTL\nv 0 0 0\nv 1 0 0\nv 0 1 1\nvt 0 0\nusemtl m\nf 1/1 2/1 3/1\n"
+    path = archive(
+        tmp_path / "lib.zip",
+        {
+            "things/a.obj": obj,
+            "things/a.mtl": b"newmtl m\nmap_Kd C:\\me\\Leaf.png\n",
+            "things/leaf.png": picture.getvalue(),
+            "__MACOSX/things/._a.obj": b"no mesh",
+        },
+    )
+    (source,) = find_sources([path])
+    assert (source.category, source.model, source.label) == ("things", "a", "lib.zip/things/a.obj")
+    np.testing.assert_array_equal(source.load("y", None).textures[0][0, 0, :3], [10, 200, 30])
+
+
+def test_a_sweet_home_3d_library_brings_categories_and_rotations(tmp_path):
+    entries = {
+        "PluginFurnitureCatalog.properties": CATALOGUE.encode(),
+        "me/stool/stool.obj": OBJ,
+        "me/wall/wall.obj": OBJ,
+        "me/unlisted.obj": OBJ,
+    }
+    stool, wall = find_sources([archive(tmp_path / "lib.sh3f", entries)])
+    assert (stool.category, stool.model) == ("Living-room", "stool")
+    assert (wall.category, wall.model) == ("03001627", "wall")
+    # The front of Sweet Home 3D's models looks along z, so that its width, along x, becomes z.
+    np.testing.assert_allclose(np.ptp(wall.load("y", None).bounds, axis=0), [3, 2, 1])
+    np.testing.assert_allclose(np.ptp(stool.load("y", None).bounds, axis=0), [1, 2, 3])
+
+
+def test_an_archives_entry_that_unpacks_too_far_is_refused(tmp_path, monkeypatch):
+    path = archive(tmp_path / "bomb.zip", {"a.obj": b"\n" * 100_000})
+    monkeypatch.setattr(assets, "LARGEST_FILE", 1000)
+    (source,) = find_sources([path])
+    with pytest.raises(UserError, match=r"bomb\.zip/a\.obj: expected at most 1000 bytes"):
+        source.load("y", None)
+
+
+def test_a_damaged_archive_is_named(tmp_path):
+    path = write(tmp_path / "lib.zip", b"no archive")
+    with pytest.raises(UserError, match=r"lib\.zip: expected a ZIP archive"):
+        find_sources([path])
+
+
+def test_what_cannot_be_used_is_listed_with_its_reason_and_the_rest_is_built(
+    tmp_path, capsys, monkeypatch
+):
+    folder = tmp_path / "meshes"
+    write(folder / "good.obj")
+    write(folder / "empty.obj", b"")
+    write(folder / "flat.obj", b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
+    write(folder / "broken.glb", b"glTF" + bytes(100))
+    write(folder / "broken.ply", b"ply\nformat ascii 1.0\nelement vertex 9\nend_header\n1 2\n")
+    ball = trimesh.creation.icosphere(3)
+    ball.export(folder / "many.stl")
+    monkeypatch.setattr(meshes, "LARGEST_MESH", 1000)
+    out = tmp_path / "out"
+    assert command(folder, "--out", out, "--category", "chair") == 0
+    printed = capsys.readouterr().out
+    failed = (out / "failed.csv").read_text()
+    for text in (printed, failed):
+        for name in ("empty.obj", "flat.obj", "broken.glb", "broken.ply"):
+            assert name in text
+        assert "found a flat mesh" in text
+        assert "at most 1000 triangles, found 1280" in text
+    assert "1 of 6 meshes" in printed
+    assert [path.name for path in (out / "ShapeNetVox32" / "03001627").iterdir()] == ["good"]
+    assert {path.name for path in out.iterdir()} == {
+        "ShapeNetRendering",
+        "ShapeNetVox32",
+        "failed.csv",
+    }
+    for path in folder.glob("[!g]*"):
+        path.unlink()
+    assert command(folder, "--out", out, "--category", "chair") == 0
+    assert not (out / "failed.csv").exists()
+
+
+def test_nothing_usable_is_status_1_and_nothing_at_all_an_error(tmp_path):
+    write(tmp_path / "a" / "empty.obj", b"")
+    assert command(tmp_path / "a", "--out", tmp_path / "out") == 1
+    (tmp_path / "b").mkdir()
+    with pytest.raises(UserError, match="expected meshes, found none"):
+        command(tmp_path / "b", "--out", tmp_path / "out")
+    with pytest.raises(UserError, match="found nothing"):
+        command(tmp_path / "c", "--out", tmp_path / "out")
+
+
+def test_views_and_grid_are_what_one_asks_for(tmp_path):
+    write(tmp_path / "in" / "a.obj")
+    out = tmp_path / "out"
+    assert command(tmp_path / "in", "--out", out, "--views", 3, "--grid", 40) == 0
+    (rendering,) = (out / "ShapeNetRendering").glob("*/*/rendering")
+    assert len(list(rendering.glob("*.png"))) == 3
+    assert len((rendering / "rendering_metadata.txt").read_text().splitlines()) == 3
+    (voxels,) = (out / "ShapeNetVox32").rglob("model.binvox")
+    assert read_binvox(voxels).shape == (40, 40, 40)
+    for bad in (("--views", 0), ("--grid", 1000), ("--variants", -1)):
+        with pytest.raises(UserError, match=rf"{bad[0]}: expected"):
+            command(tmp_path / "in", "--out", out, *bad)
+
+
+def test_axes_that_clash_are_an_error_before_the_work(tmp_path):
+    write(tmp_path / "a.obj")
+    with pytest.raises(UserError, match="different axes, found z and -z"):
+        command(tmp_path / "a.obj", "--out", tmp_path / "out", "--up", "z")
+    assert not (tmp_path / "out").exists()
+
+
+def test_named_axes_turn_the_object(tmp_path):
+    """The box is 1 x 2 x 3; with its front along x and up along z it is 1 deep and 3 high."""
+    write(tmp_path / "a.obj")
+    command(
+        tmp_path / "a.obj", "--out", tmp_path / "out", "--up", "z", "--front", "x", "--views", 1
+    )
+    (path,) = (tmp_path / "out" / "ShapeNetVox32").rglob("model.binvox")
+    filled = [np.flatnonzero(read_binvox(path).any(axis)) for axis in ((1, 2), (0, 2), (0, 1))]
+    assert [len(cells) for cells in filled] == [12, 32, 22]
+
+
+def test_the_seed_decides_and_the_number_of_processes_does_not(tmp_path):
+    for name in ("a", "b"):
+        write(tmp_path / "in" / f"{name}.obj")
+    sources = find_sources([tmp_path / "in"])
+    for out, processes, seed in (("one", 1, 0), ("two", 2, 0), ("other", 1, 1)):
+        build.build(sources, Plan(tmp_path / out, views=1, seed=seed), 1, processes)
+    assert files(tmp_path / "one") == files(tmp_path / "two")
+    assert files(tmp_path / "one") != files(tmp_path / "other")
+
+
+def test_finished_objects_are_left_alone_and_missing_ones_made_as_before(tmp_path):
+    for name in ("a", "b"):
+        write(tmp_path / "in" / f"{name}.obj")
+    plan, sources = Plan(tmp_path / "out", views=2), find_sources([tmp_path / "in"])
+    build.build(sources, plan, 0, 1)
+    before = files(plan.out)
+    victim = next(path for path in plan.out.rglob("model.binvox") if path.parent.name == "b")
+    victim.unlink()
+    victim.parent.rmdir()
+    kept = next(path for path in plan.out.rglob("01.png") if path.parents[1].name == "a")
+    time = kept.stat().st_mtime_ns
+    build.build(sources, plan, 0, 1)
+    assert files(plan.out) == before
+    assert kept.stat().st_mtime_ns == time
+
+
+def test_variants_are_other_shapes_that_sort_directly_behind_their_original(tmp_path):
+    for name in ("a", "a-b", "a.b", "a0", "ab"):
+        write(tmp_path / "in" / f"{name}.obj")
+    sources = find_sources([tmp_path / "in"])
+    names = sorted(object_name(source, variant) for source in sources for variant in range(3))
+    originals = [name.partition("+")[0] for name in names]
+    assert [name for name, before in zip(originals, [None, *originals], strict=False)
+            if name != before] == ["a", "a-b", "a.b", "a0", "ab"]  # fmt: skip
+    build.build(sources[:1], Plan(tmp_path / "out", views=1), 2, 1)
+    voxels = [read_binvox(path).tobytes() for path in (tmp_path / "out").rglob("model.binvox")]
+    assert len(set(voxels)) == 3
+
+
+def test_a_variant_is_stretched_within_its_range():
+    surface = join([trimesh.creation.box((1, 1, 1))])
+    generator = np.random.default_rng(0)
+    extents = [np.ptp(stretched(surface, generator).bounds, axis=0) for _ in range(200)]
+    assert np.min(extents) >= 0.8
+    assert np.max(extents) <= 1.25
+    assert np.std(extents) > 0.1
