@@ -15,8 +15,10 @@ from utils.errors import UserError
 GREY = (204, 204, 204, 255)  # what has no material, as in Blender
 SMOOTH = np.radians(40)  # neighbours that meet at less are shaded as one curved surface
 TEXTURE_SIDE = 512  # pixels; a view of 137 shows no more
-LARGEST_MESH = 1_000_000  # triangles
+LARGEST_MESH = 600_000  # triangles; as many take a gigabyte of memory
+FARTHEST = 1e12  # the largest coordinate
 LARGEST_TEXTURE = 8192**2  # pixels; beyond it the picture is more likely an attack than a texture
+UV_LIMIT = 1e6  # repeats of a texture; beyond it float32 has no fraction left
 AXES = ("x", "y", "z", "-x", "-y", "-z")
 
 
@@ -53,8 +55,8 @@ def join(meshes: list[trimesh.Trimesh]) -> Surface:
     meshes = [mesh for mesh in meshes if len(mesh.faces)]
     if not meshes:
         raise UserError("expected triangles, found none")
-    if not all(np.isfinite(mesh.triangles).all() for mesh in meshes):
-        raise UserError("expected finite coordinates, found infinite ones")
+    if not all(np.abs(mesh.triangles).max() < FARTHEST for mesh in meshes):
+        raise UserError(f"expected coordinates below {FARTHEST:g}, found larger ones or none")
     parts = [_part(mesh) for mesh in meshes]
     pictures = [part.textures for part in parts]
     first = np.cumsum([0, *map(len, pictures)])
@@ -78,10 +80,12 @@ def _part(mesh: trimesh.Trimesh) -> Surface:
     uv, texture, textures = np.zeros((count, 3, 2)), np.full(count, -1), []
     visual = mesh.visual
     if isinstance(visual, trimesh.visual.TextureVisuals):
-        colours = np.broadcast_to(_colour(visual.material), (count, 3, 4))
-        picture = _picture(visual.material)
-        if picture is not None and visual.uv is not None:
-            uv, texture, textures = np.asarray(visual.uv)[faces], np.zeros(count, int), [picture]
+        picture = None if visual.uv is None else _picture(visual.material)
+        colour = _colour(visual.material, picture is not None)
+        colours = np.broadcast_to(colour, (count, 3, 4))
+        if picture is not None:
+            uv = np.clip(np.nan_to_num(visual.uv), -UV_LIMIT, UV_LIMIT)[faces]
+            texture, textures = np.zeros(count, int), [picture]
     elif visual.kind == "vertex":
         colours = visual.vertex_colors[faces]
     elif visual.kind == "face":
@@ -92,15 +96,15 @@ def _part(mesh: trimesh.Trimesh) -> Surface:
         normals = mesh.vertex_normals[faces]
     else:
         normals = smooth_normals(mesh.triangles)
-    return Surface(mesh.triangles, normals, colours, np.nan_to_num(uv), texture, textures)
+    return Surface(mesh.triangles, np.nan_to_num(normals), colours, uv, texture, textures)
 
 
-def _colour(material) -> np.ndarray:
+def _colour(material, textured: bool) -> np.ndarray:
     """A material's RGBA. In an OBJ a picture replaces the colour, in a glTF it is tinted by it."""
     if isinstance(material, trimesh.visual.material.PBRMaterial):
         colour = material.baseColorFactor
         return np.uint8([255] * 4 if colour is None else colour)
-    if material.image is not None:
+    if textured:
         return np.uint8([255] * 4)
     return np.uint8(material.diffuse)
 
@@ -129,23 +133,32 @@ def smooth_normals(triangles: np.ndarray) -> np.ndarray:
     stay sharp.
     """
     flat = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
-    corners = triangles.reshape(-1, 3) - triangles.min(axis=(0, 1))
-    keys = np.rint(corners * (1e6 / max(corners.max(), 1e-30))).astype(np.int64)
-    points = np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1, 3)
-    edges = np.sort(points[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
-    owner = np.repeat(np.arange(len(points)), 3)
-    order = np.lexsort(edges.T)
-    same = (edges[order[1:]] == edges[order[:-1]]).all(axis=1)
-    left, right = owner[order[:-1]][same], owner[order[1:]][same]
     unit = flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-30)
-    smooth = (unit[left] * unit[right]).sum(axis=1) > np.cos(SMOOTH)
+    points = _merged_points(triangles)
+    count = points.max() + 1
+    following = np.roll(points, -1, axis=1)
+    edges = (np.minimum(points, following) * count + np.maximum(points, following)).ravel()
+    order = np.argsort(edges, kind="stable")
+    same = edges[order[1:]] == edges[order[:-1]]
+    left, right = order[:-1][same] // 3, order[1:][same] // 3  # faces that share an edge
+    smooth = np.einsum("nc,nc->n", unit[left], unit[right]) > np.cos(SMOOTH)
     left, right = left[smooth], right[smooth]
-    links = coo_array((np.ones(len(left)), (left, right)), shape=(len(points),) * 2)
+    links = coo_array((np.ones(len(left), np.int8), (left, right)), shape=(len(points),) * 2)
     patch = connected_components(links, directed=False)[1]
-    shared = points * (patch.max() + 1) + patch[:, None]  # a point within one patch is one corner
+    shared = patch[:, None] * count + points  # a point within one patch is one corner
     corner = np.unique(shared, return_inverse=True)[1].reshape(-1)
     sums = [np.bincount(corner, np.repeat(axis, 3)) for axis in flat.T]
     return np.stack(sums, axis=1)[corner].reshape(-1, 3, 3)
+
+
+def _merged_points(triangles: np.ndarray) -> np.ndarray:
+    """A number for each corner (F, 3), the same for corners in the same place.
+
+    The same is within a millionth of the mesh's size.
+    """
+    corners = triangles.reshape(-1, 3) - triangles.min(axis=(0, 1))
+    x, y, z = np.rint(corners * (1e6 / max(corners.max(), 1e-30))).astype(np.int64).T
+    return np.unique((x << 40) | (y << 20) | z, return_inverse=True)[1].reshape(-1, 3)
 
 
 def load_surface(path: str | Path) -> Surface:
@@ -157,7 +170,7 @@ def load_surface(path: str | Path) -> Surface:
 def parse_surface(content: bytes, kind: str, assets: Assets) -> Surface:
     """A surface from the bytes of a mesh file of a kind like "obj", with its materials.
 
-    Raises UserError when it cannot be read, or has no triangle or more than a million.
+    Raises UserError when it cannot be read, or has no triangle or more than 600,000.
     """
     try:
         scene = trimesh.load_scene(
