@@ -8,13 +8,15 @@ import pytest
 import trimesh
 from PIL import Image
 
-from data import assets, build, meshes
+from data import assets, build, meshes, synthetic
 from data.binvox import read_binvox
 from data.build import Plan, object_name, stretched
+from data.cameras import project, read_views
 from data.meshes import join
 from data.sources import category_folder, distinct, find_sources, with_categories
 from utils.errors import UserError
 
+OFFICIAL = Path(__file__).parents[2] / "shared" / "real"
 OBJ = trimesh.creation.box((1, 2, 3)).export(file_type="obj").encode()
 CATALOGUE = """id#1=Me#stool
 category#1=Living room
@@ -282,3 +284,63 @@ def test_a_variant_is_stretched_within_its_range():
     assert np.min(extents) >= 0.8
     assert np.max(extents) <= 1.25
     assert np.std(extents) > 0.1
+
+
+def conventions(root: Path, name: str) -> dict:
+    """What could tell a built object from an official one, its shape and colours aside."""
+    rendering = root / "ShapeNetRendering" / name / "rendering"
+    header, _, _ = (
+        (root / "ShapeNetVox32" / name / "model.binvox").read_bytes().partition(b"data\n")
+    )
+    magic, size, translate, scale, _ = header.split(b"\n")
+    corner = np.array(translate.split()[1:], float)
+    side = float(scale.split()[1])
+    occupied = read_binvox(root / "ShapeNetVox32" / name / "model.binvox")
+    filled = [np.flatnonzero(occupied.any(axis)) for axis in ((1, 2), (0, 2), (0, 1))]
+    lines = (rendering / "rendering_metadata.txt").read_text().splitlines()
+    views = np.array([line.split() for line in lines], float)
+    pictures = [Image.open(rendering / f"{number:02d}.png") for number in range(24)]
+    alpha = np.stack([np.asarray(picture)[..., 3] for picture in pictures])
+    hidden = np.concatenate(
+        [np.asarray(picture)[a == 0] for picture, a in zip(pictures, alpha, strict=True)]
+    )
+    centres = ((np.argwhere(occupied) + 0.5) / 32 - 0.5) * side
+    on_it = []
+    for view, mask in zip(read_views(rendering / "rendering_metadata.txt"), alpha, strict=True):
+        column, row = project(view, centres, 137).astype(int).clip(0, 136).T
+        on_it.append((mask[row, column] > 0).mean())
+    return {
+        "files": sorted(path.name for path in rendering.iterdir()),
+        "list": (rendering / "renderings.txt").read_text(),
+        "binvox": (magic, size, translate.split()[0], scale.split()[0]),
+        "a grid around the centred box": bool(np.isclose(2 * np.abs(corner).max(), side, 1e-5)),
+        "a diagonal of one": bool(np.isclose(np.linalg.norm(2 * corner), 1, atol=1e-5)),
+        "at most six digits": max(len(word.lstrip(b"-0.")) for word in translate.split()[1:]) <= 6,
+        "as many cells as the box has": all(
+            abs(len(cells) - 32 * width / side) < 2
+            for cells, width in zip(filled, -2 * corner, strict=True)
+        ),
+        "centred cells": all(abs(cells.mean() - 15.5) < 1 for cells in filled),
+        "modes": {(picture.mode, picture.size, picture.format) for picture in pictures},
+        "cameras": bool(
+            ((views >= [0, 25, 0, 0.65, 25]) & (views <= [360, 30, 0, 0.95, 25])).all()
+        ),
+        "digits": max(len(word.replace(".", "")) for word in " ".join(lines).split()) in (12, 13),
+        "smooth edges": 0.01 < ((alpha > 0) & (alpha < 255)).mean() < 0.08,
+        "mostly black behind": (hidden == 0).mean() > 0.99,
+        "voxels on the silhouette": np.mean(on_it) > 0.8,
+    }
+
+
+@pytest.mark.skipif(not OFFICIAL.is_dir(), reason="no official data in ../shared/real")
+def test_no_convention_tells_built_objects_from_official_ones(tmp_path):
+    synthetic.build(tmp_path, models=5, processes=1)
+    built = sorted(path.relative_to(tmp_path / "ShapeNetVox32").as_posix()
+                   for path in (tmp_path / "ShapeNetVox32").glob("*/*"))  # fmt: skip
+    official = sorted(path.relative_to(OFFICIAL / "ShapeNetVox32").as_posix()
+                      for path in (OFFICIAL / "ShapeNetVox32").glob("*/*"))  # fmt: skip
+    expected = conventions(OFFICIAL, official[0])
+    assert all(value is not False for value in expected.values())
+    for root, names in ((OFFICIAL, official[1:]), (tmp_path, built)):
+        for name in names:
+            assert conventions(root, name) == expected, name
