@@ -26,7 +26,8 @@ def main() -> None:
     samples = Samples(index, network.image_size, config.seed, training=False)
     batches = EvaluationBatches(members, config.batch_size, config.max_views)
     loader = make_loader(samples, batches, config.num_workers, pin=device.type == "cuda")
-    measured = evaluate(network, loader, device, config.threshold, f"testing {weights.name}")
+    measured = evaluate(network, loader, device, [config.threshold], f"testing {weights.name}")
+    measured |= {"loss": measured["loss"][:, -1], "iou": measured["iou"][:, -1, 0]}
 
     results = summarise(measured, [index.category(p) for p in measured["position"]])
     results |= {

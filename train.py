@@ -57,12 +57,11 @@ def main() -> None:
                 network, train_loader, optimizer, device, config.threshold, title
             )
             step += len(train_batches)
-            measured = evaluate(network, val_loader, device, config.threshold, "validation")
-            validated = {
-                name: sum(measured[name]) / len(measured[name])
-                for name in ("loss", "iou")
-                if measured[name]
-            }
+            validated = {}
+            if parts["val"]:
+                measured = evaluate(network, val_loader, device, [config.threshold], "validation")
+                loss, iou = measured["loss"][:, -1].mean(), measured["iou"][:, -1].mean()
+                validated = {"loss": float(loss), "iou": float(iou)}
             metrics = {"train": trained, "val": validated}
             path = checkpoint_path(folder, epoch)
             save_checkpoint(
@@ -75,8 +74,10 @@ def main() -> None:
                 config=vars(config),
             )
             logbook.write(step, metrics, rate, network, device, config)
-            scores = ", ".join(f"{name} {value:.4f}" for name, value in validated.items())
-            print(f"validation: {scores or 'no objects'}; written: {path}")
+            scores = "no objects"
+            if validated:
+                scores = f"loss {validated['loss']:.4f}, IoU {validated['iou']:.4f}"
+            print(f"validation: {scores}; written: {path}")
 
 
 def prepare_network(config, folder: Path) -> tuple[R2N2, dict | None]:

@@ -41,7 +41,9 @@ def main() -> None:
     if min(*arguments.views, arguments.batch, 1) < 1:
         parser.error("views and batch: expected whole numbers of at least 1")
     print(f"Multiply-accumulates and memory of a forward pass of {arguments.batch} objects")
-    print(f"{'network':12} {'views':>6} {'parameters':>11} {'weights':>9} {'GMAC':>7} {'training':>9}")
+    print(
+        f"{'network':12} {'views':>6} {'parameters':>11} {'weights':>9} {'GMAC':>7} {'training':>9}"
+    )
     for name in NETWORKS:
         with torch.device("meta"):
             network = build_network(name)

@@ -1,5 +1,7 @@
 """The whole network: encoder, recurrence and decoder around one set of options."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
@@ -60,12 +62,13 @@ class R2N2(nn.Module):
         """
         return self.decode(self.states(images)[-1])
 
-    def forward_each(self, images: Tensor) -> Tensor:
-        """Reconstruct from the first view, the first two, ... all V: (V, B, 2, 32, 32, 32).
+    def each(self, images: Tensor) -> Iterator[Tensor]:
+        """Yield the logits from the first view, from the first two, ... from all V of `images`.
 
         One pass of the encoder and of the recurrence serves all of them.
         """
-        return torch.stack([self.decode(state) for state in self.states(images)])
+        for state in self.states(images):
+            yield self.decode(state)
 
     def states(self, images: Tensor) -> list[Tensor]:
         """The hidden state after each view: V grids (B, C, 4, 4, 4)."""

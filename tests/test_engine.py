@@ -3,11 +3,11 @@ import torch
 from conftest import make_dataset
 
 from data.loading import make_loader
-from data.sampling import EvaluationBatches, TrainingBatches
-from data.shapenet import Samples, index_dataset
+from data.sampling import Draw, EvaluationBatches, TrainingBatches
+from data.shapenet import Samples, collate, index_dataset
 from models import build_network
 from utils.engine import choose_device, evaluate, learning_rate, make_optimizer, train_one_epoch
-from utils.metrics import intersection_over_union, voxel_loss
+from utils.metrics import average_precision, intersection_over_union, voxel_loss
 
 
 def test_the_learning_rate_is_halved_after_epochs_3_10_20_50_and_100():
@@ -40,15 +40,24 @@ def test_evaluation_measures_every_object_alone_and_leaves_the_network_as_it_was
     samples = Samples(index_dataset(dataset), 128, seed=0, training=False)
     batches = EvaluationBatches(list(range(15)), 4, 2)
     loader = make_loader(samples, batches, 0, pin=False)
-    measured = evaluate(network, loader, torch.device("cpu"), 0.4, "")
+    measured = evaluate(network, loader, torch.device("cpu"), [0.3, 0.4], "")
     assert measured["position"] == list(range(15))
+    assert measured["loss"].shape == (15, 2) and measured["iou"].shape == (15, 2, 2)
     with torch.no_grad():
-        for position in (0, 14):
-            images, voxels, _ = next(iter(make_loader(samples, [[(position, 0, 2)]], 0, pin=False)))
+        for position, views in ((0, 1), (0, 2), (14, 1), (14, 2)):
+            images, voxels, _ = collate([samples[Draw(position, 0, views)]])
             logits = network(images / 255)
-            assert measured["loss"][position] == pytest.approx(voxel_loss(logits, voxels).item())
-            iou = intersection_over_union(logits, voxels, 0.4).item()
-            assert measured["iou"][position] == pytest.approx(iou)
+            row = {
+                name: values[position][views - 1]
+                for name, values in measured.items()
+                if name != "position"
+            }
+            assert row["loss"] == pytest.approx(voxel_loss(logits, voxels).item())
+            precision = average_precision(logits, voxels).item()
+            assert row["average_precision"] == pytest.approx(precision)
+            for iou, threshold in zip(row["iou"], (0.3, 0.4), strict=True):
+                expected = intersection_over_union(logits, voxels, threshold).item()
+                assert iou == pytest.approx(expected)
     for key, value in network.state_dict().items():
         assert torch.equal(value, before[key])
 
@@ -70,5 +79,5 @@ def test_a_small_network_learns_sixteen_objects(tmp_path):
     for batches.epoch in range(1, 151):
         train_one_epoch(network, loader, optimizer, device, 0.4, "")
     loader = make_loader(samples, EvaluationBatches(range(16), 16, 2), 0, pin=False)
-    measured = evaluate(network, loader, device, 0.4, "")
-    assert sum(measured["iou"]) / 16 > 0.85
+    measured = evaluate(network, loader, device, [0.4], "")
+    assert measured["iou"][:, -1].mean() > 0.85

@@ -3,7 +3,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from utils.metrics import evidence, intersection_over_union, voxel_loss
+from utils.metrics import average_precision, evidence, intersection_over_union, voxel_loss
 
 
 @pytest.fixture
@@ -36,3 +36,34 @@ def test_iou_of_two_empty_grids_is_one_and_of_one_empty_grid_zero():
     sure = torch.zeros(2, 2, 4, 4, 4)
     sure[0, 0], sure[1, 1] = 9, 9
     assert intersection_over_union(sure, torch.zeros(2, 4, 4, 4), 0.4).tolist() == [1, 0]
+
+
+def plain_average_precision(scores, occupied):
+    """Step by step over the distinct scores, from the highest down."""
+    precision_sum = found = seen = 0
+    for score in sorted(set(scores.tolist()), reverse=True):
+        step = scores == score
+        seen += step.sum()
+        found += occupied[step].sum()
+        precision_sum += occupied[step].sum() * found / seen
+    return precision_sum / max(occupied.sum(), 1)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_average_precision_is_that_of_a_plain_computation(prediction, ties):
+    logits, voxels = prediction
+    if ties:
+        logits = logits.round()
+    found = average_precision(logits, voxels)
+    scores = torch.sigmoid(evidence(logits)).numpy()
+    for value, one, truth in zip(found, scores, voxels.numpy(), strict=True):
+        expected = plain_average_precision(one.ravel(), truth.ravel())
+        assert value.item() == pytest.approx(expected, abs=1e-9)
+
+
+def test_average_precision_of_sure_and_of_empty_objects():
+    logits = torch.zeros(2, 2, 4, 4, 4)
+    voxels = torch.zeros(2, 4, 4, 4)
+    voxels[0, :2] = 1
+    logits[0, 1] = voxels[0]
+    assert average_precision(logits, voxels).tolist() == [1, 0]

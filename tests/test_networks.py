@@ -155,7 +155,7 @@ def test_objects_of_a_batch_do_not_touch_each_other(name):
 def test_one_pass_gives_what_each_number_of_views_gives(name):
     network, images = small_network(name), pictures(2, 3)
     with torch.no_grad():
-        each = network.forward_each(images)
+        each = list(network.each(images))
         for views in (1, 2, 3):
             assert torch.allclose(each[views - 1], network(images[:, :views]), atol=1e-5)
 

@@ -92,9 +92,9 @@ def epoch(text: str) -> int | str:
 
 
 def device(text: str) -> str:
-    if re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", text):
+    if re.fullmatch(r"auto|cpu|cuda(:\d+)?", text):
         return text
-    raise ValueError("auto, cpu, cuda, cuda:N or mps")
+    raise ValueError("auto, cpu, cuda or cuda:N")
 
 
 KEYS = (
@@ -117,7 +117,7 @@ KEYS = (
     Key("num_epochs", 60, whole(1), "number of the last epoch"),
     Key("resume_epoch", 0, epoch, "epoch to go on from or to use; 'last'; 0: none"),
     Key("seed", 0, whole(0, 2**32 - 1), "seed of weights, order, views and crops"),
-    Key("device", "auto", device, "auto, cpu, cuda, cuda:N or mps"),
+    Key("device", "auto", device, "auto, cpu, cuda or cuda:N"),
     Key("num_workers", os.cpu_count() or 1, whole(0, 1024), "processes that load data"),
     Key("threshold", 0.4, number(0, 1, above=True), "probability from which a voxel is occupied"),
     Key("part", "test", choice("test", "val", "train", "all"), "objects to measure", ("test",)),

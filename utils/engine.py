@@ -3,12 +3,13 @@
 import sys
 import time
 
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from models import R2N2
-from utils.metrics import intersection_over_union, voxel_loss
+from utils.metrics import average_precision, intersection_over_union, voxel_loss
 
 # Epochs after which the learning rate is halved, as in the PyTorch seed.
 HALVED_AFTER = (3, 10, 20, 50, 100)
@@ -68,18 +69,41 @@ def train_one_epoch(network: R2N2, batches, optimizer, device, threshold: float,
 
 
 @torch.no_grad()
-def evaluate(network: R2N2, batches, device, threshold: float, title: str) -> dict[str, list]:
-    """Measure every object of `batches`: {"position", "loss", "iou"}, lists in their order."""
+def evaluate(
+    network: R2N2, batches, device, thresholds: list[float], title: str
+) -> dict[str, list | np.ndarray]:
+    """Measure every object of `batches` with its first view, its first two, ... all V of them.
+
+    One pass of the encoder serves all numbers of views.
+
+    Returns {"position": N positions in the index, "loss": (N, V), "average_precision": (N, V),
+    "iou": (N, V, T)}, the IoU at each of T thresholds.
+    """
     network.eval()
-    measured = {"position": [], "loss": [], "iou": []}
+    positions, rows = [], []
     with progress(batches, title) as bar:
-        for images, voxels, positions in bar:
+        for images, voxels, of_batch in bar:
             images, voxels = to_device(images, voxels, device)
-            logits = network(images)
-            measured["position"] += positions
-            measured["loss"] += voxel_loss(logits, voxels).tolist()
-            measured["iou"] += intersection_over_union(logits, voxels, threshold).tolist()
-    return measured
+            each = [
+                torch.stack(
+                    [
+                        voxel_loss(logits, voxels),
+                        average_precision(logits, voxels),
+                        *(intersection_over_union(logits, voxels, t) for t in thresholds),
+                    ],
+                    dim=-1,
+                )
+                for logits in network.each(images)
+            ]
+            rows.append(torch.stack(each, dim=1).cpu())  # (B, V, 2 + T)
+            positions += of_batch
+    measured = torch.cat(rows).numpy()
+    return {
+        "position": positions,
+        "loss": measured[..., 0],
+        "average_precision": measured[..., 1],
+        "iou": measured[..., 2:],
+    }
 
 
 def progress(batches, title: str) -> tqdm:

@@ -30,3 +30,20 @@ def intersection_over_union(logits: Tensor, voxels: Tensor, threshold: float) ->
     overlap = (predicted & occupied).flatten(1).sum(1)
     union = (predicted | occupied).flatten(1).sum(1)
     return torch.where(union > 0, overlap / union.clamp(min=1), 1.0)
+
+
+def average_precision(logits: Tensor, voxels: Tensor) -> Tensor:
+    """Area under each object's precision-recall curve, the mean precision over recall: (B,).
+
+    Voxels of equal probability count as one step of the curve, as in scikit-learn's
+    `average_precision_score`. An object without an occupied voxel gets 0.
+    """
+    scores, order = torch.sigmoid(evidence(logits).float()).flatten(1).sort(descending=True)
+    occupied = voxels.flatten(1).gather(1, order).double()
+    rank = torch.arange(1, scores.shape[1] + 1, device=scores.device)
+    precision = occupied.cumsum(1) / rank
+    last = torch.ones_like(scores, dtype=torch.bool)
+    last[:, :-1] = scores[:, :-1] != scores[:, 1:]  # of the voxels with one probability
+    step_end = torch.where(last, rank - 1, rank[-1]).flip(1).cummin(1).values.flip(1)
+    found = (occupied * precision.gather(1, step_end)).sum(1)
+    return found / occupied.sum(1).clamp(min=1)
