@@ -50,7 +50,7 @@ def join(meshes: list[trimesh.Trimesh]) -> Surface:
     """One surface from meshes with their materials.
 
     A mesh without normals of its own gets smooth ones across edges of less than 40 degrees.
-    Raises UserError when there is no triangle, or a number that is not finite.
+    Raises UserError when there is no triangle, or a coordinate that is huge or no number.
     """
     meshes = [mesh for mesh in meshes if len(mesh.faces)]
     if not meshes:
@@ -58,23 +58,21 @@ def join(meshes: list[trimesh.Trimesh]) -> Surface:
     if not all(np.abs(mesh.triangles).max() < FARTHEST for mesh in meshes):
         raise UserError(f"expected coordinates below {FARTHEST:g}, found larger ones or none")
     parts = [_part(mesh) for mesh in meshes]
-    pictures = [part.textures for part in parts]
-    first = np.cumsum([0, *map(len, pictures)])
-    texture = [
-        np.where(part.texture < 0, -1, part.texture + start)
-        for part, start in zip(parts, first, strict=False)
-    ]
+    places: dict[tuple, int] = {}  # of each picture in the surface's list, by its content
+    for part in parts:
+        for picture in part.textures:
+            part.texture[:] = places.setdefault((picture.shape, picture.tobytes()), len(places))
     return Surface(
         *(
             np.concatenate([getattr(part, name) for part in parts])
-            for name in ("triangles", "normals", "colours", "uv")
+            for name in ("triangles", "normals", "colours", "uv", "texture")
         ),
-        np.concatenate(texture),
-        [picture for several in pictures for picture in several],
+        [np.frombuffer(content, np.uint8).reshape(shape) for shape, content in places],
     )
 
 
 def _part(mesh: trimesh.Trimesh) -> Surface:
+    """A surface of one mesh, and so of at most one texture."""
     faces = mesh.faces
     count = len(faces)
     uv, texture, textures = np.zeros((count, 3, 2)), np.full(count, -1), []

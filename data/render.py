@@ -74,20 +74,20 @@ def _trace(surface, corners, rays: Rays, origin, towards) -> tuple[np.ndarray, n
 
     A ray goes on behind the holes that a texture has, as in a picture of leaves.
     """
-    active, origins = np.arange(len(towards)), np.broadcast_to(origin, towards.shape)
+    ray, origins = np.arange(len(towards)), np.broadcast_to(origin, towards.shape)
     hit, colours = [], []
     for _ in range(LAYERS):
-        hits = rays.cast(origins, towards[active])
+        hits = rays.cast(origins, towards)
         met = np.flatnonzero(hits["primID"] >= 0)
-        hits = {name: values[met] for name, values in hits.items()}
-        active, origins = active[met], origins[met]
-        colour, solid = _shade(surface, corners, hits, towards[active])
-        hit.append(active[solid])
-        colours.append(colour[solid])
+        hits = {name: hits[name][met] for name in ("primID", "u", "v", "Ng", "tfar")}
+        ray, towards = ray[met], towards[met]
+        colour, solid = _shade(surface, corners, hits, towards)
         if solid.all():
-            break
-        step = hits["tfar"][~solid, None] + np.float32(1e-5)
-        active, origins = active[~solid], origins[~solid] + towards[active[~solid]] * step
+            return np.concatenate([*hit, ray]), np.concatenate([*colours, colour])
+        hit.append(ray[solid])
+        colours.append(colour[solid])
+        ray, towards, holes = ray[~solid], towards[~solid], met[~solid]
+        origins = origins[holes] + towards * (hits["tfar"][~solid, None] + np.float32(1e-5))
     return np.concatenate(hit), np.concatenate(colours)
 
 

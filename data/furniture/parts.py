@@ -1,7 +1,7 @@
 """The solids that furniture is made of, as triangles (T, 3, 3) in metres, y up."""
 
 import numpy as np
-from scipy.interpolate import CubicSpline
+from scipy.interpolate import CubicSpline, PchipInterpolator
 
 ROUND = 20  # corners of what stands for a circle
 ARC = 4  # steps of a rounded edge
@@ -90,10 +90,10 @@ def bulging(radii, height: float, count: int = 14) -> list[tuple[float, float]]:
 
 
 def curve(points, count: int = 16) -> np.ndarray:
-    """A smooth path (count, 3) through points (K, 3)."""
+    """A smooth path (count, 3) through points (K, 3), never beyond the box around two of them."""
     points = np.asarray(points, float)
     places = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
-    return CubicSpline(places, points)(np.linspace(0, places[-1], count))
+    return PchipInterpolator(places, points)(np.linspace(0, places[-1], count))
 
 
 def tube(path, radius: float, section: np.ndarray | None = None) -> np.ndarray:
