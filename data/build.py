@@ -14,7 +14,7 @@ import numpy as np
 
 from data.layout import GRID, VIEWS
 from data.meshes import AXES, Surface, rotation, transformed
-from data.objects import is_finished, write_object
+from data.objects import is_finished, sweep, write_object
 from data.parallel import in_parallel
 from data.sources import Source, category_folder, distinct, find_sources, with_categories
 from utils.errors import UserError, run
@@ -45,6 +45,7 @@ def build(
     Returns the labels of the meshes that could not be used, with the reason; they are also in
     `failed.csv` in the dataset's folder. An object depends on its mesh, its name and the plan.
     """
+    sweep(plan.out)
     jobs = [
         (source, variant)
         for source in distinct(sources)

@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,19 @@ from data.meshes import Surface, normalised
 from data.render import render
 from data.voxelise import voxelise
 
+MAKING = ".making-"  # begins the names of folders for objects under way
+
 
 def is_finished(root: Path, synset: str, model: str) -> bool:
     """Whether an object is there, pictures and voxels."""
     return all((root / tree / synset / model).is_dir() for tree in (RENDERINGS, VOXELS))
+
+
+def sweep(root: Path) -> None:
+    """Remove what runs that were killed more than an hour ago left under root."""
+    for folder in root.glob(f"{MAKING}*"):
+        if time.time() - folder.stat().st_mtime > 3600:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_object(
@@ -43,7 +53,7 @@ def write_object(
     corner = tuple(float(f"{value:.6g}") for value in lower)  # the digits that binvox itself writes
     side = float(f"{max(upper - lower):.6g}")
     root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".making-", dir=root) as folder:
+    with tempfile.TemporaryDirectory(prefix=MAKING, dir=root) as folder:
         rendering, voxels = Path(folder, "pictures", "rendering"), Path(folder, "voxels")
         rendering.mkdir(parents=True)
         names = [f"{number:02d}.png" for number in range(views)]

@@ -12,7 +12,7 @@ import numpy as np
 from data.categories import SYNSETS
 from data.furniture import MAKERS
 from data.meshes import join
-from data.objects import is_finished, write_object
+from data.objects import is_finished, sweep, write_object
 from data.parallel import in_parallel
 from utils.errors import run
 
@@ -30,6 +30,7 @@ def build(
     out = Path(out)
     missing = [number for number in range(models) if not is_finished(out, *_place(seed, number))]
     if missing:
+        sweep(out)
         in_parallel(partial(_make, out, seed), missing, "synthetic furniture", processes)
 
 

@@ -1,4 +1,5 @@
 import io
+import os
 import sys
 import zipfile
 from pathlib import Path
@@ -262,6 +263,17 @@ def test_finished_objects_are_left_alone_and_missing_ones_made_as_before(tmp_pat
     build.build(sources, plan, 0, 1)
     assert files(plan.out) == before
     assert kept.stat().st_mtime_ns == time
+
+
+def test_what_a_killed_run_left_is_swept_but_not_what_another_is_making(tmp_path):
+    write(tmp_path / "in" / "a.obj")
+    old, new = (tmp_path / "out" / f".making-{age}" for age in ("old", "new"))
+    for folder in (old, new):
+        folder.mkdir(parents=True)
+    os.utime(old, (0, 0))
+    build.build(find_sources([tmp_path / "in"]), Plan(tmp_path / "out", views=1), 0, 1)
+    assert not old.exists()
+    assert new.exists()
 
 
 def test_variants_are_other_shapes_that_sort_directly_behind_their_original(tmp_path):
