@@ -7,8 +7,8 @@ ROOT/ShapeNetVox32/<category>/<model>/model.binvox.
 import json
 import os
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from operator import methodcaller
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,8 @@ from utils.errors import UserError
 
 RENDERINGS, VOXELS, EXCLUDED = "ShapeNetRendering", "ShapeNetVox32", "exclude.txt"
 GRID = 32
+MOST_VIEWS = 255  # that are told apart in the index
+IS_PICTURE = methodcaller("endswith", ".png")
 PARTS = ("train", "val", "test")
 
 
@@ -68,19 +70,17 @@ def index_dataset(root: str | Path) -> Index:
             )
     names, views, left_out = [], [], Counter()
     for category in sorted(_folders(root / RENDERINGS) | _folders(root / VOXELS)):
-        rendered = _folders(root / RENDERINGS / category)
-        voxelised = _folders(root / VOXELS / category)
+        trees = f"{root}/{RENDERINGS}/{category}", f"{root}/{VOXELS}/{category}"
+        rendered, voxelised = map(_folders, trees)
         left_out["no views"] += len(voxelised - rendered)
         left_out["no voxels"] += len(rendered - voxelised)
-        usable = 0
-        models = sorted(rendered & voxelised)
-        for model, (pictures, has_voxels) in zip(
-            models, _look(root, category, models), strict=True
-        ):
+        usable = False
+        for model in sorted(rendered & voxelised):
+            pictures, has_voxels = _look(*trees, model)
             if pictures and has_voxels:
                 names.append(f"{category}/{model}")
-                views.append(pictures)
-                usable += 1
+                views.append(min(pictures, MOST_VIEWS))
+                usable = True
             else:
                 left_out["no voxels" if pictures else "no views"] += 1
         if not usable:
@@ -92,7 +92,7 @@ def index_dataset(root: str | Path) -> Index:
     return Index(root, names, np.array(views, np.uint8), _excluded(root), +left_out)
 
 
-def _folders(path: Path) -> set[str]:
+def _folders(path: str | Path) -> set[str]:
     try:
         with os.scandir(path) as entries:
             return {e.name for e in entries if e.is_dir() and not e.name.startswith(".")}
@@ -100,20 +100,13 @@ def _folders(path: Path) -> set[str]:
         return set()
 
 
-def _look(root: Path, category: str, models: list[str]):
-    """For each model, how many pictures it has and whether it has voxels."""
-    renderings, voxels = f"{root}/{RENDERINGS}/{category}", f"{root}/{VOXELS}/{category}"
-
-    def look(model: str) -> tuple[int, bool]:
-        try:
-            files = os.listdir(f"{renderings}/{model}/rendering")
-        except (FileNotFoundError, NotADirectoryError):
-            files = ()
-        pictures = sum(name.endswith(".png") for name in files)
-        return min(pictures, 255), os.path.isfile(f"{voxels}/{model}/model.binvox")
-
-    with ThreadPoolExecutor() as pool:
-        yield from pool.map(look, models)
+def _look(renderings: str, voxels: str, model: str) -> tuple[int, bool]:
+    """How many pictures a model has, and whether it has voxels."""
+    try:
+        files = os.listdir(f"{renderings}/{model}/rendering")
+    except (FileNotFoundError, NotADirectoryError):
+        files = ()
+    return sum(map(IS_PICTURE, files)), os.access(f"{voxels}/{model}/model.binvox", os.F_OK)
 
 
 def _excluded(root: Path) -> frozenset[str]:
