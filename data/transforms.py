@@ -28,10 +28,12 @@ def open_picture(path: str | Path) -> Image.Image:
                 raise ValueError(f"more than {LARGEST} pixels: {picture.width}x{picture.height}")
             if picture.format == "PNG" and PNG_END not in content:
                 raise ValueError("the end of the file is missing")
-            picture = picture.convert("RGBA")
+            picture.load()
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         found = str(error).partition(" <")[0]  # without the name of the buffer in memory
         raise UserError(f"{path}: expected a whole picture, found: {found}") from error
+    if picture.mode != "RGBA":
+        picture = picture.convert("RGBA")
     return picture if picture.size == (RENDERED, RENDERED) else _fit(picture)
 
 
@@ -62,5 +64,7 @@ def _view(picture: Image.Image, corner, size: int, background) -> np.ndarray:
     left, top = corner
     cropped = picture.crop((left, top, left + size, top + size))
     view = Image.new("RGB", (size, size), background)
-    view.paste(cropped, mask=cropped)  # RGBA as mask: its alpha
+    if box := cropped.getbbox():  # four fifths of a rendering are transparent
+        visible = cropped.crop(box)
+        view.paste(visible, box, mask=visible)  # RGBA as mask: its alpha
     return np.asarray(view)
