@@ -17,7 +17,7 @@ class ShallowDecoder(nn.Module):
 
     def __init__(self, hidden: int, channels, unpooling: str, slope: float):
         super().__init__()
-        self.slope = slope
+        self.unpooling, self.slope = unpooling, slope
         first, second, third, fourth = channels
         self.conv1 = UnpoolConv3d(hidden, first, unpooling)
         self.conv2 = UnpoolConv3d(first, second, unpooling)

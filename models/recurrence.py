@@ -64,17 +64,17 @@ class GRU(_Recurrence):
         states, channels = [], self.candidate.out_channels
         for view in self.project(features):
             from_gates, from_candidate = view.split((2 * channels, channels), dim=1)
-            if not states:  # the convolution of a zero state is its bias
-                update = torch.sigmoid((from_gates + _spread(self.hidden.bias))[:, :channels])
-                candidate = torch.tanh(from_candidate + _spread(self.candidate.bias))
-                states.append((1 - update) * candidate)
-                continue
-            hidden = states[-1]
+            hidden = states[-1] if states else _zero_cell(view, self.hidden)
             update, reset = torch.sigmoid(from_gates + self.hidden(hidden)).chunk(2, dim=1)
-            candidate = torch.tanh(from_candidate + self.candidate(reset * hidden))
+            kept = reset * hidden if states else hidden
+            candidate = torch.tanh(from_candidate + self.candidate(kept))
             states.append(update * hidden + (1 - update) * candidate)
         return states
 
 
-def _spread(bias: Tensor) -> Tensor:
-    return bias.view(-1, 1, 1, 1)
+def _zero_cell(like: Tensor, convolution: nn.Conv3d) -> Tensor:
+    """The zero state as one cell, (1, C, 1, 1, 1), whose convolution stands for that of all cells.
+
+    It costs nothing, and the convolution's weights take part in every step of the optimizer.
+    """
+    return like.new_zeros(1, convolution.in_channels, 1, 1, 1)

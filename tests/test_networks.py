@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -5,7 +7,7 @@ from torch import nn
 
 from models import NETWORKS, build_network
 from models.layers import UnpoolConv3d, initialise, unpool
-from models.recurrence import GRU, LSTM
+from utils import reference
 
 AUTHORS = {"image_size": 127, "pool_padding": 1, "unpooling": "zero"}
 SMALL = {"width": 1 / 16}
@@ -93,41 +95,24 @@ def test_the_kept_kernel_is_dropped_after_a_step_of_a_fused_optimizer():
         assert torch.equal(after, layer(x).detach())
 
 
-def plain_lstm(module: LSTM, features):
-    """The recurrence view by view, from a state of zeros (equations 3 to 6)."""
-    channels = module.hidden.in_channels
-    hidden = cell = torch.zeros(len(features), channels, 4, 4, 4)
-    for view in features.unbind(1):
-        gates = module.input(view).view(-1, 3 * channels, 4, 4, 4) + module.hidden(hidden)
-        i, f, g = gates.split(channels, 1)
-        cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
-        hidden = torch.tanh(cell)
-    return hidden
-
-
-def plain_gru(module: GRU, features):
-    """The recurrence view by view, from a state of zeros (equations 7 to 9)."""
-    channels = module.candidate.in_channels
-    hidden = torch.zeros(len(features), channels, 4, 4, 4)
-    for view in features.unbind(1):
-        u, r, c = module.input(view).view(-1, 3 * channels, 4, 4, 4).split(channels, 1)
-        update, reset = torch.sigmoid(torch.cat([u, r], 1) + module.hidden(hidden)).chunk(2, 1)
-        candidate = torch.tanh(c + module.candidate(reset * hidden))
-        hidden = update * hidden + (1 - update) * candidate
-    return hidden
-
-
-@pytest.mark.parametrize("kernel", [1, 3])
-@pytest.mark.parametrize(("recurrence", "plain"), [(LSTM, plain_lstm), (GRU, plain_gru)])
-def test_the_recurrence_is_that_of_the_paper_from_a_zero_state(recurrence, plain, kernel):
-    torch.manual_seed(0)
-    module = recurrence(features=12, channels=5, kernel=kernel)
-    initialise(module)
-    features = torch.randn(2, 4, 12)
-    for views in (1, 2, 4):
-        states = module(features[:, :views])
-        assert len(states) == views
-        assert torch.allclose(states[-1], plain(module, features[:, :views]), atol=1e-5)
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("layout", [{}, AUTHORS], ids=["seed", "authors"])
+@pytest.mark.parametrize("views", [1, 3])
+def test_predictions_and_gradients_are_those_of_the_plain_network(name, layout, views):
+    network = small_network(name, **layout)
+    images = pictures(2, views, network.image_size)
+    gradients = []
+    for function in (network, partial(reference.forward, network)):
+        network.zero_grad()
+        logits = function(images)
+        logits.square().mean().backward()
+        gradients.append({key: p.grad for key, p in network.named_parameters()})
+        with torch.no_grad():
+            assert torch.allclose(function(images).softmax(1), logits.softmax(1), atol=1e-5)
+    fast, plain = gradients
+    for key, expected in plain.items():
+        assert (fast[key] - expected).norm() <= 1e-4 * expected.norm() + 1e-12, key
+    assert torch.allclose(logits.softmax(1), network(images).softmax(1), atol=1e-5)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
