@@ -34,13 +34,10 @@ class LSTM(_Recurrence):
     def forward(self, features: Tensor) -> list[Tensor]:
         states, cell = [], None
         for view in self.project(features):
-            first = cell is None  # the convolution of a zero state is its bias
-            gates = view + (
-                self.hidden.bias.view(-1, 1, 1, 1) if first else self.hidden(states[-1])
-            )
+            gates = view + self.hidden(states[-1] if states else _zero_cell(view, self.hidden))
             i, f, g = gates.chunk(3, dim=1)
             update = torch.sigmoid(i) * torch.tanh(g)
-            cell = update if first else torch.sigmoid(f) * cell + update
+            cell = torch.sigmoid(f) * cell + update if states else update
             states.append(torch.tanh(cell))
         return states
 
