@@ -1,12 +1,13 @@
 """Work on many items by many processes, under one progress bar."""
 
+import multiprocessing
 import os
 import signal
 import sys
+import threading
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
-from multiprocessing import get_context
 
 from tqdm import tqdm
 
@@ -25,8 +26,8 @@ def in_parallel(work, items: list, label: str, processes: int | None = None) -> 
     bar = partial(tqdm, total=len(items), desc=label, unit="object", file=sys.stdout)
     if processes == 1:
         return list(bar(map(work, items)))
-    context = get_context("spawn")  # a fork would copy torch's threads half
-    with ProcessPoolExecutor(processes, context, _leave_ctrl_c) as pool:
+    context = multiprocessing.get_context("spawn")  # a fork would copy torch's threads half
+    with ProcessPoolExecutor(processes, context, _begin) as pool:
         futures = [pool.submit(work, item) for item in items]
         try:
             for future in bar(as_completed(futures)):
@@ -38,6 +39,12 @@ def in_parallel(work, items: list, label: str, processes: int | None = None) -> 
     return [future.result() for future in futures]
 
 
-def _leave_ctrl_c() -> None:
-    """Leave Ctrl-C to the parent, so that objects under way are finished."""
+def _begin() -> None:
+    """Leave Ctrl-C to the parent, so that what is under way is finished, and end when it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)
