@@ -50,8 +50,10 @@ def sheet(
 def _tile(root: Path, folder: Path) -> Image.Image:
     """Two views of an object and its voxels, seen as in the second view."""
     rendering = root / RENDERINGS / folder / "rendering"
-    pictures = [Image.open(rendering / f"{number:02d}.png") for number in range(VIEWS)]
-    view = read_views(rendering / "rendering_metadata.txt")[VIEWS - 1]
+    views = read_views(rendering / "rendering_metadata.txt")
+    shown = [min(number, len(views) - 1) for number in range(VIEWS)]
+    pictures = [Image.open(rendering / f"{number:02d}.png") for number in shown]
+    view = views[shown[-1]]
     pictures.append(draw_voxels(read_binvox(root / VOXELS / folder / "model.binvox"), view))
     tile = Image.new("RGB", (SIZE * len(pictures), SIZE), "white")
     for number, picture in enumerate(pictures):
