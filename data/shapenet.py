@@ -18,12 +18,11 @@ from torch.utils.data import Dataset
 
 from data.binvox import read_binvox
 from data.categories import CATEGORIES
+from data.layout import EXCLUDED, GRID, RENDERINGS, VOXELS
 from data.sampling import Draw
 from data.transforms import evaluation_view, open_picture, training_view
 from utils.errors import UserError
 
-RENDERINGS, VOXELS, EXCLUDED = "ShapeNetRendering", "ShapeNetVox32", "exclude.txt"
-GRID = 32
 MOST_VIEWS = 255  # that are told apart in the index
 IS_PICTURE = methodcaller("endswith", ".png")
 PARTS = ("train", "val", "test")
@@ -119,18 +118,27 @@ def split_sorted(index: Index, val_portion: float) -> dict[str, list[int]]:
     """The authors' split: of each category's sorted models the first 80% train, the rest test.
 
     `val_portion` of the training part, from its end and at least one object where there are two,
-    is validation. The parts are lists of positions in the index.
+    is validation. A mesh's stretched variants, "name+1" and so on, stay in the part of its name.
+    The parts are lists of positions in the index.
     """
     parts = {part: [] for part in PARTS}
     start = 0
     for count in Counter(name.partition("/")[0] for name in index.names).values():
-        train = int(0.8 * count)
+        originals = [name.partition("+")[0] for name in index.names[start : start + count]]
+        train = _whole_originals(originals, int(0.8 * count))
         val = max(int(val_portion * train), int(val_portion > 0 and train > 1))
-        ends = (start, start + train - val, start + train, start + count)
+        ends = (0, _whole_originals(originals, train - val), train, count)
         for part, first, end in zip(PARTS, ends, ends[1:], strict=False):
-            parts[part] += range(first, end)
+            parts[part] += range(start + first, start + end)
         start += count
     return _without_excluded(index, parts)
+
+
+def _whole_originals(originals: list[str], end: int) -> int:
+    """The end of a part, moved back to where the variants of one original do not straddle it."""
+    while 0 < end < len(originals) and originals[end] == originals[end - 1]:
+        end -= 1
+    return end
 
 
 def split_from_file(index: Index, path: str | Path) -> tuple[dict[str, list[int]], Counter]:

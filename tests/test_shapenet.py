@@ -1,5 +1,6 @@
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image
 
 from data.loading import make_loader, open_dataset
 from data.sampling import Draw, EvaluationBatches, TrainingBatches
-from data.shapenet import Samples, collate, index_dataset, split_from_file, split_sorted
+from data.shapenet import Index, Samples, collate, index_dataset, split_from_file, split_sorted
 from data.transforms import open_picture, training_view
 from utils.errors import UserError
 
@@ -45,6 +46,19 @@ def test_excluded_objects_leave_every_part_and_move_no_other(tmp_path):
     (root / "exclude.txt").write_text("# bad pictures\n03001627/model00\n", encoding="utf-8")
     after = split_sorted(index_dataset(root), 0.25)
     assert after == before | {"train": before["train"][1:]}
+
+
+@pytest.mark.parametrize("variants", [1, 2, 3])
+def test_variants_stay_in_the_part_of_their_original(variants):
+    originals = [f"model{number:02d}" for number in range(13)]
+    models = sorted(
+        name + end for name in originals for end in ("", "+1", "+2", "+3")[: variants + 1]
+    )
+    index = Index(Path("."), [f"chair/{model}" for model in models], np.ones(len(models)))
+    parts = split_sorted(index, 0.3)
+    assert sorted(p for members in parts.values() for p in members) == list(range(len(models)))
+    seen = [{models[p].partition("+")[0] for p in members} for members in parts.values()]
+    assert all(seen) and sum(map(len, seen)) == len(set.union(*seen)) == 13
 
 
 def test_a_split_file_replaces_the_sorted_split(dataset, tmp_path):
