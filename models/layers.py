@@ -44,7 +44,8 @@ class UnpoolConv3d(nn.Module):
             return self._compose()
         version = (self.weight._version, self.weight.data_ptr(), self.weight.dtype)
         if self._kept is None or self._kept[0] != version:
-            self._kept = (version, self._compose())
+            kernel = self._compose().contiguous(memory_format=torch.channels_last_3d)
+            self._kept = (version, kernel)
         return self._kept[1]
 
     def train(self, mode: bool = True) -> "UnpoolConv3d":
