@@ -9,6 +9,7 @@ from utils.checkpoint import find_weights, load_network
 from utils.config import read_config
 from utils.engine import choose_device, evaluate
 from utils.errors import UserError, run
+from utils.precision import Precision
 from utils.results import format_table, summarise, write_results
 
 
@@ -26,7 +27,8 @@ def main() -> None:
     samples = Samples(index, network.image_size, config.seed, training=False)
     batches = EvaluationBatches(members, config.batch_size, config.max_views)
     loader = make_loader(samples, batches, config.num_workers, pin=device.type == "cuda")
-    measured = evaluate(network, loader, device, [config.threshold], f"testing {weights.name}")
+    precision = Precision(config.precision, device)
+    measured = evaluate(network, loader, precision, [config.threshold], f"testing {weights.name}")
     measured |= {"loss": measured["loss"][:, -1], "iou": measured["iou"][:, -1, 0]}
 
     results = summarise(measured, [index.category(p) for p in measured["position"]])

@@ -6,78 +6,74 @@ import torch
 
 from data.loading import make_loader, open_dataset
 from data.sampling import EvaluationBatches, TrainingBatches
-from data.shapenet import Samples
+from data.shapenet import Index, Samples
 from models import R2N2, build_network
+from utils import distributed
 from utils.checkpoint import checkpoint_path, find_checkpoint, load_checkpoint, save_checkpoint
 from utils.config import network_options, read_config, write_ini
 from utils.engine import choose_device, evaluate, learning_rate, make_optimizer, train_one_epoch
 from utils.errors import UserError, run
 from utils.logbook import Logbook
+from utils.precision import Precision
 
 
 def main() -> None:
     config = read_config("train", __doc__)
-    device = choose_device(config.device)
+    device, rank, processes = distributed.start(choose_device(config.device))
     folder = Path(config.saved_models_path) / config.experiment_name
     torch.manual_seed(config.seed)
     network, resumed = prepare_network(config, folder)
-    index, parts = open_dataset(config.database_path, config.split_file, config.val_portion)
+    with distributed.first_before_others():  # the first one may have to build the dataset
+        index, parts = open_dataset(config.database_path, config.split_file, config.val_portion)
     if not parts["train"]:
         raise UserError(f"{index.root}: expected objects in the training part, found none")
 
     network.to(device)
+    network.recompute = config.recompute == "yes"
     optimizer = make_optimizer(network, config.LR, config.weight_decay)
+    precision = Precision(config.precision, device)
     done, step = 0, 0
     if resumed:
         done, step = resumed["epoch"], resumed["step"]
         optimizer.load_state_dict(resumed["optimizer"])
+        precision.scaler.load_state_dict(resumed["scaler"])
         torch.set_rng_state(resumed["random"])
     if done >= config.num_epochs:
         raise UserError(f"num_epochs: expected more than the {done} epochs done already")
+    trained_network = prepare_forward(network, config, processes)
 
-    views = config.min_views, config.max_views
-    train_batches = TrainingBatches(parts["train"], config.batch_size, *views, config.seed)
-    val_batches = EvaluationBatches(parts["val"], config.batch_size, config.max_views)
-    loading = {"num_workers": config.num_workers, "pin": device.type == "cuda"}
-    train_samples = Samples(index, network.image_size, config.seed, training=True)
-    val_samples = Samples(index, network.image_size, config.seed, training=False)
-    train_loader = make_loader(train_samples, train_batches, **loading)
-    val_loader = make_loader(val_samples, val_batches, **loading)
-
-    folder.mkdir(parents=True, exist_ok=True)
-    write_ini(folder / "config.ini", config)
-    with Logbook(folder, step, val_samples, parts["val"] or parts["train"]) as logbook:
-        for epoch in range(done + 1, config.num_epochs + 1):
-            train_batches.epoch = epoch
-            rate = learning_rate(config.LR, epoch)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            title = f"epoch {epoch}/{config.num_epochs}"
-            trained = train_one_epoch(
-                network, train_loader, optimizer, device, config.threshold, title
-            )
-            step += len(train_batches)
-            validated = {}
-            if parts["val"]:
-                measured = evaluate(network, val_loader, device, [config.threshold], "validation")
-                loss, iou = measured["loss"][:, -1].mean(), measured["iou"][:, -1].mean()
-                validated = {"loss": float(loss), "iou": float(iou)}
-            metrics = {"train": trained, "val": validated}
+    train_loader, val_loader = make_loaders(config, index, parts, device, rank, processes)
+    logbook = None
+    if rank == 0:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_ini(folder / "config.ini", config)
+        logbook = Logbook(folder, step, val_loader.dataset, parts["val"] or parts["train"])
+    for epoch in range(done + 1, config.num_epochs + 1):
+        train_loader.batch_sampler.epoch = epoch
+        rate = learning_rate(config.LR, epoch)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        title = f"epoch {epoch}/{config.num_epochs}"
+        trained = train_one_epoch(
+            trained_network, train_loader, optimizer, precision, config.threshold, title
+        )
+        step += len(train_loader)
+        validated = {}
+        if parts["val"]:
+            measured = evaluate(network, val_loader, precision, [config.threshold], "validation")
+            loss, iou = measured["loss"][:, -1].mean(), measured["iou"][:, -1].mean()
+            validated = {"loss": float(loss), "iou": float(iou)}
+        metrics = {"train": trained, "val": validated}
+        if rank == 0:
             path = checkpoint_path(folder, epoch)
-            save_checkpoint(
-                path,
-                network,
-                optimizer,
-                epoch=epoch,
-                step=step,
-                metrics=metrics,
-                config=vars(config),
-            )
+            progress = {"epoch": epoch, "step": step, "metrics": metrics, "config": vars(config)}
+            save_checkpoint(path, network, optimizer, precision.scaler, **progress)
             logbook.write(step, metrics, rate, network, device, config)
-            scores = "no objects"
-            if validated:
-                scores = f"loss {validated['loss']:.4f}, IoU {validated['iou']:.4f}"
-            print(f"validation: {scores}; written: {path}")
+            scores = " ".join(f"{name} {value:.4f}" for name, value in validated.items())
+            print(f"validation: {scores or 'no objects'}; written: {path}")
+    if logbook:
+        logbook.close()
+    distributed.stop()
 
 
 def prepare_network(config, folder: Path) -> tuple[R2N2, dict | None]:
@@ -98,6 +94,30 @@ def prepare_network(config, folder: Path) -> tuple[R2N2, dict | None]:
             "go on with it (--resume_epoch=last) or choose another --experiment_name"
         )
     return build_network(config.network, **options), None
+
+
+def make_loaders(config, index: Index, parts: dict, device, rank: int, processes: int):
+    """The loaders of training and of validation, of this process's share where there are several."""
+    views, share = (config.min_views, config.max_views), (rank, processes)
+    train_batches = TrainingBatches(parts["train"], config.batch_size, *views, config.seed, *share)
+    val_members = parts["val"][rank::processes]
+    val_batches = EvaluationBatches(val_members, config.batch_size, config.max_views)
+    loading = {"num_workers": config.num_workers, "pin": device.type == "cuda"}
+    return tuple(
+        make_loader(
+            Samples(index, config.image_size, config.seed, training=training), batches, **loading
+        )
+        for training, batches in ((True, train_batches), (False, val_batches))
+    )
+
+
+def prepare_forward(network: R2N2, config, processes: int):
+    """What is called in training: the network, compiled or shared by processes as may be asked."""
+    if config.compile == "yes":
+        network.compile()
+    if processes > 1:
+        return torch.nn.parallel.DistributedDataParallel(network)
+    return network
 
 
 if __name__ == "__main__":

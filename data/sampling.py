@@ -18,12 +18,23 @@ class TrainingBatches:
     """Batches of an epoch: objects in random order, one number of views for each batch.
 
     Both follow from (seed, epoch) alone; set `epoch` before iterating. The last batch holds what
-    is left.
+    is left. Of several processes, that of `rank` gets every so many-th object of each batch of
+    `processes` times `batch_size`, so that each object is drawn by one of them.
     """
 
-    def __init__(self, members, batch_size: int, min_views: int, max_views: int, seed: int):
-        self.members, self.batch_size, self.seed = members, batch_size, seed
+    def __init__(
+        self,
+        members: list[int],
+        batch_size: int,
+        min_views: int,
+        max_views: int,
+        seed: int,
+        rank: int = 0,
+        processes: int = 1,
+    ):
+        self.members, self.batch_size, self.seed = members, batch_size * processes, seed
         self.min_views, self.max_views = min_views, max_views
+        self.rank, self.processes = rank, processes
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -31,11 +42,22 @@ class TrainingBatches:
 
     def __iter__(self) -> Iterator[list[Draw]]:
         rng = np.random.default_rng((self.seed, self.epoch))
-        order = rng.permutation(self.members)
-        views = rng.integers(self.min_views, self.max_views, size=len(self), endpoint=True)
+        order = rng.permutation(self.members).tolist()
+        views = rng.integers(self.min_views, self.max_views, size=len(self), endpoint=True).tolist()
         for start, count in zip(range(0, len(order), self.batch_size), views, strict=True):
             batch = order[start : start + self.batch_size]
-            yield [Draw(int(position), self.epoch, int(count)) for position in batch]
+            share = batch[self.rank :: self.processes] or batch[:1]
+            yield [Draw(position, self.epoch, count) for position in share]
+
+    def scales(self) -> Iterator[float]:
+        """What a process multiplies the sum of its objects' losses with, batch by batch.
+
+        The gradients' mean over the processes is then that of the mean over the whole batch. A
+        process without a share computes another's object with it, at a scale of 0.
+        """
+        for start in range(0, len(self.members), self.batch_size):
+            size = min(self.batch_size, len(self.members) - start)
+            yield self.processes / size if self.rank < size else 0.0
 
 
 class EvaluationBatches:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from models import decoder, encoder
 from models.layers import UNPOOLINGS, initialise
@@ -11,6 +12,8 @@ from models.recurrence import GRU, LSTM
 
 HIDDEN = 128
 ENCODED_AT_ONCE = 40  # pictures; bounds the memory of the encoder where no gradient is kept
+RECOMPUTED_AT_ONCE = 8  # pictures
+RECOMPUTE = {"use_reentrant": False, "preserve_rng_state": False}
 
 
 class R2N2(nn.Module):
@@ -19,8 +22,11 @@ class R2N2(nn.Module):
     `recurrence` is "LSTM" or "GRU", with a convolution of `hidden_kernel` over its grid;
     `residual` chooses the deep encoder and decoder. The defaults of the rest are those of the
     PyTorch seed; the authors' code has image_size 127, pool_padding 1 and "zero" unpooling.
-    `width` scales every number of channels.
+    `width` scales every number of channels. Where `recompute` is set, the activations of encoder
+    and decoder are computed again in the backward pass, and not kept for it.
     """
+
+    recompute = False
 
     def __init__(
         self,
@@ -74,11 +80,17 @@ class R2N2(nn.Module):
         """The hidden state after each view: V grids (B, C, 4, 4, 4)."""
         batch, views = images.shape[:2]
         pictures = images.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        if torch.is_grad_enabled():
-            features = self.encoder(pictures)
-        else:
+        if not torch.is_grad_enabled():
             features = torch.cat([self.encoder(few) for few in pictures.split(ENCODED_AT_ONCE)])
+        elif self.recompute:
+            parts = pictures.split(RECOMPUTED_AT_ONCE)
+            features = torch.cat([checkpoint(self.encoder, few, **RECOMPUTE) for few in parts])
+        else:
+            features = self.encoder(pictures)
         return self.recurrence(features.view(batch, views, -1))
 
     def decode(self, state: Tensor) -> Tensor:  # (B, C, 4, 4, 4) -> (B, 2, 32, 32, 32)
-        return self.decoder(state.contiguous(memory_format=torch.channels_last_3d))
+        state = state.contiguous(memory_format=torch.channels_last_3d)
+        if self.recompute and torch.is_grad_enabled():
+            return checkpoint(self.decoder, state, **RECOMPUTE)
+        return self.decoder(state)

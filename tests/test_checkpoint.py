@@ -31,14 +31,16 @@ def test_a_network_comes_back_from_its_file_alone(tmp_path, name):
 def test_a_checkpoint_brings_back_all_that_a_training_needs(tmp_path):
     network = build_network("3D-GRU-3", **SMALL)
     optimizer = make_optimizer(network, 0.1, 0.1)
+    scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
     network(torch.rand(1, 1, 3, 128, 128)).mean().backward()
     optimizer.step()
     path = tmp_path / "checkpoint_epoch_00000003.pth"
     extra = {"epoch": 3, "step": 7, "metrics": {"val": {"iou": 0.5}}, "config": {"seed": 1}}
-    save_checkpoint(path, network, optimizer, **extra)
+    save_checkpoint(path, network, optimizer, scaler, **extra)
     again, content = load_checkpoint(path)
     assert {key: content[key] for key in extra} == extra
     assert torch.equal(content["random"], torch.get_rng_state())
+    assert content["scaler"]["scale"] == 8.0
     other = make_optimizer(again, 0.2, 0.3)
     other.load_state_dict(content["optimizer"])
     for a, b in zip(optimizer.state.values(), other.state.values(), strict=True):

@@ -8,6 +8,9 @@ from data.shapenet import Samples, collate, index_dataset
 from models import build_network
 from utils.engine import choose_device, evaluate, learning_rate, make_optimizer, train_one_epoch
 from utils.metrics import average_precision, intersection_over_union, voxel_loss
+from utils.precision import Precision
+
+FP32 = Precision("fp32", torch.device("cpu"))
 
 
 def test_the_learning_rate_is_halved_after_epochs_3_10_20_50_and_100():
@@ -40,7 +43,7 @@ def test_evaluation_measures_every_object_alone_and_leaves_the_network_as_it_was
     samples = Samples(index_dataset(dataset), 128, seed=0, training=False)
     batches = EvaluationBatches(list(range(15)), 4, 2)
     loader = make_loader(samples, batches, 0, pin=False)
-    measured = evaluate(network, loader, torch.device("cpu"), [0.3, 0.4], "")
+    measured = evaluate(network, loader, FP32, [0.3, 0.4], "")
     assert measured["position"] == list(range(15))
     assert measured["loss"].shape == (15, 2) and measured["iou"].shape == (15, 2, 2)
     with torch.no_grad():
@@ -75,9 +78,40 @@ def test_a_small_network_learns_sixteen_objects(tmp_path):
     samples = Samples(index, 128, seed=0, training=False)
     batches = TrainingBatches(range(16), 16, 2, 2, seed=0)
     loader = make_loader(samples, batches, 0, pin=False)
-    device = torch.device("cpu")
     for batches.epoch in range(1, 151):
-        train_one_epoch(network, loader, optimizer, device, 0.4, "")
+        train_one_epoch(network, loader, optimizer, FP32, 0.4, "")
     loader = make_loader(samples, EvaluationBatches(range(16), 16, 2), 0, pin=False)
-    measured = evaluate(network, loader, device, [0.4], "")
+    measured = evaluate(network, loader, FP32, [0.4], "")
     assert measured["iou"][:, -1].mean() > 0.85
+
+
+@pytest.mark.parametrize("name", ["tf32", "bf16", "fp16"])
+def test_other_precisions_learn_and_measure_nearly_the_same(dataset, name):
+    samples = Samples(index_dataset(dataset), 128, seed=0, training=True)
+    results = []
+    for precision in (FP32, Precision(name, torch.device("cpu"))):
+        torch.manual_seed(0)
+        network = build_network("3D-LSTM-3", width=1 / 16)
+        optimizer = make_optimizer(network, rate=0.003, weight_decay=0)
+        batches = TrainingBatches(list(range(4)), 2, 1, 2, seed=0)
+        loader = make_loader(samples, batches, 0, pin=False)
+        trained = train_one_epoch(network, loader, optimizer, precision, 0.4, "")
+        assert all(parameter.dtype == torch.float32 for parameter in network.parameters())
+        loader = make_loader(samples, EvaluationBatches([0, 1], 2, 2), 0, pin=False)
+        measured = evaluate(network, loader, precision, [0.4], "")
+        results.append((trained["loss"], *measured["loss"].ravel()))
+    assert results[0] == pytest.approx(results[1], rel=0.05)
+    assert (results[0] == results[1]) == (name == "tf32")
+
+
+def test_recomputing_changes_neither_loss_nor_gradients():
+    torch.manual_seed(0)
+    network = build_network("3D-GRU-3", width=1 / 16)
+    images = torch.rand(3, 4, 3, 128, 128)
+    gradients = []
+    for network.recompute in (False, True):
+        network.zero_grad()
+        network(images).square().mean().backward()
+        gradients.append([parameter.grad for parameter in network.parameters()])
+    for usual, recomputed in zip(*gradients, strict=True):
+        assert torch.allclose(usual, recomputed, rtol=1e-4, atol=1e-7)

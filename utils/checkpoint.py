@@ -67,18 +67,20 @@ def save_checkpoint(
     path: str | Path,
     network: R2N2,
     optimizer,
+    scaler,
     *,
     epoch: int,
     step: int,
     metrics: dict,
     config: dict,
 ) -> None:
-    """Write network, optimizer, progress, random state, metrics and config as one file.
+    """Write network, optimizer, scaler, progress, random state, metrics and config as one file.
 
     Samples are drawn from (seed, epoch, index), so torch's is the only random state there is.
     """
     content = describe(network) | {
         "optimizer": optimizer.state_dict(),
+        "scaler": scaler.state_dict(),
         "epoch": epoch,
         "step": step,
         "random": torch.get_rng_state(),
@@ -92,7 +94,7 @@ def load_checkpoint(path: str | Path) -> tuple[R2N2, dict]:
     """The network of a checkpoint of this project, and all that was saved with it."""
     content = read_torch(path)
     network = rebuild(content, path)
-    if missing := {"optimizer", "epoch", "step", "random"} - content.keys():
+    if missing := {"optimizer", "scaler", "epoch", "step", "random"} - content.keys():
         raise UserError(f"{path}: expected a checkpoint to resume from, found no {min(missing)}")
     return network, content
 

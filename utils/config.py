@@ -16,6 +16,7 @@ from typing import NamedTuple
 from models import NETWORKS
 from models.layers import UNPOOLINGS
 from utils.errors import UserError
+from utils.precision import NAMES as PRECISIONS
 
 
 class Key(NamedTuple):
@@ -118,6 +119,9 @@ KEYS = (
     Key("resume_epoch", 0, epoch, "epoch to go on from or to use; 'last'; 0: none"),
     Key("seed", 0, whole(0, 2**32 - 1), "seed of weights, order, views and crops"),
     Key("device", "auto", device, "auto, cpu, cuda or cuda:N"),
+    Key("precision", "fp32", choice(*PRECISIONS), "fp32, tf32, bf16 or fp16"),
+    Key("compile", "no", choice("yes", "no"), "yes: compile the network with torch.compile"),
+    Key("recompute", "no", choice("yes", "no"), "yes: less memory for a longer step"),
     Key("num_workers", os.cpu_count() or 1, whole(0, 1024), "processes that load data"),
     Key("threshold", 0.4, number(0, 1, above=True), "probability from which a voxel is occupied"),
     Key("part", "test", choice("test", "val", "train", "all"), "objects to measure", ("test",)),

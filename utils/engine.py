@@ -9,7 +9,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from models import R2N2
+from utils import distributed
 from utils.metrics import average_precision, intersection_over_union, voxel_loss
+from utils.precision import Precision
 
 # Epochs after which the learning rate is halved, as in the PyTorch seed.
 HALVED_AFTER = (3, 10, 20, 50, 100)
@@ -43,47 +45,59 @@ def to_device(images: Tensor, voxels: Tensor, device: torch.device) -> tuple[Ten
     return images, voxels.to(device, non_blocking=True)
 
 
-def train_one_epoch(network: R2N2, batches, optimizer, device, threshold: float, title: str):
-    """One pass over `batches` with an optimizer step for each.
+def train_one_epoch(
+    network, batches, optimizer, precision: Precision, threshold: float, title: str
+) -> dict[str, float]:
+    """One pass over `batches`, a loader of `data.sampling.TrainingBatches`, with a step for each.
 
-    Returns the means over the objects, {"loss", "iou"}, and the rate, {"objects_per_second"}.
+    Returns the means over the objects of all processes, {"loss", "iou"}, and the rate,
+    {"objects_per_second"}. Nothing waits for the device but what the bar shows, once a second.
     """
     network.train()
-    total, count, started = torch.zeros(2, device=device), 0, time.perf_counter()
+    device = precision.device
+    total, started, shown = torch.zeros(3, device=device), time.perf_counter(), 0.0
     with progress(batches, title) as bar:
-        for images, voxels, positions in bar:
+        for (images, voxels, _), scale in zip(bar, batches.batch_sampler.scales(), strict=True):
             images, voxels = to_device(images, voxels, device)
-            logits = network(images)
+            with precision.autocast():
+                logits = network(images).float()
             losses = voxel_loss(logits, voxels)
-            optimizer.zero_grad(set_to_none=True)
-            losses.mean().backward()
-            optimizer.step()
+            precision.step(scale * losses.sum(), optimizer)
             with torch.no_grad():
                 ious = intersection_over_union(logits, voxels, threshold)
-                total += torch.stack([losses.sum(), ious.sum()])
-            count += len(positions)
-            loss, iou = (total / count).tolist()
-            rate = count / (time.perf_counter() - started)
-            bar.set_postfix_str(f"loss {loss:.4f}, IoU {iou:.4f}, {rate:.1f} objects/s")
-    return {"loss": loss, "iou": iou, "objects_per_second": rate}
+                seen = torch.stack([losses.sum(), ious.sum(), torch.ones_like(ious).sum()])
+                total += seen * (scale > 0)
+            if (now := time.perf_counter()) - shown > 1:
+                shown = now
+                loss, iou, count = total.tolist()
+                rate = count / (now - started)
+                bar.set_postfix_str(
+                    f"loss {loss / count:.4f}, IoU {iou / count:.4f}, {rate:.1f} objects/s"
+                )
+    loss, iou, count = distributed.add_up(total).tolist()
+    seconds = time.perf_counter() - started
+    return {"loss": loss / count, "iou": iou / count, "objects_per_second": count / seconds}
 
 
 @torch.no_grad()
 def evaluate(
-    network: R2N2, batches, device, thresholds: list[float], title: str
+    network: R2N2, batches, precision: Precision, thresholds: list[float], title: str
 ) -> dict[str, list | np.ndarray]:
     """Measure every object of `batches` with its first view, its first two, ... all V of them.
 
-    One pass of the encoder serves all numbers of views.
+    One pass of the encoder serves all numbers of views. Of several processes, each measures its
+    share and all get the whole.
 
     Returns {"position": N positions in the index, "loss": (N, V), "average_precision": (N, V),
     "iou": (N, V, T)}, the IoU at each of T thresholds.
     """
     network.eval()
-    positions, rows = [], []
+    rows = []
     with progress(batches, title) as bar:
-        for images, voxels, of_batch in bar:
-            images, voxels = to_device(images, voxels, device)
+        for images, voxels, positions in bar:
+            images, voxels = to_device(images, voxels, precision.device)
+            with precision.autocast():
+                views = [logits.float() for logits in network.each(images)]
             each = [
                 torch.stack(
                     [
@@ -93,13 +107,14 @@ def evaluate(
                     ],
                     dim=-1,
                 )
-                for logits in network.each(images)
+                for logits in views
             ]
-            rows.append(torch.stack(each, dim=1).cpu())  # (B, V, 2 + T)
-            positions += of_batch
-    measured = torch.cat(rows).numpy()
+            measured = torch.stack(each, dim=1).cpu().numpy()  # (B, V, 2 + T)
+            rows += zip(positions, measured, strict=True)
+    positions, measured = zip(*distributed.gather(rows), strict=True)
+    measured = np.stack(measured)  # (N, V, 2 + T)
     return {
-        "position": positions,
+        "position": list(positions),
         "loss": measured[..., 0],
         "average_precision": measured[..., 1],
         "iou": measured[..., 2:],

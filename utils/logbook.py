@@ -22,10 +22,7 @@ class Logbook:
         self.writer = SummaryWriter(folder / "tensorboard", purge_step=step + 1)
         self.samples, self.members = samples, members[:SHOWN]
 
-    def __enter__(self) -> "Logbook":
-        return self
-
-    def __exit__(self, *error) -> None:
+    def close(self) -> None:
         self.writer.close()
 
     def write(self, step: int, metrics: dict, rate: float, network, device, config) -> None:
