@@ -97,7 +97,7 @@ def prepare_network(config, folder: Path) -> tuple[R2N2, dict | None]:
 
 
 def make_loaders(config, index: Index, parts: dict, device, rank: int, processes: int):
-    """The loaders of training and of validation, of this process's share where there are several."""
+    """The loaders of training and validation, of this process alone where there are several."""
     views, share = (config.min_views, config.max_views), (rank, processes)
     train_batches = TrainingBatches(parts["train"], config.batch_size, *views, config.seed, *share)
     val_members = parts["val"][rank::processes]
