@@ -49,7 +49,8 @@ class Index:
         return CATEGORIES.get(folder, folder)
 
     def picture_path(self, position: int, view: int) -> Path:
-        return self.root / RENDERINGS / self.names[position] / "rendering" / f"{view:02d}.png"
+        name = self.names[position]
+        return Path(f"{self.root}/{RENDERINGS}/{name}/rendering/{view:02d}.png")
 
     def voxels_path(self, position: int) -> Path:
         return self.root / VOXELS / self.names[position] / "model.binvox"

@@ -56,13 +56,14 @@ def training_view(picture: Image.Image, size: int, rng: np.random.Generator) -> 
     """A random crop, flipped or not, on a random light background: bytes (size, size, 3)."""
     corner = rng.integers(RENDERED - size + 1, size=2).tolist()
     lightest = tuple(rng.integers(*TRAIN_BACKGROUNDS, size=3, endpoint=True).tolist())
-    view = _view(picture, corner, size, lightest)
-    return view[:, ::-1] if rng.random() < 0.5 else view
+    return _view(picture, corner, size, lightest, flipped=rng.random() < 0.5)
 
 
-def _view(picture: Image.Image, corner, size: int, background) -> np.ndarray:
+def _view(picture: Image.Image, corner, size: int, background, flipped=False) -> np.ndarray:
     left, top = corner
     cropped = picture.crop((left, top, left + size, top + size))
+    if flipped:
+        cropped = cropped.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     view = Image.new("RGB", (size, size), background)
     if box := cropped.getbbox():  # four fifths of a rendering are transparent
         visible = cropped.crop(box)

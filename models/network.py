@@ -11,7 +11,9 @@ from models.layers import UNPOOLINGS, initialise
 from models.recurrence import GRU, LSTM
 
 HIDDEN = 128
-ENCODED_AT_ONCE = 40  # pictures; bounds the memory of the encoder where no gradient is kept
+# Pictures that are encoded at once where no gradient is kept. It bounds the memory of many views,
+# and on a CPU four of them stay in its caches.
+ENCODED_AT_ONCE, ENCODED_AT_ONCE_BY_CPU = 64, 4
 RECOMPUTED_AT_ONCE = 8  # pictures
 RECOMPUTE = {"use_reentrant": False, "preserve_rng_state": False}
 
@@ -81,7 +83,9 @@ class R2N2(nn.Module):
         batch, views = images.shape[:2]
         pictures = images.flatten(0, 1).contiguous(memory_format=torch.channels_last)
         if not torch.is_grad_enabled():
-            features = torch.cat([self.encoder(few) for few in pictures.split(ENCODED_AT_ONCE)])
+            on_cpu = pictures.device.type == "cpu"
+            parts = pictures.split(ENCODED_AT_ONCE_BY_CPU if on_cpu else ENCODED_AT_ONCE)
+            features = torch.cat([self.encoder(few) for few in parts])
         elif self.recompute:
             parts = pictures.split(RECOMPUTED_AT_ONCE)
             features = torch.cat([checkpoint(self.encoder, few, **RECOMPUTE) for few in parts])
