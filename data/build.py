@@ -17,7 +17,7 @@ from data.meshes import AXES, Surface, rotation, transformed
 from data.objects import is_finished, sweep, write_object
 from data.parallel import in_parallel
 from data.sources import Source, category_folder, distinct, find_sources, with_categories
-from utils.errors import UserError, run
+from utils.errors import UserError, check_ranges, run
 from utils.files import replacing
 
 STRETCH = 1.25  # a variant is 1 / 1.25 to 1.25 times as long along each axis
@@ -116,10 +116,8 @@ def _arguments() -> argparse.Namespace:
 def main() -> int:
     """The command. Its status is 1 when no mesh could be used."""
     arguments = _arguments()
-    for name, low, high in (("views", 1, 255), ("grid", 8, 256), ("variants", 0, 1000)):
-        if not low <= getattr(arguments, name) <= high:
-            found = getattr(arguments, name)
-            raise UserError(f"--{name}: expected {low} to {high}, found {found}")
+    limits = {"views": (1, 255), "grid": (8, 256), "variants": (0, 1000)}
+    check_ranges(arguments, **limits, seed=(0, 2**32 - 1), processes=(1, 1024))
     sources = find_sources(arguments.inputs)
     if not sources:
         raise UserError(f"{arguments.inputs[0]}: expected meshes, found none")

@@ -17,7 +17,7 @@ from PIL import Image
 from data.binvox import read_binvox
 from data.layout import EXCLUDED, RENDERINGS, SIZE, VOXELS
 from data.parallel import in_parallel
-from utils.errors import UserError, run
+from utils.errors import UserError, check_ranges, run
 from utils.files import replacing
 
 BROKEN_PICTURE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
@@ -189,6 +189,7 @@ def main() -> int:
     parser.add_argument("--write-exclude", action="store_true", help=exclude)
     parser.add_argument("--processes", type=int, help="default: all cores")
     arguments = parser.parse_args()
+    check_ranges(arguments, processes=(1, 1024))
     problems, notes = check(arguments.dataset, arguments.processes)
     for name, several in problems.items():
         for problem in several:

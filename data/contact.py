@@ -17,7 +17,8 @@ from data.layout import RENDERINGS, SIZE, VOXELS
 from data.meshes import Surface, join, normalised
 from data.parallel import in_parallel
 from data.render import render
-from utils.errors import UserError, run
+from utils.errors import UserError, check_ranges, run
+from utils.export import exposed_faces
 from utils.files import replacing
 
 VIEWS = 2  # pictures of an object
@@ -69,15 +70,8 @@ def draw_voxels(occupied: np.ndarray, view: View) -> Image.Image:
 
 def _cubes(occupied: np.ndarray) -> Surface:
     """The faces between an occupied cell and an empty one."""
-    padded = np.pad(occupied, 1)
-    quads = []
-    for axis in range(3):
-        square = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
-        for step in (0, 1):
-            neighbour = np.roll(padded, 1 - 2 * step, axis)[1:-1, 1:-1, 1:-1]
-            cells = np.argwhere(occupied & ~neighbour)
-            quads.append(cells[:, None] + np.insert(square, axis, step, axis=1))
-    triangles = np.concatenate(quads)[:, [[0, 1, 2], [0, 2, 3]]].reshape(-1, 3, 3)
+    squares, _ = exposed_faces(occupied)
+    triangles = squares[:, [[0, 1, 2], [0, 2, 3]]].reshape(-1, 3, 3)
     corners = np.arange(len(triangles) * 3).reshape(-1, 3)
     mesh = trimesh.Trimesh(triangles.reshape(-1, 3), corners, process=False)
     mesh.visual.face_colors = np.tile(np.uint8(CLAY), (len(triangles), 1))
@@ -92,6 +86,9 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=100, help="objects in all")
     parser.add_argument("--seed", type=int, default=0, help="which, where there are more")
     arguments = parser.parse_args()
+    check_ranges(arguments, columns=(1, 100), limit=(1, 10_000), seed=(0, 2**32 - 1))
+    if Path(arguments.out).suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
+        raise UserError(f"--out: expected a .png, .jpg or .webp file, found {arguments.out}")
     page = sheet(arguments.dataset, arguments.columns, arguments.limit, arguments.seed)
     with replacing(arguments.out) as temporary:
         page.save(temporary)

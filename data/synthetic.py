@@ -14,7 +14,7 @@ from data.furniture import MAKERS
 from data.meshes import join
 from data.objects import is_finished, sweep, write_object
 from data.parallel import in_parallel
-from utils.errors import run
+from utils.errors import check_ranges, run
 
 MODELS = 120
 
@@ -52,6 +52,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, help="default: all cores")
     arguments = parser.parse_args()
+    limits = {"models": (1, 10**6), "seed": (0, 2**32 - 1), "processes": (1, 1024)}
+    check_ranges(arguments, **limits)
     build(arguments.out, arguments.models, arguments.seed, arguments.processes)
 
 

@@ -18,6 +18,14 @@ def explain(error: UserError | OSError) -> str:
     return str(error).rsplit("UserError: ", 1)[-1].strip()
 
 
+def check_ranges(arguments, **ranges: tuple[int, int]) -> None:
+    """Raise UserError for a flag outside its (least, most); one that was not given is None."""
+    for name, (least, most) in ranges.items():
+        found = getattr(arguments, name)
+        if found is not None and not least <= found <= most:
+            raise UserError(f"--{name}: expected {least} to {most}, found {found}")
+
+
 def run(main) -> None:
     """Run a script's `main()` and leave the process with its status.
 
