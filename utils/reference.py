@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.encoder import ResidualEncoder, ShallowEncoder
+from models.layers import unpool
 from models.network import R2N2
 from models.recurrence import GRID, LSTM
 
@@ -72,14 +73,6 @@ def gru(recurrence, features: Tensor, hidden: Tensor, _) -> tuple[Tensor, Tensor
     candidate = torch.tanh(c + recurrence.candidate(reset * hidden))
     hidden = update * hidden + (1 - update) * candidate
     return hidden, hidden
-
-
-def unpool(x: Tensor, unpooling: str) -> Tensor:
-    if unpooling == "nearest":
-        return F.interpolate(x, scale_factor=2, mode="nearest")
-    spread = x.new_zeros(*x.shape[:2], *(2 * size for size in x.shape[2:]))
-    spread[:, :, ::2, ::2, ::2] = x
-    return spread
 
 
 def shallow_decoder(decoder, x: Tensor, unpooling: str) -> Tensor:
