@@ -173,6 +173,7 @@ def npy(payload: bytes, shape=(33,)) -> bytes:
         npy(pickle.dumps(np.array([np.zeros(2), "a"] + [0] * 31, dtype=object))),
         npy(b"\x80\x02r\xff\xff\xff\x7f"),  # a memo of two thousand million places
         npy(b"\x80\x04\x8e\x00\x00\x00\x00\x00\x01\x00\x00"),  # bytes of a terabyte
+        npy(b"c_codecs\nencode\n(S'a'\nS'rot13'\ntR."),
         npy(b"cbuiltins\neval\n(S'1'\ntR."),
         npy(b"cnumpy\nndarray\n((I1000000000000\ntR."),
     ],
@@ -181,6 +182,19 @@ def test_a_hostile_object_array_is_refused_by_name(tmp_path, content):
     (tmp_path / "bad.npy").write_bytes(content)
     with pytest.raises(UserError, match=r"bad\.npy"):
         load_network(tmp_path / "bad.npy")
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+@pytest.mark.parametrize("core", [b"numpy.core", b"numpy._core"])
+def test_arrays_pickled_by_older_versions_are_read(tmp_path, protocol, core):
+    arrays = np.empty(3, object)
+    arrays[:] = [np.arange(6, dtype=np.float32).reshape(2, 3), np.zeros(1), np.ones((1, 2, 3))]
+    payload = pickle.dumps(arrays, protocol)
+    if protocol < 4:  # names stand there without their length
+        payload = payload.replace(b"numpy._core", core)
+    (tmp_path / "a.npy").write_bytes(npy(payload, shape=(3,)))
+    for found, expected in zip(legacy.read_object_array(tmp_path / "a.npy"), arrays, strict=True):
+        assert np.array_equal(found, expected) and found.dtype == np.float32
 
 
 # The golden outputs: weights and pictures by recipe, predictions by the code of others.

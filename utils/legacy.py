@@ -151,6 +151,13 @@ def _empty_array(subtype, shape, kind):
     return np.empty(0, np.int8)
 
 
+def _latin1(text, encoding):
+    """Stands for _codecs.encode, by which Python 3 writes bytes in the older protocols."""
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"found text in {encoding!r}")
+    return text.encode("latin1")
+
+
 class _ArrayUnpickler(pickle._Unpickler):
     """Admits what a pickled numpy array is made of, and nothing else.
 
@@ -160,6 +167,7 @@ class _ArrayUnpickler(pickle._Unpickler):
     ADMITTED = {
         ("numpy", "dtype"): np.dtype,
         ("numpy", "ndarray"): None,
+        ("_codecs", "encode"): _latin1,
         ("numpy.core.multiarray", "_reconstruct"): _empty_array,
         ("numpy._core.multiarray", "_reconstruct"): _empty_array,
     }
