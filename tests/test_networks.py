@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from models import NETWORKS, build_network
+from models.__main__ import measure
 from models.layers import UnpoolConv3d, initialise, unpool
 from utils import reference
 
@@ -198,3 +199,13 @@ def test_the_initialisation_is_the_authors():
 def test_an_unknown_name_is_refused():
     with pytest.raises(ValueError, match="3D-LSTM-3"):
         build_network("3D-LSTM-2")
+
+
+def test_the_table_of_costs_counts_what_is_computed():
+    with torch.device("meta"):
+        network = build_network("3D-LSTM-3")
+    products = [measure(network, views)[0] for views in (1, 2, 3)]
+    kept = [measure(network, views)[1] for views in (1, 2, 3)]
+    assert products[2] == pytest.approx(8.49e9, rel=0.01)  # 15.0e9 as the seed computes it
+    assert products[2] - products[1] == pytest.approx(products[1] - products[0], rel=0.001)
+    assert 0 < kept[0] < kept[1] < kept[2]

@@ -128,6 +128,17 @@ def test_every_training_key_changes_the_training(script, small, tmp_path, flag, 
     assert any(not torch.equal(usual[key], changed[key]) for key in usual)
 
 
+@pytest.mark.parametrize("network", ["3D-GRU-1", "Res3D-GRU-3"])
+def test_other_networks_train_resume_test_and_demo_alike(script, small, network):
+    layout = [f"--network={network}", "--image_size=127", "--pool_padding=1", "--unpooling=zero"]
+    assert script("train", *small, *layout, "--num_epochs=1")[0] == 0
+    assert script("train", *small, *layout, "--num_epochs=2", "--resume_epoch=last")[0] == 0
+    status, output, errors = script("test", *small)  # the checkpoint knows its network
+    assert (status, errors) == (0, "") and "chair" in output
+    status, output, errors = script("demo")
+    assert (status, errors) == (0, "") and network in output
+
+
 def test_a_new_training_does_not_overwrite_another(script, small):
     assert script("train", *small, "--num_epochs=1")[0] == 0
     status, _, errors = script("train", *small, "--num_epochs=1")
