@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from data.layout import SIZE
 from utils.errors import UserError
 
-RENDERED = 137  # pixels a side of ShapeNet's renderings
 PNG_END = b"IEND\xaeB`\x82"
 LARGEST = 50_000_000  # pixels of a picture that is still opened
 TEST_BACKGROUND = (240, 240, 240)
@@ -34,27 +34,27 @@ def open_picture(path: str | Path) -> Image.Image:
         raise UserError(f"{path}: expected a whole picture, found: {found}") from error
     if picture.mode != "RGBA":
         picture = picture.convert("RGBA")
-    return picture if picture.size == (RENDERED, RENDERED) else _fit(picture)
+    return picture if picture.size == (SIZE, SIZE) else _fit(picture)
 
 
 def _fit(picture: Image.Image) -> Image.Image:
-    factor = RENDERED / max(picture.size)
+    factor = SIZE / max(picture.size)
     size = [max(1, round(factor * side)) for side in picture.size]
     scaled = picture.resize(size, Image.Resampling.LANCZOS)
-    square = Image.new("RGBA", (RENDERED, RENDERED))
-    square.paste(scaled, [(RENDERED - side) // 2 for side in size])
+    square = Image.new("RGBA", (SIZE, SIZE))
+    square.paste(scaled, [(SIZE - side) // 2 for side in size])
     return square
 
 
 def evaluation_view(picture: Image.Image, size: int) -> np.ndarray:
     """The middle of a picture on the background of evaluation: bytes (size, size, 3)."""
-    corner = (RENDERED - size) // 2
+    corner = (SIZE - size) // 2
     return _view(picture, (corner, corner), size, TEST_BACKGROUND)
 
 
 def training_view(picture: Image.Image, size: int, rng: np.random.Generator) -> np.ndarray:
     """A random crop, flipped or not, on a random light background: bytes (size, size, 3)."""
-    corner = rng.integers(RENDERED - size + 1, size=2).tolist()
+    corner = rng.integers(SIZE - size + 1, size=2).tolist()
     lightest = tuple(rng.integers(*TRAIN_BACKGROUNDS, size=3, endpoint=True).tolist())
     return _view(picture, corner, size, lightest, flipped=rng.random() < 0.5)
 
