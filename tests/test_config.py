@@ -84,6 +84,13 @@ def test_views_that_contradict_each_other_are_refused():
         read("min_views = 6")
 
 
+def test_a_path_may_start_at_the_home_folder(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    config = read("database_path = ~/ShapeNet", "--saved_models_path=~/models")
+    assert config.database_path == "/home/me/ShapeNet"
+    assert config.saved_models_path == "/home/me/models"
+
+
 def test_a_file_that_is_not_there_is_named():
     with pytest.raises(FileNotFoundError, match=r"absent\.ini"):
         read_config("train", "", ["--cfg=absent.ini"])

@@ -64,10 +64,10 @@ def choice(*names: str) -> Callable[[str], str]:
     return read
 
 
-def text_value(text: str) -> str:
+def folder_path(text: str) -> str:
     if text and "\0" not in text:
-        return text
-    raise ValueError("a text that is not empty")
+        return os.path.expanduser(text)
+    raise ValueError("a folder's path")
 
 
 def path_value(text: str) -> str:
@@ -99,10 +99,10 @@ def device(text: str) -> str:
 
 
 KEYS = (
-    Key("database_path", "synthetic", text_value, "dataset folder, or 'synthetic'"),
+    Key("database_path", "synthetic", folder_path, "dataset folder, or 'synthetic'"),
     Key("split_file", "", path_value, "split in Pix2Vox's JSON form, in place of 80/20"),
     Key("val_portion", 0.05, number(0, 0.9), "validation's share of the training part"),
-    Key("saved_models_path", "saved_models", text_value, "folder of all experiments"),
+    Key("saved_models_path", "saved_models", folder_path, "folder of all experiments"),
     Key("experiment_name", "3d-r2n2", folder_name, "folder of this experiment"),
     Key("network", "3D-LSTM-3", choice(*NETWORKS), "network, by its name in the paper"),
     Key("image_size", 128, whole(64, 137), "pixels of the square the network sees"),
