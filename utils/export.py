@@ -7,17 +7,22 @@ import numpy as np
 from data.binvox import write_binvox
 from utils.errors import UserError
 from utils.files import replacing
+from utils.surface import cubes, smooth
+from utils.surface import exposed_faces as exposed_faces  # data.contact takes it from here
 
-FORMS = (".obj", ".binvox", ".npy")
+SURFACES = (".obj", ".ply", ".glb", ".stl")
+FORMS = (*SURFACES, ".binvox", ".npy")
 
 
-def save_prediction(path: str | Path, probability: np.ndarray, threshold: float) -> str:
+def save_prediction(
+    path: str | Path, probability: np.ndarray, threshold: float, smoothed: bool = False
+) -> str:
     """Write a prediction (X, Y, Z) in the form of the path's ending, and say what was written.
 
-    `.obj` holds the surface of the cells at `probability >= threshold`, `.binvox` those cells, and
-    `.npy` the probabilities.
+    `.obj`, `.ply`, `.glb` and `.stl` hold the surface of the cells at `probability >= threshold`,
+    as cubes or `smoothed`; `.binvox` holds those cells, and `.npy` the probabilities.
     """
-    check_form(path)
+    check_form(path, smoothed)
     occupied, form = probability >= threshold, Path(path).suffix.lower()
     if form == ".npy":
         with replacing(path) as temporary:
@@ -26,47 +31,39 @@ def save_prediction(path: str | Path, probability: np.ndarray, threshold: float)
     if form == ".binvox":
         write_binvox(path, occupied)
     else:
-        write_obj(path, occupied)
+        write_surface(path, *(smooth(probability, threshold) if smoothed else cubes(occupied)))
     return f"{int(occupied.sum())} occupied voxels"
 
 
-def check_form(path: str | Path) -> None:
+def check_form(path: str | Path, smoothed: bool = False) -> None:
     """Raise UserError when a prediction can't be written in the form of the path's ending."""
-    if Path(path).suffix.lower() not in FORMS:
-        raise UserError(f"output: expected a file ending in {', '.join(FORMS)}, found {path}")
+    forms = SURFACES if smoothed else FORMS
+    if Path(path).suffix.lower() not in forms:
+        reason = " (smooth)" if smoothed else ""
+        raise UserError(
+            f"output: expected a file ending in {', '.join(forms)}{reason}, found {path}"
+        )
 
 
-def exposed_faces(occupied: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The faces between an occupied cell and a free one.
+def write_surface(path: str | Path, vertices: np.ndarray, faces: np.ndarray) -> None:
+    """Write triangles as `.obj`, `.ply`, `.glb` or `.stl`.
 
-    Returns corners (F, 4, 3), in cells and counter-clockwise seen from outside, and outward
-    normals (F, 3).
+    The grid is the cube [-0.5, 0.5]³, y up and the front towards +x, as in the dataset. A surface
+    without faces gives a file without faces.
     """
-    padded = np.pad(np.asarray(occupied, bool), 1)
-    corners, normals = [], []
-    for axis in range(3):
-        u, v = np.eye(3, dtype=int)[[(axis + 1) % 3, (axis + 2) % 3]]
-        for direction in (-1, 1):
-            free_beside = ~np.roll(padded, -direction, axis)[1:-1, 1:-1, 1:-1]
-            cells = np.argwhere(padded[1:-1, 1:-1, 1:-1] & free_beside)
-            normal = direction * np.eye(3, dtype=int)[axis]
-            start = cells + np.maximum(normal, 0)
-            loop = (0 * u, u, u + v, v) if direction > 0 else (0 * u, v, u + v, u)
-            corners.append(start[:, None] + np.array(loop))
-            normals.append(np.broadcast_to(normal, cells.shape))
-    return np.concatenate(corners), np.concatenate(normals)
+    form = Path(path).suffix.lower()[1:]
+    if form == "obj":
+        content = _wavefront(vertices, faces)
+    else:
+        from trimesh import Trimesh  # only these three forms need it
+
+        content = Trimesh(vertices, faces, process=False).export(file_type=form)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
 
 
-def write_obj(path: str | Path, occupied: np.ndarray) -> None:
-    """Write the surface of occupied cells as a Wavefront OBJ of squares.
-
-    The grid is the cube [-0.5, 0.5]³, y up, as in the dataset.
-    """
-    corners, _ = exposed_faces(occupied)
-    vertices, numbers = np.unique(corners.reshape(-1, 3), axis=0, return_inverse=True)
-    places = vertices / max(occupied.shape) - 0.5
-    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
-        file.write("# 3D-R2N2 reconstruction: y up, front towards +x\n")
-        file.writelines(f"v {x:.6g} {y:.6g} {z:.6g}\n" for x, y, z in places.tolist())
-        faces = (numbers.reshape(-1, 4) + 1).tolist()
-        file.writelines(f"f {a} {b} {c} {d}\n" for a, b, c, d in faces)
+def _wavefront(vertices: np.ndarray, faces: np.ndarray) -> bytes:
+    lines = ["# 3D-R2N2 reconstruction: y up, front towards +x\n"]
+    lines += [f"v {x:.9g} {y:.9g} {z:.9g}\n" for x, y, z in vertices.tolist()]
+    lines += [f"f {a} {b} {c}\n" for a, b, c in (faces + 1).tolist()]
+    return "".join(lines).encode()

@@ -1,9 +1,11 @@
 """Pictures of voxels: cubes, shaded, seen from the side that a camera would take."""
 
+from itertools import zip_longest
+
 import numpy as np
 from PIL import Image, ImageDraw
 
-from utils.export import exposed_faces
+from utils.surface import exposed_faces
 
 LIGHT = np.array([0.6, 0.8, 0.1]) / np.linalg.norm([0.6, 0.8, 0.1])
 COLOUR = np.array([126, 172, 222])
@@ -55,3 +57,19 @@ def side_by_side(pictures: list[Image.Image], gap: int = 8) -> Image.Image:
         row.paste(picture, (left, (height - picture.height) // 2))
         left += picture.width + gap
     return row
+
+
+def stacked(rows: list[list[Image.Image]], gap: int = 8) -> Image.Image:
+    """Rows of pictures on white, each picture in the middle of its cell."""
+    widths = [max(picture.width for picture in column if picture) for column in zip_longest(*rows)]
+    heights = [max(picture.height for picture in row) for row in rows]
+    size = sum(widths) + gap * (len(widths) - 1), sum(heights) + gap * (len(heights) - 1)
+    page, top = Image.new("RGB", size, BACKGROUND), 0
+    for row, height in zip(rows, heights, strict=True):
+        left = 0
+        for picture, width in zip(row, widths, strict=False):
+            place = left + (width - picture.width) // 2, top + (height - picture.height) // 2
+            page.paste(picture, place)
+            left += width + gap
+        top += height + gap
+    return page
