@@ -16,9 +16,14 @@ TRAIN_BACKGROUNDS = (225, 255)  # lightest and darkest value of a channel
 
 
 def open_picture(path: str | Path) -> Image.Image:
-    """Read a picture as RGBA of 137×137 pixels.
+    """Read a picture as RGBA of 137×137 pixels, scaled to `fit` where it has another size."""
+    picture = read_picture(path)
+    return picture if picture.size == (SIZE, SIZE) else fit(picture)
 
-    A picture of another size is scaled to fit, whole, its shorter side padded with transparency.
+
+def read_picture(path: str | Path) -> Image.Image:
+    """Read a picture as RGBA.
+
     Raises UserError when it is not a complete picture, or one of more than 50 million pixels.
     """
     content = Path(path).read_bytes()
@@ -32,12 +37,11 @@ def open_picture(path: str | Path) -> Image.Image:
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         found = str(error).partition(" <")[0]  # without the name of the buffer in memory
         raise UserError(f"{path}: expected a whole picture, found: {found}") from error
-    if picture.mode != "RGBA":
-        picture = picture.convert("RGBA")
-    return picture if picture.size == (SIZE, SIZE) else _fit(picture)
+    return picture if picture.mode == "RGBA" else picture.convert("RGBA")
 
 
-def _fit(picture: Image.Image) -> Image.Image:
+def fit(picture: Image.Image) -> Image.Image:
+    """Scale an RGBA picture, whole, to 137×137 pixels, the shorter side padded transparently."""
     factor = SIZE / max(picture.size)
     size = [max(1, round(factor * side)) for side in picture.size]
     scaled = picture.resize(size, Image.Resampling.LANCZOS)
