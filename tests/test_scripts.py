@@ -74,8 +74,10 @@ def test_train_test_and_demo_follow_each_other(script, small, tmp_path, dataset)
     assert (status, errors) == (0, "") and "chair" in output and "table" in output
     results = json.loads((folder / "result.json").read_text())
     matrix = scipy.io.loadmat(folder / "result.mat", simplify_cells=True)
-    assert len(matrix["objects"]) == 15
-    ious, losses = matrix["object_iou"], matrix["object_loss"]
+    assert len(matrix["objects"]) == results["objects"] == 15
+    assert results["weights"].endswith("checkpoint_epoch_00000002.pth")
+    assert matrix["object_iou"].shape == (15, 2)
+    ious, losses = matrix["object_iou"][:, -1], matrix["object_loss"][:, -1]
     chairs = np.array([name.startswith("03001627") for name in matrix["objects"]])
     assert results["categories"]["chair"]["iou"] == pytest.approx(ious[chairs].mean())
     over_samples = results["overall"]["mean_over_samples"]
@@ -84,6 +86,8 @@ def test_train_test_and_demo_follow_each_other(script, small, tmp_path, dataset)
     means = [losses[chairs].mean(), losses[~chairs].mean()]
     assert over_categories["loss"] == pytest.approx(np.mean(means))
     assert over_samples["objects"] == 15
+    names = {path.name for path in folder.iterdir() if path.stem in ("result", "per_object")}
+    assert names == {"result.json", "result.mat", "result.md", "per_object.csv"}
 
     for form in ("obj", "binvox", "npy"):
         status, output, errors = script("demo", "--device=cpu", f"--output=out/a.{form}")

@@ -9,6 +9,7 @@ import difflib
 import math
 import os
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from typing import NamedTuple
 from models import NETWORKS
 from models.layers import UNPOOLINGS
 from utils.errors import UserError
+from utils.export import FORMS
 from utils.precision import NAMES as PRECISIONS
 
 
@@ -92,12 +94,31 @@ def epoch(text: str) -> int | str:
         raise ValueError("a whole number of at least 0, or 'last'") from None
 
 
+def thresholds(text: str) -> tuple[float, ...]:
+    """Numbers and ranges `first:last:step`, with commas between: sorted, without repetition."""
+    limited, values = number(0, 1, above=True), set()
+    try:
+        for part in filter(None, text.split(",")):
+            if ":" not in part:
+                values.add(limited(part))
+                continue
+            first, last, step = map(limited, part.split(":"))
+            steps = math.floor((last - first) / step + 1e-6) + 1
+            if not 1 <= steps <= 1000:
+                raise ValueError
+            values |= {round(first + step * count, 6) for count in range(steps)}
+    except ValueError:
+        raise ValueError("numbers above 0 and at most 1, as 0.2,0.3 or 0.1:0.9:0.05") from None
+    return tuple(sorted(values))
+
+
 def device(text: str) -> str:
     if re.fullmatch(r"auto|cpu|cuda(:\d+)?", text):
         return text
     raise ValueError("auto, cpu, cuda or cuda:N")
 
 
+YES_OR_NO = ("yes", "no")
 KEYS = (
     Key("database_path", "synthetic", folder_path, "dataset folder, or 'synthetic'"),
     Key("split_file", "", path_value, "split in Pix2Vox's JSON form, in place of 80/20"),
@@ -120,15 +141,23 @@ KEYS = (
     Key("seed", 0, whole(0, 2**32 - 1), "seed of weights, order, views and crops"),
     Key("device", "auto", device, "auto, cpu, cuda or cuda:N"),
     Key("precision", "fp32", choice(*PRECISIONS), "fp32, tf32, bf16 or fp16"),
-    Key("compile", "no", choice("yes", "no"), "yes: compile the network with torch.compile"),
-    Key("recompute", "no", choice("yes", "no"), "yes: less memory for a longer step"),
+    Key("compile", "no", choice(*YES_OR_NO), "yes: compile the network with torch.compile"),
+    Key("recompute", "no", choice(*YES_OR_NO), "yes: less memory for a longer step"),
     Key("num_workers", os.cpu_count() or 1, whole(0, 1024), "processes that load data"),
     Key("threshold", 0.4, number(0, 1, above=True), "probability from which a voxel is occupied"),
     Key("part", "test", choice("test", "val", "train", "all"), "objects to measure", ("test",)),
+    Key("thresholds", (), thresholds, "thresholds to choose among on validation", ("test",)),
+    Key("report", "no", choice(*YES_OR_NO), "yes: write report.html as well", ("test",)),
     Key("weights", "", path_value, "file of weights, in place of resume_epoch", ("test", "demo")),
-    Key("output", "prediction.obj", path_value, ".obj, .binvox or .npy file to write", ("demo",)),
+    Key("crop", "yes", choice(*YES_OR_NO), "no: take pictures as they are, whole", ("demo",)),
+    Key("output", "prediction.obj", path_value, "file to write: " + " ".join(FORMS), ("demo",)),
+    Key("smooth", "no", choice(*YES_OR_NO), "yes: a smooth surface, not cubes", ("demo",)),
+    Key("html", "no", choice(*YES_OR_NO), "yes: write a page to look at as well", ("demo",)),
 )
 BY_NAME = {key.name: key for key in KEYS}
+# --smooth is short for --smooth=yes, and --no-crop for --crop=no.
+SHORT = {f"--{key.name}": f"--{key.name}=yes" for key in KEYS if key.default in YES_OR_NO}
+SHORT |= {f"--no-{key.name}": f"--{key.name}=no" for key in KEYS if key.default in YES_OR_NO}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -146,7 +175,7 @@ def read_config(script: str, description: str, arguments: list[str] | None = Non
     parser.add_argument("--cfg", metavar="FILE", help="INI file (default: config.ini if there)")
     for key in KEYS:
         if script in key.scripts:
-            default = f" (default: {key.default})" if key.default != "" else ""
+            default = f" (default: {key.default})" if key.default not in ("", ()) else ""
             parser.add_argument(
                 f"--{key.name}",
                 metavar="VALUE",
@@ -156,7 +185,8 @@ def read_config(script: str, description: str, arguments: list[str] | None = Non
             )
     if script == "demo":
         parser.add_argument("images", metavar="IMAGE", nargs="*", help="pictures of one object")
-    flags, unknown = parser.parse_known_args(arguments)
+    typed = sys.argv[1:] if arguments is None else arguments
+    flags, unknown = parser.parse_known_intermixed_args([SHORT.get(one, one) for one in typed])
     if unknown:
         raise UserError(
             f"{unknown[0]}: no such flag{_nearest(unknown[0].split('=')[0].strip('-'))}"
@@ -208,8 +238,14 @@ def read_ini(path: str | Path) -> dict:
 
 def write_ini(path: str | Path, config) -> None:
     """Write the resolved values of a configuration as an INI file."""
-    lines = (f"{key.name} = {getattr(config, key.name)}\n" for key in KEYS)
-    Path(path).write_text("".join(lines), encoding="utf-8")
+    Path(path).write_text(
+        "".join(f"{key.name} = {_text(getattr(config, key.name))}\n" for key in KEYS),
+        encoding="utf-8",
+    )
+
+
+def _text(value) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _flag(key: Key):
