@@ -6,50 +6,79 @@ import numpy as np
 import torch
 from PIL import Image
 
+from data.photographs import open_photograph
 from data.transforms import evaluation_view, open_picture
+from utils import page
 from utils.checkpoint import find_weights, load_network
 from utils.config import read_config
 from utils.engine import choose_device
-from utils.errors import run
+from utils.errors import UserError, run
 from utils.export import check_form, save_prediction
 from utils.files import replacing
 from utils.metrics import evidence
-from utils.pictures import draw_voxels, side_by_side
+from utils.pictures import draw_voxels, stacked
+from utils.precision import Precision
 
 HERE = Path(__file__).parent
 BUNDLED_PICTURES = [HERE / "data" / "demo" / f"{number}.png" for number in range(3)]
 BUNDLED_WEIGHTS = HERE / "models" / "pretrained" / "3d-lstm-3.pth"
-SIDES = (30, 120, 300)  # azimuths of the three drawings, in degrees
+SIDES = (30, 120, 300)  # azimuths of the drawings of the result, in degrees
 
 
 def main() -> None:
     config = read_config("demo", __doc__)
-    check_form(config.output)
+    smoothed = config.smooth == "yes"
+    check_form(config.output, smoothed)
+    picture_path = Path(config.output).with_suffix(".png")
+    if picture_path.resolve() in [Path(path).resolve() for path in config.images]:
+        raise UserError(f"output: {config.output} would take {picture_path}, an input, with it")
     folder = Path(config.saved_models_path) / config.experiment_name
     bundled = BUNDLED_WEIGHTS if BUNDLED_WEIGHTS.is_file() else None
     weights = find_weights(folder, config.weights, config.resume_epoch, otherwise=bundled)
     device = choose_device(config.device)
     network = load_network(weights).to(device)
 
-    pictures = [open_picture(path) for path in config.images or BUNDLED_PICTURES]
+    read = open_photograph if config.crop == "yes" else open_picture
+    pictures = [read(path) for path in config.images or BUNDLED_PICTURES]
     views = np.stack([evaluation_view(picture, network.image_size) for picture in pictures])
     images = torch.from_numpy(views).to(device).permute(0, 3, 1, 2)[None] / 255
-    with torch.no_grad():
-        probability = torch.sigmoid(evidence(network(images)))[0].cpu().numpy()
+    with torch.no_grad(), Precision(config.precision, device).autocast():
+        odds = torch.cat([evidence(logits).float() for logits in network.each(images)])
+    probabilities = torch.sigmoid(odds).cpu().numpy()  # (V, 32, 32, 32), after each further view
 
-    written = save_prediction(config.output, probability, config.threshold)
-    occupied = probability >= config.threshold
-    sides = [draw_voxels(occupied, azimuth=azimuth) for azimuth in SIDES]
-    picture_path = Path(config.output).with_suffix(".png")
+    written = save_prediction(config.output, probabilities[-1], config.threshold, smoothed)
+    grown = probabilities >= config.threshold
     with replacing(picture_path) as temporary:
-        side_by_side([*map(Image.fromarray, views), *sides]).save(temporary)
+        draw(views, grown).save(temporary)
     print(f"{weights}: {network.name}, {len(pictures)} views")
-    print(f"{config.output}: {written}; {picture_path}: the views and three sides of the result")
-    if not occupied.any():
+    print(f"{config.output}: {written}")
+    print(f"{picture_path}: the views, what is made of the first ones, and sides of the result")
+    if config.html == "yes":
+        path = Path(config.output).with_suffix(".html")
+        write_html(path, f"{network.name}, {weights.name}", views, grown)
+        print(f"{path}: the result, to turn in a browser")
+    if not grown[-1].any():
         print(
             f"no voxel reaches the threshold of {config.threshold} (the highest probability is "
-            f"{probability.max():.2f}): train longer, or lower --threshold"
+            f"{probabilities[-1].max():.2f}): train longer, or lower --threshold"
         )
+
+
+def draw(views: np.ndarray, grown: np.ndarray) -> Image.Image:
+    """What the network saw, below each view what it made of all so far; then the result's sides."""
+    seen = [Image.fromarray(view) for view in views]
+    growth = [draw_voxels(occupied, azimuth=SIDES[0]) for occupied in grown]
+    sides = [draw_voxels(grown[-1], azimuth=azimuth) for azimuth in SIDES]
+    return stacked([seen, growth, sides])
+
+
+def write_html(path: Path, title: str, views: np.ndarray, grown: np.ndarray) -> None:
+    """A page with the views and, to turn, what the network makes of the first one, two, ... all."""
+    body = ["<p>Drag the voxels to turn them.</p>"]
+    seen = [page.picture(Image.fromarray(view), f"view {n}") for n, view in enumerate(views, 1)]
+    turning = [page.voxels(cells, f"from {n} of the views") for n, cells in enumerate(grown, 1)]
+    body += [page.together("Reconstruction", [*seen, "<div></div>", *turning])]
+    page.write_page(path, f"3D-R2N2: {title}", body)
 
 
 if __name__ == "__main__":

@@ -69,6 +69,8 @@ def main() -> None:
             progress = {"epoch": epoch, "step": step, "metrics": metrics, "config": vars(config)}
             save_checkpoint(path, network, optimizer, precision.scaler, **progress)
             logbook.write(step, metrics, rate, network, device, config)
+            if validated:
+                logbook.write_categories(step, measured)
             scores = " ".join(f"{name} {value:.4f}" for name, value in validated.items())
             print(f"validation: {scores or 'no objects'}; written: {path}")
     if logbook:

@@ -1,7 +1,7 @@
 import numpy as np
 from PIL import Image
 
-from utils.pictures import draw_voxels, side_by_side, stacked
+from utils.pictures import draw_voxels, stacked
 
 
 def test_a_drawing_shows_what_a_camera_at_its_azimuth_sees():
@@ -13,12 +13,6 @@ def test_a_drawing_shows_what_a_camera_at_its_azimuth_sees():
         assert rows.min() > 40
         assert columns.min() > 32 if side == "right" else columns.max() < 32
     assert (np.asarray(draw_voxels(np.zeros((8, 8, 8), bool), 64)) == 255).all()
-
-
-def test_pictures_stand_side_by_side():
-    row = side_by_side([Image.new("RGB", (10, 20)), Image.new("RGB", (30, 10))], gap=5)
-    assert row.size == (45, 20)
-    assert row.getpixel((12, 10)) == (255, 255, 255) and row.getpixel((0, 0)) == (0, 0, 0)
 
 
 def test_rows_stand_on_each_other_with_their_columns_in_line():

@@ -11,8 +11,17 @@ import numpy as np
 import pytest
 import scipy.io
 import torch
+import trimesh
 from conftest import make_dataset
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from data.photographs import open_photograph
+from data.transforms import evaluation_view, open_picture
+from models import build_network
+from utils.checkpoint import load_network
+from utils.pictures import draw_voxels
+from utils.weights import describe, write_torch
 
 ROOT = Path(__file__).parents[1]
 SMALL = ["--width=0.0625", "--batch_size=4", "--max_views=2", "--num_workers=0", "--device=cpu"]
@@ -66,9 +75,16 @@ def test_train_test_and_demo_follow_each_other(script, small, tmp_path, dataset)
     events = EventAccumulator(str(folder / "tensorboard")).Reload()
     tags = events.Tags()
     scalars = {f"{name}/{part}" for name in ("loss", "iou") for part in ("train", "val")}
-    assert {*scalars, "learning_rate", "objects_per_second/train"} == set(tags["scalars"])
+    of_categories = {f"iou by category/{name}" for name in ("chair", "table")}
+    rates = {"learning_rate", "objects_per_second/train"}
+    assert {*scalars, *of_categories, *rates} == set(tags["scalars"])
     assert [event.step for event in events.Scalars("loss/val")] == [3, 6]
-    assert any(tag.endswith("/views") for tag in tags["images"])
+    by_category = [events.Scalars(tag)[-1].value for tag in sorted(of_categories)]
+    assert np.mean(by_category) == pytest.approx(events.Scalars("iou/val")[-1].value, abs=1e-6)
+    shown = "03001627/model07"
+    assert {f"{shown}/views", f"{shown}/truth and prediction"} <= set(tags["images"])
+    assert [event.step for event in events.Images(f"{shown}/truth and prediction")] == [3, 6]
+    assert [e.step for e in events.Tensors(f"{shown}/truth_VERTEX")] == [3]
 
     status, output, errors = script("test", *small, "--part=all")
     assert (status, errors) == (0, "") and "chair" in output and "table" in output
@@ -89,13 +105,58 @@ def test_train_test_and_demo_follow_each_other(script, small, tmp_path, dataset)
     names = {path.name for path in folder.iterdir() if path.stem in ("result", "per_object")}
     assert names == {"result.json", "result.mat", "result.md", "per_object.csv"}
 
-    for form in ("obj", "binvox", "npy"):
+    for form in ("obj", "ply", "glb", "stl", "binvox", "npy"):
         status, output, errors = script("demo", "--device=cpu", f"--output=out/a.{form}")
         assert (status, errors) == (0, "") and f"a.{form}" in output
         assert {path.name for path in Path("out").iterdir()} == {f"a.{form}", "a.png"}
         shutil.rmtree("out")
     probability = script("demo", "--output=a.npy") and np.load("a.npy")
     assert probability.shape == (32, 32, 32) and 0 <= probability.min() <= probability.max() <= 1
+
+
+def write_weights(path: Path, width: float = 1 / 16):
+    torch.manual_seed(0)
+    write_torch(path, describe(build_network("3D-LSTM-3", width=width)))
+
+
+def test_demo_writes_smooth_surfaces_and_a_page(script, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_weights(Path("w.pth"))
+    flags = ["--weights=w.pth", "--device=cpu", "--threshold=0.5", "--html"]
+    assert script("demo", *flags, "--output=cubes.ply")[0] == 0
+    assert script("demo", *flags, "--output=smooth.ply", "--smooth")[0] == 0
+    cubes, smooth = (trimesh.load(f"{name}.ply") for name in ("cubes", "smooth"))
+    assert cubes.is_watertight and smooth.is_watertight and smooth.volume > 0
+    corners = np.modf(cubes.vertices * 128)[0]
+    assert not corners.any() and np.modf(smooth.vertices * 128)[0].any()
+    text = Path("smooth.html").read_text("utf-8")
+    assert text.count("<canvas data-size") == text.count("<img") == 3
+    status, _, errors = script("demo", *flags, "--output=a.npy", "--smooth")
+    assert status == 2 and "a.npy" in errors and "smooth" in errors
+
+
+def test_demo_shows_what_the_network_saw_and_how_the_object_grows(script, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_weights(Path("w.pth"))
+    photograph = Image.new("RGB", (300, 200), (250, 250, 250))
+    photograph.paste((90, 30, 30), (10, 10, 50, 30))
+    photograph.save("a.png")
+    photograph.transpose(Image.Transpose.FLIP_TOP_BOTTOM).save("b.png")
+    flags = ["--weights=w.pth", "--device=cpu", "--threshold=0.5", "--output=out.obj"]
+    network = load_network("w.pth")
+    for switch, read in ((["--no-crop"], open_picture), ([], open_photograph)):
+        assert script("demo", *flags, *switch, "a.png", "b.png")[0] == 0
+        drawn = np.asarray(Image.open("out.png"))
+        views = np.stack([evaluation_view(read(name), 128) for name in ("a.png", "b.png")])
+        for column, view in zip((0, 264), views, strict=True):
+            assert np.array_equal(drawn[:128, column + 64 : column + 192], view)
+            images = torch.from_numpy(views[: 1 + (column > 0)]).permute(0, 3, 1, 2)[None] / 255
+            with torch.no_grad():
+                occupied = network(images)[0].softmax(0)[1].numpy() >= 0.5
+            growth = np.asarray(draw_voxels(occupied))
+            assert (drawn[136:392, column : column + 256] != growth).mean() < 0.01
+    status, _, errors = script("demo", *flags, "--output=a.obj", "a.png")
+    assert status == 2 and "a.png" in errors and errors.count("\n") == 1
 
 
 def test_an_interrupted_training_goes_on_as_if_it_had_not_stopped(script, small, tmp_path):

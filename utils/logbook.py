@@ -1,5 +1,6 @@
 """What TensorBoard shows of a training."""
 
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ from data.sampling import Draw
 from data.shapenet import Samples, collate
 from utils.engine import to_device
 from utils.metrics import evidence
-from utils.pictures import draw_voxels
+from utils.pictures import COLOUR, draw_voxels
+from utils.surface import cubes
 
 SHOWN = 4  # objects
 
@@ -21,6 +23,7 @@ class Logbook:
     def __init__(self, folder: Path, step: int, samples: Samples, members: list[int]):
         self.writer = SummaryWriter(folder / "tensorboard", purge_step=step + 1)
         self.samples, self.members = samples, members[:SHOWN]
+        self.truth_is_there = False
 
     def close(self) -> None:
         self.writer.close()
@@ -41,7 +44,27 @@ class Logbook:
         ):
             drawn = [np.asarray(draw_voxels(grid)) for grid in (truth, prediction)]
             name = self.samples.index.names[position]
-            self.writer.add_images(f"{name}/views", views, step)
+            if not self.truth_is_there:
+                self.writer.add_images(f"{name}/views", views, step)
+                self._write_mesh(f"{name}/truth", truth.astype(bool), step)
             self.writer.add_image(
                 f"{name}/truth and prediction", np.hstack(drawn), step, dataformats="HWC"
             )
+            self._write_mesh(f"{name}/prediction", prediction, step)
+        self.truth_is_there = True
+
+    def write_categories(self, step: int, measured: dict) -> None:
+        """Record the mean IoU of each category, of all views, in what `evaluate` measured."""
+        ious = defaultdict(list)
+        for position, iou in zip(measured["position"], measured["iou"][:, -1, 0], strict=True):
+            ious[self.samples.index.category(position)].append(iou)
+        for category, values in ious.items():
+            self.writer.add_scalar(f"iou by category/{category}", np.mean(values), step)
+
+    def _write_mesh(self, tag: str, occupied: np.ndarray, step: int) -> None:
+        vertices, faces = cubes(occupied)
+        if len(faces):  # TensorBoard takes no empty mesh
+            colours = np.broadcast_to(np.uint8(COLOUR), vertices.shape)
+            mesh = {"vertices": vertices, "colors": colours, "faces": faces}
+            batch = {name: torch.tensor(values[None]) for name, values in mesh.items()}
+            self.writer.add_mesh(tag, **batch, global_step=step)

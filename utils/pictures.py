@@ -48,17 +48,6 @@ def draw_voxels(
     return picture.resize((size, size), Image.Resampling.LANCZOS)
 
 
-def side_by_side(pictures: list[Image.Image], gap: int = 8) -> Image.Image:
-    """Pictures in one row on white, as high as the highest."""
-    height = max(picture.height for picture in pictures)
-    width = sum(picture.width for picture in pictures) + gap * (len(pictures) - 1)
-    row, left = Image.new("RGB", (width, height), BACKGROUND), 0
-    for picture in pictures:
-        row.paste(picture, (left, (height - picture.height) // 2))
-        left += picture.width + gap
-    return row
-
-
 def stacked(rows: list[list[Image.Image]], gap: int = 8) -> Image.Image:
     """Rows of pictures on white, each picture in the middle of its cell."""
     widths = [max(picture.width for picture in column if picture) for column in zip_longest(*rows)]
