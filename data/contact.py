@@ -18,8 +18,8 @@ from data.meshes import Surface, join, normalised
 from data.parallel import in_parallel
 from data.render import render
 from utils.errors import UserError, check_ranges, run
-from utils.export import exposed_faces
 from utils.files import replacing
+from utils.surface import exposed_faces
 
 VIEWS = 2  # pictures of an object
 CLAY = (206, 150, 92, 255)

@@ -8,7 +8,6 @@ from data.binvox import write_binvox
 from utils.errors import UserError
 from utils.files import replacing
 from utils.surface import cubes, smooth
-from utils.surface import exposed_faces as exposed_faces  # data.contact takes it from here
 
 SURFACES = (".obj", ".ply", ".glb", ".stl")
 FORMS = (*SURFACES, ".binvox", ".npy")
