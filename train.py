@@ -1,5 +1,6 @@
 """Train 3D-R2N2: python train.py --cfg=my.ini"""
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -9,7 +10,14 @@ from data.sampling import EvaluationBatches, TrainingBatches
 from data.shapenet import Index, Samples
 from models import R2N2, build_network
 from utils import distributed
-from utils.checkpoint import checkpoint_path, find_checkpoint, load_checkpoint, save_checkpoint
+from utils.checkpoint import (
+    checkpoint_path,
+    find_checkpoint,
+    find_weights,
+    load_checkpoint,
+    load_network,
+    save_checkpoint,
+)
 from utils.config import network_options, read_config, write_ini
 from utils.engine import choose_device, evaluate, learning_rate, make_optimizer, train_one_epoch
 from utils.errors import UserError, run
@@ -50,14 +58,16 @@ def main() -> None:
         logbook = Logbook(folder, step, val_loader.dataset, parts["val"] or parts["train"])
     for epoch in range(done + 1, config.num_epochs + 1):
         train_loader.batch_sampler.epoch = epoch
-        rate = learning_rate(config.LR, epoch)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+        network.coarse = epoch <= config.coarse_epochs
         title = f"epoch {epoch}/{config.num_epochs}"
+        steps = len(train_loader)
+        first = (epoch - 1) * steps
+        rates = [learning_rate(config, count, steps) for count in range(first, first + steps)]
         trained = train_one_epoch(
-            trained_network, train_loader, optimizer, precision, config.threshold, title
+            trained_network, train_loader, optimizer, precision, config.threshold, rates, title
         )
-        step += len(train_loader)
+        network.coarse = False
+        step += steps
         validated = {}
         if parts["val"]:
             measured = evaluate(network, val_loader, precision, [config.threshold], "validation")
@@ -68,7 +78,7 @@ def main() -> None:
             path = checkpoint_path(folder, epoch)
             progress = {"epoch": epoch, "step": step, "metrics": metrics, "config": vars(config)}
             save_checkpoint(path, network, optimizer, precision.scaler, **progress)
-            logbook.write(step, metrics, rate, network, device, config)
+            logbook.write(step, metrics, rates[-1], network, device, config)
             if validated:
                 logbook.write_categories(step, measured)
             scores = " ".join(f"{name} {value:.4f}" for name, value in validated.items())
@@ -80,22 +90,30 @@ def main() -> None:
 
 def prepare_network(config, folder: Path) -> tuple[R2N2, dict | None]:
     """A new network, or the one to go on with and what its checkpoint holds besides."""
-    options = network_options(config)
     if config.resume_epoch != 0:
         path = find_checkpoint(folder, config.resume_epoch)
         network, content = load_checkpoint(path)
-        if (network.name, network.options) != (config.network, options):
-            raise UserError(
-                f"{path}: expected {config.network} {options}, "
-                f"found {network.name} {network.options}"
-            )
+        check_network(network, config, path)
         return network, content
     if any(folder.glob("checkpoint_epoch_*.pth")):
         raise UserError(
             f"{folder} holds a training already: "
             "go on with it (--resume_epoch=last) or choose another --experiment_name"
         )
-    return build_network(config.network, **options), None
+    if config.weights:
+        network = load_network(find_weights(folder, config.weights, 0))
+        check_network(network, config, config.weights)
+        return network, None
+    return build_network(config.network, **network_options(config)), None
+
+
+def check_network(network: R2N2, config, path) -> None:
+    """Refuse a network from `path` that is not the one that the configuration describes."""
+    expected, found = (config.network, network_options(config)), (network.name, network.options)
+    if found != expected:
+        raise UserError(
+            f"{path}: expected {expected[0]} {expected[1]}, found {found[0]} {found[1]}"
+        )
 
 
 def make_loaders(config, index: Index, parts: dict, device, rank: int, processes: int):
@@ -104,12 +122,13 @@ def make_loaders(config, index: Index, parts: dict, device, rank: int, processes
     train_batches = TrainingBatches(parts["train"], config.batch_size, *views, config.seed, *share)
     val_members = parts["val"][rank::processes]
     val_batches = EvaluationBatches(val_members, config.batch_size, config.max_views)
+    make_samples = partial(Samples, index, config.image_size, config.seed)
+    train_samples = make_samples(training=True, varied=config.varied == "yes")
+    val_samples = make_samples(training=False)
     loading = {"num_workers": config.num_workers, "pin": device.type == "cuda"}
     return tuple(
-        make_loader(
-            Samples(index, config.image_size, config.seed, training=training), batches, **loading
-        )
-        for training, batches in ((True, train_batches), (False, val_batches))
+        make_loader(samples, batches, **loading)
+        for samples, batches in ((train_samples, train_batches), (val_samples, val_batches))
     )
 
 

@@ -101,6 +101,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--out", required=True, type=Path, help="folder of the dataset")
     parser.add_argument("--category", help="of all meshes: one of the 13 official, or any name")
     parser.add_argument("--categories", type=Path, help="CSV of path,category")
+    listed = "build no other meshes than those that --categories lists"
+    parser.add_argument("--only-listed", action="store_true", help=listed)
     parser.add_argument("--up", default="y", choices=AXES, help="axis that points up (y)")
     front = "axis that points to the front (-z; z for Sweet Home 3D)"
     parser.add_argument("--front", choices=AXES, help=front)
@@ -125,7 +127,9 @@ def main() -> int:
         category = category_folder(arguments.category)
         sources = [replace(source, category=category) for source in sources]
     if arguments.categories:
-        sources = with_categories(sources, arguments.categories)
+        sources = with_categories(sources, arguments.categories, only_listed=arguments.only_listed)
+    elif arguments.only_listed:
+        raise UserError("--only-listed: expected --categories with it")
     plan = Plan(
         arguments.out,
         arguments.up,

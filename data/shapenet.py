@@ -186,11 +186,15 @@ class Samples(Dataset):
 
     `samples[Draw(position, epoch, views)]` is (images, voxels, position): bytes (V, S, S, 3), bytes
     (32, 32, 32) of 0 and 1, and the object's position in the index. For training, V different views
-    are drawn at random and augmented; else they are the first V, cropped in the middle.
+    are drawn at random and augmented, with scale, light and colours too where `varied`; else they
+    are the first V, cropped in the middle.
     """
 
-    def __init__(self, index: Index, image_size: int, seed: int, *, training: bool):
-        self.index, self.image_size, self.seed, self.training = index, image_size, seed, training
+    def __init__(
+        self, index: Index, image_size: int, seed: int, *, training: bool, varied: bool = False
+    ):
+        self.index, self.image_size, self.seed = index, image_size, seed
+        self.training, self.varied = training, varied
 
     def __getitem__(self, draw: Draw) -> tuple[np.ndarray, np.ndarray, int]:
         position, epoch, count = draw
@@ -202,7 +206,10 @@ class Samples(Dataset):
         views = rng.choice(available, count, replace=False) if self.training else range(count)
         pictures = (open_picture(self.index.picture_path(position, view)) for view in views)
         if self.training:
-            images = [training_view(picture, self.image_size, rng) for picture in pictures]
+            images = [
+                training_view(picture, self.image_size, rng, varied=self.varied)
+                for picture in pictures
+            ]
         else:
             images = [evaluation_view(picture, self.image_size) for picture in pictures]
         return np.stack(images), self.voxels(position), position

@@ -191,13 +191,14 @@ def distinct(sources: list[Source]) -> list[Source]:
     return sources
 
 
-def with_categories(sources: list[Source], path: Path) -> list[Source]:
+def with_categories(sources: list[Source], path: Path, *, only_listed: bool) -> list[Source]:
     """The sources with the categories of a CSV of `path,category`, paths relative to its folder.
 
-    A mesh that it does not name keeps its own. Raises UserError for a line that names no mesh.
+    A mesh that it does not name keeps its own category, or is left out. Raises UserError for a
+    line that names no mesh.
     """
     places = {source.place.resolve(): number for number, source in enumerate(sources)}
-    sources = list(sources)
+    listed = {}
     with open(path, newline="", encoding="utf-8") as file:
         for line, row in enumerate(csv.reader(file), start=1):
             if not row or (line == 1 and row == ["path", "category"]):
@@ -207,5 +208,7 @@ def with_categories(sources: list[Source], path: Path) -> list[Source]:
             number = places.get((path.parent / row[0].strip()).resolve())
             if number is None:
                 raise UserError(f"{path}:{line}: expected one of the meshes, found {row[0]!r}")
-            sources[number] = replace(sources[number], category=category_folder(row[1].strip()))
-    return sources
+            listed[number] = replace(sources[number], category=category_folder(row[1].strip()))
+    if only_listed:
+        return list(listed.values())
+    return [listed.get(number, source) for number, source in enumerate(sources)]

@@ -12,7 +12,11 @@ from utils.errors import UserError
 PNG_END = b"IEND\xaeB`\x82"
 LARGEST = 50_000_000  # pixels of a picture that is still opened
 TEST_BACKGROUND = (240, 240, 240)
-TRAIN_BACKGROUNDS = (225, 255)  # lightest and darkest value of a channel
+TRAIN_BACKGROUNDS = (225, 255)  # darkest and lightest value of a channel
+# How pictures vary for training, so that photographs are nothing new: the factor on the object's
+# size and on the light, the gamma, the tint of each channel, the background.
+SCALES, LIGHTS, GAMMAS, TINTS = (0.82, 1.12), (0.6, 1.25), (0.7, 1.4), (0.92, 1.08)
+VARIED_BACKGROUNDS = (150, 255)
 
 
 def open_picture(path: str | Path) -> Image.Image:
@@ -56,11 +60,32 @@ def evaluation_view(picture: Image.Image, size: int) -> np.ndarray:
     return _view(picture, (corner, corner), size, TEST_BACKGROUND)
 
 
-def training_view(picture: Image.Image, size: int, rng: np.random.Generator) -> np.ndarray:
-    """A random crop, flipped or not, on a random light background: bytes (size, size, 3)."""
+def training_view(
+    picture: Image.Image, size: int, rng: np.random.Generator, *, varied: bool = False
+) -> np.ndarray:
+    """A random crop, flipped or not, on a random light background: bytes (size, size, 3).
+
+    Where it is to be `varied`, scale, light and colours are random as well.
+    """
+    backgrounds = VARIED_BACKGROUNDS if varied else TRAIN_BACKGROUNDS
+    if varied:
+        picture = _varied(picture, rng)
     corner = rng.integers(SIZE - size + 1, size=2).tolist()
-    lightest = tuple(rng.integers(*TRAIN_BACKGROUNDS, size=3, endpoint=True).tolist())
-    return _view(picture, corner, size, lightest, flipped=rng.random() < 0.5)
+    background = tuple(rng.integers(*backgrounds, size=3, endpoint=True).tolist())
+    return _view(picture, corner, size, background, flipped=rng.random() < 0.5)
+
+
+def _varied(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """The picture with its object larger or smaller, lighter or darker, and tinted."""
+    scale, light, gamma = (rng.uniform(*limits) for limits in (SCALES, LIGHTS, GAMMAS))
+    side = round(scale * SIZE)
+    corner = (side - SIZE) // 2
+    picture = picture.resize((side, side), Image.Resampling.BILINEAR)
+    picture = picture.crop((corner, corner, corner + SIZE, corner + SIZE))
+    curve = light * (np.arange(256) / 255) ** gamma
+    channels = rng.uniform(*TINTS, size=3)[:, None] * curve  # (3, 256)
+    table = np.append(255 * channels.clip(0, 1), np.arange(256))  # alpha stays
+    return picture.point(table.round().astype(int).tolist())
 
 
 def _view(picture: Image.Image, corner, size: int, background, flipped=False) -> np.ndarray:

@@ -32,7 +32,10 @@ class UnpoolConv3d(nn.Module):
         self.output_padding = int(unpooling == "zero")
         self._kept = None
 
-    def forward(self, x: Tensor) -> Tensor:  # (B, C, D, D, D) -> (B, C', 2D, 2D, 2D)
+    def forward(self, x: Tensor, coarse: bool = False) -> Tensor:
+        """(B, C, D, D, D) -> (B, C', 2D, 2D, 2D); without the unpooling if `coarse`."""
+        if coarse:
+            return F.conv3d(x, self.weight, self.bias, padding=1)
         return F.conv_transpose3d(
             x, self.kernel(), self.bias, stride=2, padding=1, output_padding=self.output_padding
         )

@@ -25,10 +25,11 @@ class R2N2(nn.Module):
     `residual` chooses the deep encoder and decoder. The defaults of the rest are those of the
     PyTorch seed; the authors' code has image_size 127, pool_padding 1 and "zero" unpooling.
     `width` scales every number of channels. Where `recompute` is set, the activations of encoder
-    and decoder are computed again in the backward pass, and not kept for it.
+    and decoder are computed again in the backward pass, and not kept for it. Where `coarse` is set,
+    the decoder ends at 16³ voxels.
     """
 
-    recompute = False
+    recompute, coarse = False, False
 
     def __init__(
         self,
@@ -93,8 +94,9 @@ class R2N2(nn.Module):
             features = self.encoder(pictures)
         return self.recurrence(features.view(batch, views, -1))
 
-    def decode(self, state: Tensor) -> Tensor:  # (B, C, 4, 4, 4) -> (B, 2, 32, 32, 32)
+    def decode(self, state: Tensor) -> Tensor:
+        """Logits (B, 2, 32, 32, 32), of 16 a side where `coarse` is set, of a state."""
         state = state.contiguous(memory_format=torch.channels_last_3d)
         if self.recompute and torch.is_grad_enabled():
-            return checkpoint(self.decoder, state, **RECOMPUTE)
-        return self.decoder(state)
+            return checkpoint(self.decoder, state, self.coarse, **RECOMPUTE)
+        return self.decoder(state, self.coarse)

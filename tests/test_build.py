@@ -100,11 +100,13 @@ def test_a_csv_names_categories_and_unlisted_meshes_keep_theirs(tmp_path):
     write(tmp_path / "a.obj")
     write(tmp_path / "b.obj")
     csv = write(tmp_path / "c.csv", b"path,category\na.obj,lamp\n")
-    sources = with_categories(find_sources([tmp_path]), csv)
+    found = find_sources([tmp_path])
+    sources = with_categories(found, csv, only_listed=False)
     assert [source.category for source in sources] == ["03636649", tmp_path.name]
+    assert with_categories(found, csv, only_listed=True) == sources[:1]
     write(csv, b"a.obj,lamp\nmissing.obj,lamp\n")
     with pytest.raises(UserError, match=r"c\.csv:2: expected one of the meshes, found 'missing"):
-        with_categories(sources, csv)
+        with_categories(sources, csv, only_listed=False)
 
 
 def test_meshes_of_one_name_are_told_apart(tmp_path):

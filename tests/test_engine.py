@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 import torch
 from conftest import make_dataset
@@ -6,6 +8,7 @@ from data.loading import make_loader
 from data.sampling import Draw, EvaluationBatches, TrainingBatches
 from data.shapenet import Samples, collate, index_dataset
 from models import build_network
+from utils.config import read_config
 from utils.engine import choose_device, evaluate, learning_rate, make_optimizer, train_one_epoch
 from utils.metrics import average_precision, intersection_over_union, voxel_loss
 from utils.precision import Precision
@@ -13,12 +16,28 @@ from utils.precision import Precision
 FP32 = Precision("fp32", torch.device("cpu"))
 
 
+def rates_of(*arguments: str, steps: int) -> list[float]:
+    config = read_config("train", "", list(arguments))
+    return [learning_rate(config, step, steps) for step in range(config.num_epochs * steps)]
+
+
 def test_the_learning_rate_is_halved_after_epochs_3_10_20_50_and_100():
-    rates = {epoch: learning_rate(1.0, epoch) for epoch in (1, 3, 4, 10, 11, 20, 21, 50, 51, 101)}
-    assert rates == {
+    rates = rates_of("--LR=1", "--num_epochs=101", steps=2)
+    epochs = (1, 3, 4, 10, 11, 20, 21, 50, 51, 101)
+    assert {epoch: rates[2 * epoch - 1] for epoch in epochs} == {
         **{1: 1, 3: 1, 4: 1 / 2, 10: 1 / 2, 11: 1 / 4, 20: 1 / 4},
         **{21: 1 / 8, 50: 1 / 8, 51: 1 / 16, 101: 1 / 32},
     }
+    assert rates[::2] == rates[1::2]
+
+
+def test_the_learning_rate_rises_in_the_warmup_and_falls_as_a_cosine_to_the_end():
+    flags = ("--LR=1", "--num_epochs=4", "--schedule=cosine")
+    falling, warmed = rates_of(*flags, steps=25), rates_of(*flags, "--warmup=10", steps=25)
+    assert falling[0] == 1 and falling[50] == pytest.approx(0.5) and 0 < falling[-1] < 0.001
+    assert all(before > after for before, after in pairwise(falling))
+    assert warmed[10:] == falling[10:]
+    assert warmed[:10] == pytest.approx([k / 10 * rate for k, rate in enumerate(falling[:10], 1)])
 
 
 def test_weight_decay_pulls_weights_and_not_biases():
@@ -79,7 +98,7 @@ def test_a_small_network_learns_sixteen_objects(tmp_path):
     batches = TrainingBatches(range(16), 16, 2, 2, seed=0)
     loader = make_loader(samples, batches, 0, pin=False)
     for batches.epoch in range(1, 151):
-        train_one_epoch(network, loader, optimizer, FP32, 0.4, "")
+        train_one_epoch(network, loader, optimizer, FP32, 0.4, [0.003], "")
     loader = make_loader(samples, EvaluationBatches(range(16), 16, 2), 0, pin=False)
     measured = evaluate(network, loader, FP32, [0.4], "")
     assert measured["iou"][:, -1].mean() > 0.85
@@ -95,7 +114,7 @@ def test_other_precisions_learn_and_measure_nearly_the_same(dataset, name):
         optimizer = make_optimizer(network, rate=0.003, weight_decay=0)
         batches = TrainingBatches(list(range(4)), 2, 1, 2, seed=0)
         loader = make_loader(samples, batches, 0, pin=False)
-        trained = train_one_epoch(network, loader, optimizer, precision, 0.4, "")
+        trained = train_one_epoch(network, loader, optimizer, precision, 0.4, 2 * [0.003], "")
         assert all(parameter.dtype == torch.float32 for parameter in network.parameters())
         loader = make_loader(samples, EvaluationBatches([0, 1], 2, 2), 0, pin=False)
         measured = evaluate(network, loader, precision, [0.4], "")
@@ -115,3 +134,20 @@ def test_recomputing_changes_neither_loss_nor_gradients():
         gradients.append([parameter.grad for parameter in network.parameters()])
     for usual, recomputed in zip(*gradients, strict=True):
         assert torch.allclose(usual, recomputed, rtol=1e-4, atol=1e-7)
+
+
+def test_a_coarse_network_learns_the_occupied_share_of_each_of_its_cells(dataset):
+    index = index_dataset(dataset)
+    samples = Samples(index, 128, seed=0, training=True)
+    batches = TrainingBatches([3], 1, 2, 2, seed=0)
+    loader = make_loader(samples, batches, 0, pin=False)
+    torch.manual_seed(0)
+    network = build_network("3D-LSTM-3", width=1 / 16)
+    network.coarse = True
+    images, voxels, _ = next(iter(loader))
+    shares = voxels.float().unflatten(1, (16, 2)).unflatten(3, (16, 2)).unflatten(5, (16, 2))
+    with torch.no_grad():
+        expected = voxel_loss(network(images / 255), shares.mean((2, 4, 6))).item()
+    optimizer = make_optimizer(network, rate=0.003, weight_decay=0)
+    trained = train_one_epoch(network, loader, optimizer, FP32, 0.4, [0.003], "")
+    assert trained["loss"] == pytest.approx(expected, rel=1e-5)

@@ -117,6 +117,23 @@ def test_predictions_and_gradients_are_those_of_the_plain_network(name, layout, 
 
 
 @pytest.mark.parametrize("name", NETWORKS)
+def test_a_coarse_network_leaves_the_last_unpooling_out_and_no_parameter(name):
+    network = small_network(name)
+    state = torch.randn(2, network.recurrence.hidden.in_channels, 4, 4, 4)
+    network.coarse = True
+    logits = network.decode(state)
+    assert logits.shape == (2, 2, 16, 16, 16)
+    logits.square().mean().backward()
+    assert all(p.grad is not None and p.grad.any() for p in network.decoder.parameters())
+    # A grid that is constant in space is the same for both, away from the border.
+    network.coarse = False
+    weight = network.decoder.get_submodule("conv3" if "Res" not in name else "conv9a")
+    flat = torch.randn(1, weight.weight.shape[1], 1, 1, 1).expand(-1, -1, 8, 8, 8)
+    coarse, fine = weight(flat, coarse=True), weight(flat)
+    assert torch.allclose(coarse[..., 4, 4, 4], fine[..., 8, 8, 8], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("layout", [{}, AUTHORS], ids=["seed", "authors"])
 def test_gradients_reach_every_parameter(name, layout):
     network = small_network(name, **layout)

@@ -179,7 +179,10 @@ def test_an_interrupted_training_goes_on_as_if_it_had_not_stopped(script, small,
 
 @pytest.mark.parametrize(
     ("flag", "value"),
-    [("seed", 1), ("LR", 0.01), ("weight_decay", 0.1), ("batch_size", 5), ("min_views", 2)],
+    [
+        *[("seed", 1), ("LR", 0.01), ("weight_decay", 0.1), ("batch_size", 5), ("min_views", 2)],
+        *[("varied", "yes"), ("schedule", "cosine"), ("warmup", 5), ("coarse_epochs", 1)],
+    ],
 )
 def test_every_training_key_changes_the_training(script, small, tmp_path, flag, value):
     keys = [*small, "--num_epochs=1"]
@@ -202,6 +205,18 @@ def test_other_networks_train_resume_test_and_demo_alike(script, small, network)
     assert (status, errors) == (0, "") and "chair" in output
     status, output, errors = script("demo")
     assert (status, errors) == (0, "") and network in output
+
+
+def test_a_training_begins_with_the_weights_of_another(script, small, tmp_path):
+    assert script("train", *small, "--num_epochs=1")[0] == 0
+    path = tmp_path / "saved_models/3d-r2n2/checkpoint_epoch_00000001.pth"
+    flags = [f"--weights={path}", "--experiment_name=next", "--num_epochs=1", "--LR=1e-9"]
+    assert script("train", *small, *flags)[0] == 0
+    first, after = load_network(path), load_network(str(path).replace("3d-r2n2", "next"))
+    for key, value in after.state_dict().items():
+        assert torch.allclose(value, first.state_dict()[key], atol=1e-6), key
+    status, _, errors = script("train", *small, *flags[:1], "--width=0.125", "--experiment_name=no")
+    assert status == 2 and "checkpoint_epoch_00000001.pth: expected" in errors
 
 
 def test_a_new_training_does_not_overwrite_another(script, small):

@@ -163,6 +163,24 @@ def test_training_crops_flips_and_changes_the_background():
     assert len(backgrounds) > 150
 
 
+def test_varied_training_pictures_differ_in_scale_light_and_colour_around_the_same_middle():
+    picture = Image.new("RGBA", (137, 137))
+    picture.paste((120, 120, 120, 255), (48, 48, 89, 89))
+    sides, colours = [], []
+    for seed in range(100):
+        view = training_view(picture, 128, np.random.default_rng(seed), varied=True).astype(int)
+        background = view[0, 0]
+        assert (background >= 150).all()
+        rows, columns = np.where((np.abs(view - background) > 3).any(-1))
+        sides.append(np.ptp(rows) + 1)
+        middle = rows.mean(), columns.mean()
+        assert np.abs(np.array(middle) - 63.5).max() < 6.5
+        colours.append(view[round(middle[0]), round(middle[1])])
+    assert min(sides) in range(31, 38) and max(sides) in range(44, 50)
+    light, tint = np.mean(colours, axis=1), np.ptp(colours, axis=1)
+    assert light.min() < 75 and light.max() > 145 and tint.max() > 8
+
+
 @pytest.mark.parametrize("size", [(137, 137), (64, 64), (500, 300), (20, 400), (1, 1)])
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "1", "CMYK", "I;16"])
 def test_a_picture_of_any_size_and_mode_is_scaled_whole(tmp_path, size, mode):

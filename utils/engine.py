@@ -1,10 +1,12 @@
 """The two loops: one epoch of training, one pass of evaluation."""
 
+import math
 import sys
 import time
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
@@ -17,9 +19,17 @@ from utils.precision import Precision
 HALVED_AFTER = (3, 10, 20, 50, 100)
 
 
-def learning_rate(start: float, epoch: int) -> float:
-    """The rate of an epoch; epochs count from 1."""
-    return start * 0.5 ** sum(epoch > end for end in HALVED_AFTER)
+def learning_rate(config, step: int, steps: int) -> float:
+    """The rate of a step of all epochs, counted from 0, where an epoch has `steps` of them.
+
+    It rises over the first `warmup` steps. The schedule "halving" is the PyTorch seed's, "cosine"
+    falls to nothing at the end of the last epoch.
+    """
+    if config.schedule == "cosine":
+        share = (1 + math.cos(math.pi * step / (config.num_epochs * steps))) / 2
+    else:
+        share = 0.5 ** sum(step // steps >= end for end in HALVED_AFTER)
+    return config.LR * share * min(1, (step + 1) / max(1, config.warmup))
 
 
 def make_optimizer(network: R2N2, rate: float, weight_decay: float) -> torch.optim.Adam:
@@ -46,9 +56,12 @@ def to_device(images: Tensor, voxels: Tensor, device: torch.device) -> tuple[Ten
 
 
 def train_one_epoch(
-    network, batches, optimizer, precision: Precision, threshold: float, title: str
+    network, batches, optimizer, precision: Precision, threshold: float, rates, title: str
 ) -> dict[str, float]:
     """One pass over `batches`, a loader of `data.sampling.TrainingBatches`, with a step for each.
+
+    `rates` yields the learning rate of each step. Where the network is coarse, so are the voxels
+    that it learns: each is the occupied share of 2×2×2.
 
     Returns the means over the objects of all processes, {"loss", "iou"}, and the rate,
     {"objects_per_second"}. Nothing waits for the device but what the bar shows, once a second.
@@ -57,22 +70,27 @@ def train_one_epoch(
     device = precision.device
     total, started, shown = torch.zeros(3, device=device), time.perf_counter(), 0.0
     with progress(batches, title) as bar:
-        for (images, voxels, _), scale in zip(bar, batches.batch_sampler.scales(), strict=True):
+        scales = batches.batch_sampler.scales()
+        for (images, voxels, _), scale, rate in zip(bar, scales, rates, strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = rate
             images, voxels = to_device(images, voxels, device)
             with precision.autocast():
                 logits = network(images).float()
+            if logits.shape[-1] < voxels.shape[-1]:
+                voxels = F.avg_pool3d(voxels.float(), 2)
             losses = voxel_loss(logits, voxels)
             precision.step(scale * losses.sum(), optimizer)
             with torch.no_grad():
-                ious = intersection_over_union(logits, voxels, threshold)
+                ious = intersection_over_union(logits, voxels >= threshold, threshold)
                 seen = torch.stack([losses.sum(), ious.sum(), torch.ones_like(ious).sum()])
                 total += seen * (scale > 0)
             if (now := time.perf_counter()) - shown > 1:
                 shown = now
                 loss, iou, count = total.tolist()
-                rate = count / (now - started)
+                speed = count / (now - started)
                 bar.set_postfix_str(
-                    f"loss {loss / count:.4f}, IoU {iou / count:.4f}, {rate:.1f} objects/s"
+                    f"loss {loss / count:.4f}, IoU {iou / count:.4f}, {speed:.1f} objects/s"
                 )
     loss, iou, count = distributed.add_up(total).tolist()
     seconds = time.perf_counter() - started
