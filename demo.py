@@ -49,7 +49,7 @@ def main() -> None:
     written = save_prediction(config.output, probabilities[-1], config.threshold, smoothed)
     grown = probabilities >= config.threshold
     with replacing(picture_path) as temporary:
-        draw(views, grown).save(temporary)
+        draw(views, grown).save(temporary, "PNG")
     print(f"{weights}: {network.name}, {len(pictures)} views")
     print(f"{config.output}: {written}")
     print(f"{picture_path}: the views, what is made of the first ones, and sides of the result")

@@ -1,5 +1,6 @@
 """Train 3D-R2N2: python train.py --cfg=my.ini"""
 
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -7,20 +8,35 @@ import torch
 
 from data.loading import make_loader, open_dataset
 from data.sampling import EvaluationBatches, TrainingBatches
-from data.shapenet import Index, Samples
+from data.shapenet import Index, Samples, collate
 from models import R2N2, build_network
 from utils import distributed
 from utils.checkpoint import (
     checkpoint_path,
     find_checkpoint,
     find_weights,
+    forget_within,
     load_checkpoint,
     load_network,
+    newest_checkpoint,
+    restore,
     save_checkpoint,
 )
 from utils.config import network_options, read_config, write_ini
-from utils.engine import choose_device, evaluate, learning_rate, make_optimizer, train_one_epoch
-from utils.errors import UserError, run
+from utils.engine import (
+    Diverged,
+    Running,
+    check_weights,
+    choose_device,
+    evaluate,
+    learning_rate,
+    make_optimizer,
+    to_device,
+    train_one_epoch,
+)
+from utils.errors import Interrupted, UserError, run
+from utils.interruption import Interruption
+from utils.lock import locked
 from utils.logbook import Logbook
 from utils.precision import Precision
 
@@ -29,73 +45,140 @@ def main() -> None:
     config = read_config("train", __doc__)
     device, rank, processes = distributed.start(choose_device(config.device))
     folder = Path(config.saved_models_path) / config.experiment_name
-    torch.manual_seed(config.seed)
-    network, resumed = prepare_network(config, folder)
-    with distributed.first_before_others():  # the first one may have to build the dataset
-        index, parts = open_dataset(config.database_path, config.split_file, config.val_portion)
-    if not parts["train"]:
-        raise UserError(f"{index.root}: expected objects in the training part, found none")
-
-    network.to(device)
-    network.recompute = config.recompute == "yes"
-    optimizer = make_optimizer(network, config.LR, config.weight_decay)
-    precision = Precision(config.precision, device)
-    done, step = 0, 0
-    if resumed:
-        done, step = resumed["epoch"], resumed["step"]
-        optimizer.load_state_dict(resumed["optimizer"])
-        precision.scaler.load_state_dict(resumed["scaler"])
-        torch.set_rng_state(resumed["random"])
-    if done >= config.num_epochs:
-        raise UserError(f"num_epochs: expected more than the {done} epochs done already")
-    trained_network = prepare_forward(network, config, processes)
-
-    train_loader, val_loader = make_loaders(config, index, parts, device, rank, processes)
-    logbook = None
-    if rank == 0:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_ini(folder / "config.ini", config)
-        logbook = Logbook(folder, step, val_loader.dataset, parts["val"] or parts["train"])
-    for epoch in range(done + 1, config.num_epochs + 1):
-        train_loader.batch_sampler.epoch = epoch
-        network.coarse = epoch <= config.coarse_epochs
-        title = f"epoch {epoch}/{config.num_epochs}"
-        steps = len(train_loader)
-        first = (epoch - 1) * steps
-        rates = [learning_rate(config, count, steps) for count in range(first, first + steps)]
-        trained = train_one_epoch(
-            trained_network, train_loader, optimizer, precision, config.threshold, rates, title
-        )
-        network.coarse = False
-        step += steps
-        validated = {}
-        if parts["val"]:
-            measured = evaluate(network, val_loader, precision, [config.threshold], "validation")
-            loss, iou = measured["loss"][:, -1].mean(), measured["iou"][:, -1].mean()
-            validated = {"loss": float(loss), "iou": float(iou)}
-        metrics = {"train": trained, "val": validated}
-        if rank == 0:
-            path = checkpoint_path(folder, epoch)
-            progress = {"epoch": epoch, "step": step, "metrics": metrics, "config": vars(config)}
-            save_checkpoint(path, network, optimizer, precision.scaler, **progress)
-            logbook.write(step, metrics, rates[-1], network, device, config)
-            if validated:
-                logbook.write_categories(step, measured)
-            scores = " ".join(f"{name} {value:.4f}" for name, value in validated.items())
-            print(f"validation: {scores or 'no objects'}; written: {path}")
-    if logbook:
-        logbook.close()
+    try:
+        with locked(folder) if rank == 0 else nullcontext():
+            Training(config, folder, device, rank, processes).run()
+    except Diverged as error:
+        good = newest_checkpoint(folder) or "none was written"
+        raise UserError(f"{error}; the last good checkpoint: {good}") from None
     distributed.stop()
 
 
-def prepare_network(config, folder: Path) -> tuple[R2N2, dict | None]:
-    """A new network, or the one to go on with and what its checkpoint holds besides."""
+class Training:
+    """What all epochs share, how far they have come, and the loop over them."""
+
+    def __init__(self, config, folder: Path, device: torch.device, rank: int, processes: int):
+        self.config, self.folder, self.device, self.rank = config, folder, device, rank
+        torch.manual_seed(config.seed)
+        self.network, resumed = prepare_network(config, folder)
+        with distributed.first_before_others():  # the first one may have to build the dataset
+            index, parts = open_dataset(config.database_path, config.split_file, config.val_portion)
+        if not parts["train"]:
+            raise UserError(f"{index.root}: expected objects in the training part, found none")
+
+        self.network.to(device)
+        self.network.recompute = config.recompute == "yes"
+        self.optimizer = make_optimizer(self.network, config.LR, config.weight_decay)
+        self.precision = Precision(config.precision, device)
+        self.done, self.steps, self.running = 0, 0, Running()  # epochs, their steps, the next one
+        if resumed:
+            state = restore(*resumed, self.optimizer, self.precision.scaler)
+            self.done, self.steps, self.running = state
+        if self.done >= config.num_epochs:
+            raise UserError(f"num_epochs: expected more than the {self.done} epochs done already")
+        self.train_loader, self.val_loader = make_loaders(
+            config, index, parts, device, rank, processes
+        )
+        if config.start == "fitted" and not (resumed or config.weights):
+            fit_start(self.network, self.train_loader.dataset, parts["train"], config, device)
+        self.trained_network = prepare_forward(self.network, config, processes)
+        seen = self.train_loader.batch_sampler.objects(self.running.batches)
+        if self.running.sums[2] != seen:
+            raise UserError(
+                f"{resumed[0]}: expected the batch_size, the processes and the dataset that the "
+                f"epoch began with; --resume_epoch={self.done} begins it anew"
+            )
+        self.running = self.running.share_of(rank, device)
+        self.interruption = Interruption()
+        self.train_loader.check = self.interruption.check
+        if processes == 1:  # several have unequal numbers of batches to check between
+            self.val_loader.check = self.interruption.check
+        self.validates = bool(parts["val"])
+        if rank == 0:
+            write_ini(folder / "config.ini", config)
+            shown = parts["val"] or parts["train"]
+            self.logbook = Logbook(folder, self.steps, self.val_loader.dataset, shown)
+
+    def run(self) -> None:
+        with self.interruption:
+            while self.done < self.config.num_epochs:
+                try:
+                    self.run_epoch(self.done + 1)
+                except Interrupted:
+                    if self.running.batches:
+                        self.save(self.done + 1, running=self.running.of_all())
+                        print("go on with --resume_epoch=last")
+                    raise
+        if self.rank == 0:
+            self.logbook.close()
+
+    def run_epoch(self, epoch: int) -> None:
+        """Train from where the epoch was left, if it was; then validate and save."""
+        scalars = self.train_epoch(epoch)
+        metrics = {"train": self.running.means()}
+        if self.validates:
+            thresholds = [self.config.threshold]
+            measured = evaluate(
+                self.network, self.val_loader, self.precision, thresholds, "validation"
+            )
+            loss, iou = measured["loss"][:, -1].mean(), measured["iou"][:, -1].mean()
+            metrics["val"] = {"loss": float(loss), "iou": float(iou)}
+            print(f"validation: loss {loss:.4f}, IoU {iou:.4f}")
+        self.done, self.steps = epoch, self.steps + self.running.batches
+        self.running = Running().share_of(self.rank, self.device)
+        self.save(epoch, metrics=metrics)
+        if self.rank == 0:
+            forget_within(self.folder)
+            for part, values in metrics.items():
+                scalars |= {f"{name}/{part}": value for name, value in values.items()}
+            self.logbook.write(self.steps, scalars, self.network, self.device, self.config)
+            if self.validates:
+                self.logbook.write_categories(self.steps, measured)
+
+    def train_epoch(self, epoch: int) -> dict[str, float]:
+        """Take the steps that are left of an epoch. Returns scalars for the logbook."""
+        config, running = self.config, self.running
+        self.train_loader.batch_sampler.begin(epoch, running.batches)
+        steps = running.batches + len(self.train_loader)  # of a whole epoch
+        left = range((epoch - 1) * steps + running.batches, epoch * steps)
+        rates = [learning_rate(config, step, steps) for step in left]
+        self.network.coarse = epoch <= config.coarse_epochs
+        speed = train_one_epoch(
+            self.trained_network,
+            self.train_loader,
+            self.optimizer,
+            self.precision,
+            config.threshold,
+            rates,
+            self.title(epoch),
+            running,
+        )
+        self.network.coarse = False
+        last_rate = learning_rate(config, epoch * steps - 1, steps)
+        return {"learning_rate": last_rate, "objects_per_second/train": speed}
+
+    def save(self, epoch: int, **state) -> None:
+        """Write the checkpoint of an epoch's end or, with `running`, of a moment within it."""
+        if self.rank == 0:
+            check_weights(self.network, self.title(epoch))
+            path = checkpoint_path(self.folder, epoch, within="running" in state)
+            state |= {"epoch": epoch, "step": self.steps, "config": vars(self.config)}
+            save_checkpoint(path, self.network, self.optimizer, self.precision.scaler, **state)
+            print(f"written: {path}")
+        distributed.wait()  # the first to leave would have torchrun end the others
+
+    def title(self, epoch: int) -> str:
+        return f"epoch {epoch}/{self.config.num_epochs}"
+
+
+def prepare_network(config, folder: Path) -> tuple[R2N2, tuple[Path, dict] | None]:
+    """A new network, or the one to go on with, its checkpoint and what that holds besides."""
     if config.resume_epoch != 0:
         path = find_checkpoint(folder, config.resume_epoch)
         network, content = load_checkpoint(path)
         check_network(network, config, path)
-        return network, content
-    if any(folder.glob("checkpoint_epoch_*.pth")):
+        return network, (path, content)
+    if newest_checkpoint(folder):
         raise UserError(
             f"{folder} holds a training already: "
             "go on with it (--resume_epoch=last) or choose another --experiment_name"
@@ -105,6 +188,14 @@ def prepare_network(config, folder: Path) -> tuple[R2N2, dict | None]:
         check_network(network, config, config.weights)
         return network, None
     return build_network(config.network, **network_options(config)), None
+
+
+def fit_start(network: R2N2, samples: Samples, members: list[int], config, device) -> None:
+    """Scale the weights of a new network by the first pictures of 24 objects."""
+    views = min(2, config.max_views)
+    draws = next(iter(TrainingBatches(members, 24, views, views, config.seed)))
+    images, voxels, _ = collate([samples[draw] for draw in draws])
+    network.fit_to(to_device(images, voxels, device)[0])
 
 
 def check_network(network: R2N2, config, path) -> None:

@@ -8,6 +8,7 @@ from zipfile import BadZipFile, ZipFile
 from trimesh.resolvers import Resolver
 
 from utils.errors import UserError
+from utils.files import read_bytes
 
 LARGEST_FILE = 64 * 2**20  # bytes; as text, about a million triangles
 
@@ -50,7 +51,7 @@ class FolderAssets(Assets):
     def find(self, name: str) -> bytes | None:
         path = (self.folder / name).resolve()
         if path.is_relative_to(self.folder.parent) and path.is_file():
-            return read_file(path)
+            return read_bytes(path, LARGEST_FILE)
         return None
 
 
@@ -64,14 +65,6 @@ class ArchiveAssets(Assets):
     def find(self, name: str) -> bytes | None:
         entry = self.entries.get(posixpath.normpath(posixpath.join(self.folder, name)).lower())
         return None if entry is None else read_entry(self.archive, entry)
-
-
-def read_file(path: Path) -> bytes:
-    """The content of a file. Raises UserError for one of more than 64 MB."""
-    size = path.stat().st_size
-    if size > LARGEST_FILE:
-        raise UserError(f"{path}: expected at most {LARGEST_FILE} bytes, found {size}")
-    return path.read_bytes()
 
 
 def read_entry(archive: ZipFile, entry: str) -> bytes:

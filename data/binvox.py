@@ -8,19 +8,19 @@ from pathlib import Path
 import numpy as np
 
 from utils.errors import UserError
-from utils.files import replacing
+from utils.files import read_bytes, replacing
 
 HEADER_LIMIT = 1024  # bytes; a header is about 80
 LARGEST_GRID = 512  # cells a side; 128 MB as booleans
 
 
-def read_binvox(path: str | Path) -> np.ndarray:
+def read_binvox(path: str | Path, within: Path | None = None) -> np.ndarray:
     """Read the occupancy of a binvox file.
 
     Returns a boolean array (X, Y, Z) of one size in all directions. Raises UserError when the
-    file is not a complete binvox file of at most 512 cells a side.
+    file is not a complete binvox file of at most 512 cells a side, or a link out of `within`.
     """
-    content = Path(path).read_bytes()
+    content = read_bytes(path, HEADER_LIMIT + 2 * LARGEST_GRID**3, within)
     size, start = _read_header(content, path)
     runs = np.frombuffer(content, np.uint8, offset=start)
     if len(runs) % 2:
@@ -40,7 +40,7 @@ def _read_header(content: bytes, path) -> tuple[int, int]:
     lines = content[:HEADER_LIMIT].split(b"\n")
     if not lines[0].startswith(b"#binvox"):
         raise UserError(f"{path}: expected a first line '#binvox 1', found {lines[0][:20]!r}")
-    if b"data" not in lines:
+    if b"data" not in lines[:-1]:
         raise UserError(f"{path}: expected a header that ends in a line 'data', found none")
     end = lines.index(b"data")
     fields = dict(line.partition(b" ")[::2] for line in lines[1:end])

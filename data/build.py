@@ -17,7 +17,7 @@ from data.meshes import AXES, Surface, rotation, transformed
 from data.objects import is_finished, sweep, write_object
 from data.parallel import in_parallel
 from data.sources import Source, category_folder, distinct, find_sources, with_categories
-from utils.errors import UserError, check_ranges, run
+from utils.errors import Parser, UserError, check_ranges, run
 from utils.files import replacing
 
 STRETCH = 1.25  # a variant is 1 / 1.25 to 1.25 times as long along each axis
@@ -95,7 +95,7 @@ def stretched(surface: Surface, generator: np.random.Generator) -> Surface:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser = Parser(description=__doc__.split("\n", 1)[0])
     formats = "OBJ, OFF, PLY, STL, GLB or glTF; ZIP or .sh3f; folders of them"
     parser.add_argument("inputs", nargs="+", type=Path, metavar="MESH_OR_FOLDER", help=formats)
     parser.add_argument("--out", required=True, type=Path, help="folder of the dataset")

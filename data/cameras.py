@@ -11,8 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from utils.errors import UserError
-from utils.files import replacing
+from utils.files import read_text, replacing
 
+LARGEST_METADATA = 2**20  # bytes; a view takes about 60
 FARTHEST = 1.75  # distance from the origin at distance_ratio 1, in bounding-box diagonals
 FOCAL = 35 / 32  # focal length in widths of the picture: a 35 mm lens before a 32 mm sensor
 NOMINAL_FOV = 25  # what the last column of the official metadata says; the true angle is 49.1
@@ -81,7 +82,7 @@ def read_views(path: str | Path) -> list[View]:
     Raises UserError for a line that is not five numbers or a picture that is turned in its plane.
     """
     views = []
-    for number, line in enumerate(Path(path).read_text().splitlines(), start=1):
+    for number, line in enumerate(read_text(path, LARGEST_METADATA).splitlines(), start=1):
         try:
             azimuth, elevation, in_plane, distance_ratio, _ = map(float, line.split())
         except ValueError:

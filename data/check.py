@@ -3,7 +3,6 @@
 python -m data.check DIR
 """
 
-import argparse
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,10 +14,12 @@ import numpy as np
 from PIL import Image
 
 from data.binvox import read_binvox
+from data.cameras import LARGEST_METADATA
 from data.layout import EXCLUDED, RENDERINGS, SIZE, VOXELS
 from data.parallel import in_parallel
-from utils.errors import UserError, check_ranges, run
-from utils.files import replacing
+from data.transforms import LARGEST_PICTURE
+from utils.errors import Parser, UserError, check_ranges, explain, run
+from utils.files import read_bytes, read_text, replacing
 
 BROKEN_PICTURE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
@@ -61,15 +62,16 @@ def check(root: str | Path, processes: int | None = None) -> tuple[dict[str, lis
 def examine(root: Path, name: str) -> Finding:
     """Open the files of one object."""
     found = Finding(name)
-    _examine_views(root / RENDERINGS / name / "rendering", found)
+    renderings, voxels = ((root / tree).resolve() for tree in (RENDERINGS, VOXELS))
+    _examine_views(root / RENDERINGS / name / "rendering", renderings, found)
     path = root / VOXELS / name / "model.binvox"
-    if not path.is_file():
+    if not path.exists():
         found.problems.append("no model.binvox")
         return found
     try:
-        occupied = read_binvox(path)
-    except UserError as error:
-        found.problems.append(str(error).replace(str(path), path.name))
+        occupied = read_binvox(path, voxels)
+    except (UserError, OSError) as error:
+        found.problems.append(explain(error).replace(str(path), path.name))
         return found
     found.grid = len(occupied)
     found.voxels = blake2b(occupied.tobytes(), digest_size=16).digest()
@@ -78,7 +80,7 @@ def examine(root: Path, name: str) -> Finding:
     return found
 
 
-def _examine_views(folder: Path, found: Finding) -> None:
+def _examine_views(folder: Path, within: Path, found: Finding) -> None:
     if not folder.is_dir():
         found.problems.append("no renderings")
         return
@@ -102,7 +104,11 @@ def _examine_views(folder: Path, found: Finding) -> None:
             continue
         if listed is not None and name not in listed:
             found.problems.append(f"{name}: not in renderings.txt")
-        content = (folder / name).read_bytes()
+        try:
+            content = read_bytes(folder / name, LARGEST_PICTURE, within)
+        except (UserError, OSError) as error:
+            found.problems.append(explain(error).replace(str(folder / name), name))
+            continue
         other = found.pictures.setdefault(blake2b(content, digest_size=16).digest(), name)
         if other != name:
             found.problems.append(f"{name}: same as {other}")
@@ -112,10 +118,14 @@ def _examine_views(folder: Path, found: Finding) -> None:
 
 
 def _lines(path: Path, found: Finding) -> list[str] | None:
-    if not path.is_file():
+    if not path.exists():
         found.problems.append(f"{path.name}: missing")
         return None
-    return path.read_text(encoding="utf-8", errors="replace").splitlines()
+    try:
+        return read_text(path, LARGEST_METADATA).splitlines()
+    except (UserError, OSError) as error:
+        found.problems.append(explain(error).replace(str(path), path.name))
+        return None
 
 
 def _is_camera(line: str) -> bool:
@@ -183,7 +193,7 @@ def write_exclude(root: str | Path, problems: dict[str, list[str]]) -> Path:
 
 def main() -> int:
     """The command. Its status is 1 when something is wrong."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser = Parser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("dataset", type=Path, help="folder of the dataset")
     exclude = f"write {EXCLUDED} anew, for the index to honour"
     parser.add_argument("--write-exclude", action="store_true", help=exclude)

@@ -3,7 +3,6 @@
 python -m data.contact DIR --out sheet.png
 """
 
-import argparse
 from functools import partial
 from pathlib import Path
 
@@ -17,11 +16,13 @@ from data.layout import RENDERINGS, SIZE, VOXELS
 from data.meshes import Surface, join, normalised
 from data.parallel import in_parallel
 from data.render import render
-from utils.errors import UserError, check_ranges, run
+from data.transforms import open_picture
+from utils.errors import Parser, UserError, check_ranges, run
 from utils.files import replacing
 from utils.surface import exposed_faces
 
 VIEWS = 2  # pictures of an object
+FORMS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 CLAY = (206, 150, 92, 255)
 
 
@@ -53,13 +54,12 @@ def _tile(root: Path, folder: Path) -> Image.Image:
     rendering = root / RENDERINGS / folder / "rendering"
     views = read_views(rendering / "rendering_metadata.txt")
     shown = [min(number, len(views) - 1) for number in range(VIEWS)]
-    pictures = [Image.open(rendering / f"{number:02d}.png") for number in shown]
+    pictures = [open_picture(rendering / f"{number:02d}.png") for number in shown]
     view = views[shown[-1]]
     pictures.append(draw_voxels(read_binvox(root / VOXELS / folder / "model.binvox"), view))
     tile = Image.new("RGB", (SIZE * len(pictures), SIZE), "white")
     for number, picture in enumerate(pictures):
-        tile.paste(picture.convert("RGB").resize((SIZE, SIZE)), (number * SIZE, 0),
-                   picture.getchannel("A").resize((SIZE, SIZE)))  # fmt: skip
+        tile.paste(picture.convert("RGB"), (number * SIZE, 0), picture.getchannel("A"))
     return tile
 
 
@@ -79,7 +79,7 @@ def _cubes(occupied: np.ndarray) -> Surface:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser = Parser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("dataset", help="folder of the dataset")
     parser.add_argument("--out", required=True, help="picture to write")
     parser.add_argument("--columns", type=int, default=5, help="objects in a row")
@@ -87,11 +87,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="which, where there are more")
     arguments = parser.parse_args()
     check_ranges(arguments, columns=(1, 100), limit=(1, 10_000), seed=(0, 2**32 - 1))
-    if Path(arguments.out).suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
+    form = FORMS.get(Path(arguments.out).suffix.lower())
+    if form is None:
         raise UserError(f"--out: expected a .png, .jpg or .webp file, found {arguments.out}")
     page = sheet(arguments.dataset, arguments.columns, arguments.limit, arguments.seed)
     with replacing(arguments.out) as temporary:
-        page.save(temporary)
+        page.save(temporary, form)
     print(f"wrote {arguments.out}")
 
 

@@ -1,11 +1,17 @@
 """From a dataset's path to its parts, and from a part to batches."""
 
+import os
+import signal
+import threading
 import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import torch
 from torch.utils.data import DataLoader
 
 from data.shapenet import Index, Samples, collate, index_dataset, split_from_file, split_sorted
+from utils.errors import UserError
 
 # More workers than cores is for the user to choose.
 warnings.filterwarnings("ignore", "This DataLoader will create")
@@ -44,12 +50,50 @@ def open_dataset(
     return index, parts
 
 
-def make_loader(samples: Samples, batches, num_workers: int, *, pin: bool) -> DataLoader:
+class Loader(DataLoader):
+    """Batches that one can stop between: `check` is called before each, and may raise.
+
+    Raises UserError when a process that loads them dies, naming what it was to load.
+    """
+
+    dataset: Samples
+    check: Callable[[], None] | None = None
+
+    def __iter__(self) -> Iterator:
+        batches = super().__iter__()
+        if self.num_workers and threading.current_thread() is threading.main_thread():
+            # torch would raise in the middle of a step; here, waiting for a batch, it tells as well
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for draws in self.batch_sampler:
+            if self.check:
+                self.check()
+            try:
+                batch = next(batches)
+            except RuntimeError as error:
+                if "DataLoader worker" not in str(error):
+                    raise
+                index = self.dataset.index
+                names = ", ".join(index.names[draw.position] for draw in draws)
+                raise UserError(
+                    f"{index.root}: a process that loads pictures and voxels died, maybe for want "
+                    f"of memory (--num_workers=0 loads without); awaited were {names}"
+                ) from error
+            yield batch
+
+
+def make_loader(samples: Samples, batches, num_workers: int, *, pin: bool) -> Loader:
     """Load the samples that `batches` draws, in `num_workers` processes (0: in this one)."""
-    return DataLoader(
+    return Loader(
         samples,
         batch_sampler=batches,
         collate_fn=collate,
         num_workers=min(num_workers, len(batches)),
         pin_memory=pin,
+        worker_init_fn=_leave_group,
+        generator=torch.Generator(),  # or torch's random state would depend on the workers
     )
+
+
+def _leave_group(_worker: int) -> None:
+    """Leave signals that are meant for the whole training, as Ctrl-C is, to its main process."""
+    os.setpgrp()

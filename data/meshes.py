@@ -9,8 +9,9 @@ import trimesh
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from data.assets import Assets, FolderAssets, read_file
+from data.assets import LARGEST_FILE, Assets, FolderAssets
 from utils.errors import UserError
+from utils.files import read_bytes
 
 GREY = (204, 204, 204, 255)  # what has no material, as in Blender
 SMOOTH = np.radians(40)  # neighbours that meet at less are shaded as one curved surface
@@ -162,7 +163,9 @@ def _merged_points(triangles: np.ndarray) -> np.ndarray:
 def load_surface(path: str | Path) -> Surface:
     """Read a mesh file with its materials. Raises UserError when it cannot be used."""
     path = Path(path)
-    return parse_surface(read_file(path), path.suffix[1:].lower(), FolderAssets(path.parent))
+    return parse_surface(
+        read_bytes(path, LARGEST_FILE), path.suffix[1:].lower(), FolderAssets(path.parent)
+    )
 
 
 def parse_surface(content: bytes, kind: str, assets: Assets) -> Surface:

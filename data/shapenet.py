@@ -8,6 +8,7 @@ import json
 import os
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cached_property
 from operator import methodcaller
 from pathlib import Path
 
@@ -21,9 +22,11 @@ from data.categories import CATEGORIES
 from data.layout import EXCLUDED, GRID, RENDERINGS, VOXELS
 from data.sampling import Draw
 from data.transforms import evaluation_view, open_picture, training_view
-from utils.errors import UserError
+from utils.errors import UserError, explain
+from utils.files import read_text
 
 MOST_VIEWS = 255  # that are told apart in the index
+LARGEST_LIST = 2**28  # bytes of a file that names objects; 43,784 of them take 2 MB
 IS_PICTURE = methodcaller("endswith", ".png")
 PARTS = ("train", "val", "test")
 
@@ -54,6 +57,11 @@ class Index:
 
     def voxels_path(self, position: int) -> Path:
         return self.root / VOXELS / self.names[position] / "model.binvox"
+
+    @cached_property
+    def folders(self) -> tuple[Path, Path]:
+        """Where the two trees really are; no link in them may lead out of them."""
+        return (self.root / RENDERINGS).resolve(), (self.root / VOXELS).resolve()
 
 
 def index_dataset(root: str | Path) -> Index:
@@ -111,7 +119,7 @@ def _look(renderings: str, voxels: str, model: str) -> tuple[int, bool]:
 
 def _excluded(root: Path) -> frozenset[str]:
     path = root / EXCLUDED
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else ()
+    lines = read_text(path, LARGEST_LIST).splitlines() if path.exists() else ()
     return frozenset(line.strip() for line in lines if line.strip() and not line.startswith("#"))
 
 
@@ -148,7 +156,7 @@ def split_from_file(index: Index, path: str | Path) -> tuple[dict[str, list[int]
     The form: a list of {"taxonomy_id": ..., "train": [model, ...], "val": [...], "test": [...]}.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = json.loads(read_text(path, LARGEST_LIST))
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: expected JSON: {error}") from error
     positions = {name: position for position, name in enumerate(index.names)}
@@ -197,6 +205,12 @@ class Samples(Dataset):
         self.training, self.varied = training, varied
 
     def __getitem__(self, draw: Draw) -> tuple[np.ndarray, np.ndarray, int]:
+        try:
+            return self.make(draw)
+        except OSError as error:  # a loading process would lose the file's name
+            raise UserError(explain(error)) from error
+
+    def make(self, draw: Draw) -> tuple[np.ndarray, np.ndarray, int]:
         position, epoch, count = draw
         available = int(self.index.views[position])
         if count > available:
@@ -204,7 +218,8 @@ class Samples(Dataset):
             raise UserError(f"{folder}: expected {count} views (max_views), found {available}")
         rng = np.random.default_rng((self.seed, epoch, position))
         views = rng.choice(available, count, replace=False) if self.training else range(count)
-        pictures = (open_picture(self.index.picture_path(position, view)) for view in views)
+        within = self.index.folders[0]
+        pictures = (open_picture(self.index.picture_path(position, v), within) for v in views)
         if self.training:
             images = [
                 training_view(picture, self.image_size, rng, varied=self.varied)
@@ -216,7 +231,7 @@ class Samples(Dataset):
 
     def voxels(self, position: int) -> np.ndarray:
         path = self.index.voxels_path(position)
-        voxels = read_binvox(path)
+        voxels = read_binvox(path, self.index.folders[1])
         if voxels.shape != (GRID, GRID, GRID):
             raise UserError(f"{path}: expected {GRID} cells a side, found {voxels.shape[0]}")
         return voxels.view(np.uint8)

@@ -3,7 +3,6 @@
 python -m data.synthetic --out DIR --models N --seed S
 """
 
-import argparse
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from data.furniture import MAKERS
 from data.meshes import join
 from data.objects import is_finished, sweep, write_object
 from data.parallel import in_parallel
-from utils.errors import check_ranges, run
+from utils.errors import Parser, check_ranges, run
 
 MODELS = 120
 
@@ -46,7 +45,7 @@ def _make(out: Path, seed: int, number: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser = Parser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--out", required=True, help="folder of the dataset")
     parser.add_argument("--models", type=int, default=MODELS, help="objects (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0)

@@ -4,13 +4,16 @@ import io
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from data.layout import SIZE
 from utils.errors import UserError
+from utils.files import read_bytes
 
 PNG_END = b"IEND\xaeB`\x82"
 LARGEST = 50_000_000  # pixels of a picture that is still opened
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # none that starts a program, as EPS
+LARGEST_PICTURE = 2**28  # bytes of its file
 TEST_BACKGROUND = (240, 240, 240)
 TRAIN_BACKGROUNDS = (225, 255)  # darkest and lightest value of a channel
 # How pictures vary for training, so that photographs are nothing new: the factor on the object's
@@ -19,25 +22,26 @@ SCALES, LIGHTS, GAMMAS, TINTS = (0.82, 1.12), (0.6, 1.25), (0.7, 1.4), (0.92, 1.
 VARIED_BACKGROUNDS = (150, 255)
 
 
-def open_picture(path: str | Path) -> Image.Image:
+def open_picture(path: str | Path, within: Path | None = None) -> Image.Image:
     """Read a picture as RGBA of 137×137 pixels, scaled to `fit` where it has another size."""
-    picture = read_picture(path)
+    picture = read_picture(path, within)
     return picture if picture.size == (SIZE, SIZE) else fit(picture)
 
 
-def read_picture(path: str | Path) -> Image.Image:
-    """Read a picture as RGBA.
+def read_picture(path: str | Path, within: Path | None = None) -> Image.Image:
+    """Read a picture as RGBA, upright where a camera noted how it was held.
 
-    Raises UserError when it is not a complete picture, or one of more than 50 million pixels.
+    Raises UserError when it is not a complete picture, one of more than 50 million pixels or 256
+    MB, or a link out of the folder `within`.
     """
-    content = Path(path).read_bytes()
+    content = read_bytes(path, LARGEST_PICTURE, within)
     try:
-        with Image.open(io.BytesIO(content)) as picture:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
             if picture.width * picture.height > LARGEST:
                 raise ValueError(f"more than {LARGEST} pixels: {picture.width}x{picture.height}")
             if picture.format == "PNG" and PNG_END not in content:
                 raise ValueError("the end of the file is missing")
-            picture.load()
+            picture = ImageOps.exif_transpose(picture)  # loads it as well
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         found = str(error).partition(" <")[0]  # without the name of the buffer in memory
         raise UserError(f"{path}: expected a whole picture, found: {found}") from error

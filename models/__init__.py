@@ -15,10 +15,10 @@ def build_network(name: str, **options) -> R2N2:
     """A new network by its name in the paper, freshly initialised.
 
     `options` are those of `R2N2`: image_size, pool_padding, unpooling, leaky_slope, width. The
-    network keeps both as `name` and `options`. Raises ValueError for an unknown name.
+    network keeps both as `name` and, complete, `options`. Raises ValueError for an unknown name.
     """
     if name not in NETWORKS:
         raise ValueError(f"network: expected one of {', '.join(NETWORKS)}, found {name!r}")
     network = R2N2(**NETWORKS[name], **options)
-    network.name, network.options = name, options
+    network.name, network.options = name, R2N2.__init__.__kwdefaults__ | options
     return network

@@ -1,12 +1,11 @@
 """The paper's five networks and what they cost: python -m models --views 1 3 5"""
 
-import argparse
-
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from models import NETWORKS, build_network
 from models.network import R2N2
+from utils.errors import Parser, UserError, run
 
 
 def measure(network: R2N2, views: int, batch: int = 1) -> tuple[int, int]:
@@ -34,12 +33,12 @@ def measure(network: R2N2, views: int, batch: int = 1) -> tuple[int, int]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m models", description=__doc__)
+    parser = Parser(prog="python -m models", description=__doc__)
     parser.add_argument("--views", type=int, nargs="+", default=[1, 3, 5], metavar="V")
     parser.add_argument("--batch", type=int, default=1, metavar="B")
     arguments = parser.parse_args()
     if min(*arguments.views, arguments.batch, 1) < 1:
-        parser.error("views and batch: expected whole numbers of at least 1")
+        raise UserError("--views and --batch: expected whole numbers of at least 1")
     print(f"Multiply-accumulates and memory of a forward pass of {arguments.batch} objects")
     print(
         f"{'network':12} {'views':>6} {'parameters':>11} {'weights':>9} {'GMAC':>7} {'training':>9}"
@@ -57,4 +56,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -26,12 +26,12 @@ class ShallowEncoder(nn.Module):
         for n, (before, after, kernel) in enumerate(
             zip((3, *channels), channels, kernels, strict=False), start=1
         ):
-            self.add_module(f"conv{n}", PooledConv(before, after, kernel, pool_padding, slope))
+            self.add_module(f"conv{n}", PooledConv(before, after, kernel, pool_padding))
         self.fc = nn.Linear(channels[-1] * pooled_size(image_size, pool_padding) ** 2, features)
 
     def forward(self, x: Tensor) -> Tensor:  # (N, 3, H, W) -> (N, features)
         for n in range(1, 7):
-            x = self.get_submodule(f"conv{n}")(x)
+            x = F.leaky_relu(self.get_submodule(f"conv{n}")(x), self.slope, inplace=True)
         return F.leaky_relu(self.fc(x.flatten(1)), self.slope)
 
 

@@ -61,20 +61,18 @@ class UnpoolConv3d(nn.Module):
 
 
 class PooledConv(nn.Conv2d):
-    """A 'same' convolution, 2×2 max-pooling and LeakyReLU, the pooling first.
+    """A 'same' convolution and 2×2 max-pooling, for LeakyReLU to follow.
 
-    LeakyReLU is monotone, so the order changes nothing but the cost. `pool_padding` is the authors'
-    padding of the pooling by one pixel.
+    The paper pools last. LeakyReLU is monotone, so the order changes nothing but the cost.
+    `pool_padding` is the authors' padding of the pooling by one pixel.
     """
 
-    def __init__(self, in_channels, out_channels, kernel, pool_padding: int, slope: float):
+    def __init__(self, in_channels, out_channels, kernel, pool_padding: int):
         super().__init__(in_channels, out_channels, kernel, padding=kernel // 2)
         self.pool_padding = pool_padding
-        self.slope = slope
 
     def forward(self, x: Tensor) -> Tensor:  # (N, C, H, W) -> (N, C', H / 2, W / 2)
-        x = F.max_pool2d(super().forward(x), 2, padding=self.pool_padding)
-        return F.leaky_relu(x, self.slope, inplace=True)
+        return F.max_pool2d(super().forward(x), 2, padding=self.pool_padding)
 
 
 def unpool(x: Tensor, unpooling: str) -> Tensor:
@@ -102,3 +100,16 @@ def initialise(module: nn.Module) -> None:
         weight.normal_(0, math.sqrt(2 / ((fan_in + fan_out) / 2)))
         if part.bias is not None:
             part.bias.fill_(0.1)
+
+
+@torch.no_grad()
+def standardise(layer: nn.Module, outputs: Tensor) -> Tensor:
+    """Scale and shift a layer so that each channel of `outputs`, (N, C, ...), has mean 0 and
+    deviation 1. Returns what it puts out then.
+    """
+    axes = [axis for axis in range(outputs.ndim) if axis != 1]
+    mean, deviation = outputs.mean(axes), outputs.std(axes).clamp_min(1e-6)
+    layer.weight.div_(deviation.view(-1, *[1] * (layer.weight.ndim - 1)))
+    layer.bias.sub_(mean).div_(deviation)
+    channels = (-1, *[1] * (outputs.ndim - 2))
+    return (outputs - mean.view(channels)) / deviation.view(channels)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from models import decoder, encoder
-from models.layers import UNPOOLINGS, initialise
+from models.layers import UNPOOLINGS, UnpoolConv3d, initialise, standardise
 from models.recurrence import GRU, LSTM
 
 HIDDEN = 128
@@ -62,6 +62,31 @@ class R2N2(nn.Module):
         self.recurrence = {"LSTM": LSTM, "GRU": GRU}[recurrence](features, hidden, hidden_kernel)
         self.decoder = make_decoder(hidden, scaled(*decoder.CHANNELS), unpooling, leaky_slope)
         initialise(self)
+
+    @torch.no_grad()
+    def fit_to(self, images: Tensor) -> None:
+        """Scale a new network so that what tells `images`, (B, V, 3, S, S), apart reaches the end.
+
+        Every layer of encoder and decoder puts out mean 0 and deviation 1 on them, the last a tenth
+        of it. As the paper begins, the constant part of a feature is twelve times what varies, and
+        a short training goes no farther than the mean shape. After Krähenbühl et al.,
+        "Data-dependent initializations of convolutional neural networks", ICLR 2016.
+        """
+        layers = []
+
+        def fit(layer, _inputs, outputs):
+            layers.append(layer)
+            return standardise(layer, outputs)
+
+        kinds = (nn.Conv2d, nn.Linear, nn.Conv3d, UnpoolConv3d)
+        parts = [*self.encoder.modules(), *self.decoder.modules()]
+        hooks = [part.register_forward_hook(fit) for part in parts if isinstance(part, kinds)]
+        features = self.encoder(images.flatten(0, 1))
+        self.decoder(self.recurrence(features.view(*images.shape[:2], -1))[-1])
+        for hook in hooks:
+            hook.remove()
+        layers[-1].weight.mul_(0.1)
+        layers[-1].bias.mul_(0.1)
 
     def forward(self, images: Tensor) -> Tensor:
         """Reconstruct from all views.

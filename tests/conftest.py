@@ -1,17 +1,27 @@
-"""Small datasets in ShapeNet's layout, made on the spot."""
+"""Small datasets in ShapeNet's layout, made on the spot, and the scripts as a user types them."""
 
+import runpy
+import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from PIL import Image
 
 from data.binvox import write_binvox
+from utils import errors
 
-SHARED = Path(__file__).parents[2] / "shared"
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+SMALL = ["--width=0.0625", "--batch_size=4", "--max_views=2", "--num_workers=0", "--device=cpu"]
 
 torch.set_num_threads(2)
+settings.register_profile("quick", max_examples=1300, derandomize=True, database=None)
+settings.register_profile("long", max_examples=200_000)
+settings.load_profile("quick")
 
 
 @pytest.fixture(scope="session")
@@ -63,3 +73,46 @@ def draw_view(voxels: np.ndarray, view: int) -> Image.Image:
 def dataset(tmp_path_factory) -> Path:
     """A chair category of 10 and a table category of 5 objects, 5 views each."""
     return make_dataset(tmp_path_factory.mktemp("dataset"), {"03001627": 10, "04379243": 5})
+
+
+@pytest.fixture
+def script(monkeypatch, capsys):
+    """Run a command in this process: script("train", "--flag=1") -> (status, output, errors).
+
+    "data.build" is a module's, as of `python -m data.build`.
+    """
+
+    def run(name, *arguments):
+        monkeypatch.setattr(sys, "argv", [f"{name}.py", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            if "." in name:
+                errors.run(import_module(name).main)
+            else:
+                runpy.run_path(str(ROOT / f"{name}.py"), run_name="__main__")
+        captured = capsys.readouterr()
+        return end.value.code or 0, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def small(dataset, tmp_path, monkeypatch):
+    """Flags of a small network on the small dataset, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return [*SMALL, f"--database_path={dataset}"]
+
+
+def assert_same(a, b):
+    """Equality, bit for bit, of nested dictionaries, lists and tensors."""
+    assert type(a) is type(b)
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b)
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key in a:
+            assert_same(a[key], b[key])
+    elif isinstance(a, list | tuple):
+        for one, other in zip(a, b, strict=True):
+            assert_same(one, other)
+    else:
+        assert a == b

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from models import NETWORKS, build_network
-from utils import checkpoint, legacy
+from utils import checkpoint, legacy, shrink, weights
 from utils.checkpoint import find_weights, load_checkpoint, load_network, save_checkpoint
 from utils.engine import make_optimizer
 from utils.errors import UserError
@@ -22,7 +22,8 @@ def test_a_network_comes_back_from_its_file_alone(tmp_path, name):
     network = build_network(name, **SMALL)
     save_network(tmp_path / "a.pth", network)
     again = load_network(tmp_path / "a.pth")
-    assert (again.name, again.options, again.training) == (name, SMALL, False)
+    assert (again.name, again.options, again.training) == (name, network.options, False)
+    assert network.options == {"image_size": 128, "pool_padding": 0, **SMALL}
     images = torch.rand(1, 2, 3, 128, 128)
     with torch.no_grad():
         assert torch.equal(again(images), network.eval()(images))
@@ -58,7 +59,7 @@ def test_a_failed_save_leaves_the_file_that_was_there(tmp_path, monkeypatch):
     before = (tmp_path / "a.pth").read_bytes()
 
     def full_disk(content, file):
-        file.write_bytes(b"half")
+        file.write(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(torch, "save", full_disk)
@@ -286,3 +287,39 @@ def test_the_wrong_parameter_of_a_foreign_file_is_named(golden, tmp_path, seed_f
     np.save(path, arrays[:32], allow_pickle=True)
     with pytest.raises(UserError, match="32"):
         load_network(path)
+
+
+def test_a_shrunk_network_is_small_and_predicts_nearly_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "LARGE", 1000)
+    torch.manual_seed(0)
+    network = build_network("3D-LSTM-3", **SMALL).eval()
+    save_network(tmp_path / "a.pth", network)
+    monkeypatch.setattr("sys.argv", ["shrink", str(tmp_path / "a.pth"), str(tmp_path / "b.pth")])
+    shrink.main()
+    sizes = [(tmp_path / name).stat().st_size for name in ("a.pth", "b.pth")]
+    assert sizes[1] < 0.45 * sizes[0]
+    again, images = load_network(tmp_path / "b.pth"), torch.rand(2, 2, 3, 128, 128)
+    assert all(value.dtype == torch.float32 for value in again.state_dict().values())
+    matrix, before = again.recurrence.input.weight, network.recurrence.input.weight
+    steps = before.abs().amax(1, keepdim=True) / 127
+    assert ((matrix - before).abs() <= 0.51 * steps + 1e-6).all()
+    with torch.no_grad():
+        difference = (again(images).softmax(1) - network(images).softmax(1)).abs().max()
+    assert 0 < difference < 0.01
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"rows": torch.zeros(1, dtype=torch.int8).expand(64, 64), "scale": torch.zeros(64)},
+        {"rows": torch.zeros(64, 64, dtype=torch.int8), "scale": torch.zeros(3)},
+        {"rows": torch.zeros(64, 64), "scale": torch.zeros(64)},
+        {"rows": torch.zeros(9, 9, dtype=torch.int8), "scale": torch.zeros(9)},
+        {"rows": 1},
+    ],
+)
+def test_eight_bit_rows_that_do_not_fit_are_refused_by_name(tmp_path, value):
+    content = damaged(lambda content: content["weights"].update({"encoder.fc.weight": value}))
+    torch.save(content, tmp_path / "bad.pth")
+    with pytest.raises(UserError, match=r"bad\.pth.*encoder\.fc\.weight"):
+        load_network(tmp_path / "bad.pth")

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -33,33 +34,58 @@ def test_processes_share_the_batches_of_one_with_all_their_objects(count, proces
         assert all(scale in (0, pytest.approx(processes * one)) for scale in scales)
 
 
-def test_two_processes_train_like_one_with_the_double_batch(dataset, tmp_path):
-    flags = ["--width=0.0625", "--max_views=2", "--num_workers=0", "--device=cpu", "--num_epochs=2"]
-    flags += [f"--database_path={dataset}", "--val_portion=0.3"]
-    one = [
-        sys.executable,
-        "train.py",
-        *flags,
-        "--batch_size=6",
-        f"--saved_models_path={tmp_path}/one",
-    ]
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2"]
-    rendezvous = ["--rdzv_backend=c10d", "--rdzv_endpoint=localhost:0"]
-    two = [*torchrun, *rendezvous, "train.py", *flags, "--batch_size=3"]
-    two += [f"--saved_models_path={tmp_path}/two"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    for command in (one, two):
-        done = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
-        )
-        assert done.returncode == 0, done.stderr
-    checkpoints = [
-        torch.load(tmp_path / name / "3d-r2n2/checkpoint_epoch_00000002.pth", weights_only=True)
-        for name in ("one", "two")
-    ]
+FLAGS = ["--width=0.0625", "--max_views=2", "--num_workers=0", "--device=cpu", "--val_portion=0.3"]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2"]
+TORCHRUN += ["--rdzv_backend=c10d", "--rdzv_endpoint=localhost:0", "train.py", "--batch_size=3"]
+
+
+def start(command: list[str], dataset: Path, folder: Path, epochs: int, *flags: str):
+    paths = [f"--database_path={dataset}", f"--saved_models_path={folder}"]
+    return subprocess.Popen(
+        [*command, *FLAGS, *paths, f"--num_epochs={epochs}", *flags],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def last_checkpoint(process: subprocess.Popen, folder: Path, epoch: int) -> dict:
+    errors = process.communicate(timeout=300)[1]
+    assert process.returncode == 0, errors
+    path = folder / "3d-r2n2" / f"checkpoint_epoch_{epoch:08d}.pth"
+    return torch.load(path, weights_only=True)
+
+
+def test_two_processes_train_like_one_with_the_double_batch_and_twice_the_same(dataset, tmp_path):
+    one = [sys.executable, "train.py", "--batch_size=6"]
+    started = {
+        name: start(command, dataset, tmp_path / name, 2)
+        for name, command in (("one", one), ("two", TORCHRUN), ("again", TORCHRUN))
+    }
+    one, two, again = (last_checkpoint(run, tmp_path / name, 2) for name, run in started.items())
     for part in ("train", "val"):
         for name in ("loss", "iou"):
-            values = [checkpoint["metrics"][part][name] for checkpoint in checkpoints]
+            values = [checkpoint["metrics"][part][name] for checkpoint in (one, two)]
             assert values[0] == pytest.approx(values[1], abs=1e-5)
-    for key, value in checkpoints[0]["weights"].items():
-        assert torch.allclose(value, checkpoints[1]["weights"][key], atol=1e-5), key
+    for key, value in one["weights"].items():
+        assert torch.allclose(value, two["weights"][key], atol=1e-5), key
+        assert torch.equal(two["weights"][key], again["weights"][key]), key
+
+
+@pytest.mark.slow
+def test_two_processes_that_are_asked_to_stop_go_on_from_the_same_object(dataset, tmp_path):
+    usual = last_checkpoint(start(TORCHRUN, dataset, tmp_path / "a", 40), tmp_path / "a", 40)
+    process = start(TORCHRUN, dataset, tmp_path / "b", 40)
+    folder = tmp_path / "b" / "3d-r2n2"
+    while not list(folder.glob("checkpoint_epoch_*3.pth")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.terminate()
+    process.communicate(timeout=120)
+    assert process.returncode != 0 and not (folder / "checkpoint_epoch_00000040.pth").exists()
+    process = start(TORCHRUN, dataset, tmp_path / "b", 40, "--resume_epoch=last")
+    resumed = last_checkpoint(process, tmp_path / "b", 40)
+    for key, value in usual["weights"].items():
+        assert torch.equal(value, resumed["weights"][key]), key

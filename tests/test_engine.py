@@ -9,7 +9,14 @@ from data.sampling import Draw, EvaluationBatches, TrainingBatches
 from data.shapenet import Samples, collate, index_dataset
 from models import build_network
 from utils.config import read_config
-from utils.engine import choose_device, evaluate, learning_rate, make_optimizer, train_one_epoch
+from utils.engine import (
+    Running,
+    choose_device,
+    evaluate,
+    learning_rate,
+    make_optimizer,
+    train_one_epoch,
+)
 from utils.metrics import average_precision, intersection_over_union, voxel_loss
 from utils.precision import Precision
 
@@ -92,13 +99,15 @@ def test_the_device_is_the_one_that_is_asked_for():
 def test_a_small_network_learns_sixteen_objects(tmp_path):
     torch.manual_seed(0)
     network = build_network("3D-LSTM-3", width=1 / 8)
-    optimizer = make_optimizer(network, rate=0.003, weight_decay=0.00005)
     index = index_dataset(make_dataset(tmp_path, {"03001627": 16}))
     samples = Samples(index, 128, seed=0, training=False)
     batches = TrainingBatches(range(16), 16, 2, 2, seed=0)
     loader = make_loader(samples, batches, 0, pin=False)
-    for batches.epoch in range(1, 151):
-        train_one_epoch(network, loader, optimizer, FP32, 0.4, [0.003], "")
+    network.fit_to(next(iter(loader))[0] / 255)
+    optimizer = make_optimizer(network, rate=0.003, weight_decay=0.00005)
+    for epoch in range(1, 41):
+        batches.begin(epoch)
+        train_one_epoch(network, loader, optimizer, FP32, 0.4, [0.003], "", Running())
     loader = make_loader(samples, EvaluationBatches(range(16), 16, 2), 0, pin=False)
     measured = evaluate(network, loader, FP32, [0.4], "")
     assert measured["iou"][:, -1].mean() > 0.85
@@ -114,11 +123,12 @@ def test_other_precisions_learn_and_measure_nearly_the_same(dataset, name):
         optimizer = make_optimizer(network, rate=0.003, weight_decay=0)
         batches = TrainingBatches(list(range(4)), 2, 1, 2, seed=0)
         loader = make_loader(samples, batches, 0, pin=False)
-        trained = train_one_epoch(network, loader, optimizer, precision, 0.4, 2 * [0.003], "")
+        running = Running()
+        train_one_epoch(network, loader, optimizer, precision, 0.4, 2 * [0.003], "", running)
         assert all(parameter.dtype == torch.float32 for parameter in network.parameters())
         loader = make_loader(samples, EvaluationBatches([0, 1], 2, 2), 0, pin=False)
         measured = evaluate(network, loader, precision, [0.4], "")
-        results.append((trained["loss"], *measured["loss"].ravel()))
+        results.append((running.means()["loss"], *measured["loss"].ravel()))
     assert results[0] == pytest.approx(results[1], rel=0.05)
     assert (results[0] == results[1]) == (name == "tf32")
 
@@ -149,5 +159,24 @@ def test_a_coarse_network_learns_the_occupied_share_of_each_of_its_cells(dataset
     with torch.no_grad():
         expected = voxel_loss(network(images / 255), shares.mean((2, 4, 6))).item()
     optimizer = make_optimizer(network, rate=0.003, weight_decay=0)
-    trained = train_one_epoch(network, loader, optimizer, FP32, 0.4, [0.003], "")
-    assert trained["loss"] == pytest.approx(expected, rel=1e-5)
+    running = Running()
+    train_one_epoch(network, loader, optimizer, FP32, 0.4, [0.003], "", running)
+    assert running.means()["loss"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_fitted_start_lets_pictures_be_told_apart(dataset):
+    images = collate([Samples(index_dataset(dataset), 128, 0, training=True)[Draw(p, 1, 2)]
+                      for p in range(12)])[0] / 255  # fmt: skip
+    for name in ("3D-LSTM-3", "Res3D-GRU-3"):
+        torch.manual_seed(0)
+        network = build_network(name, width=1 / 4)
+        shares = []
+        for fitted in (False, True):
+            if fitted:
+                network.fit_to(images)
+            with torch.no_grad():
+                features = network.encoder(images.flatten(0, 1))
+            shares.append((features.std(0).mean() / features.mean(0).abs().mean()).item())
+        assert shares[1] > 1 > 2 * shares[0]
+        outputs = network.decode(network.states(images)[-1]).detach()
+        assert outputs.abs().mean() < 0.5

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 import scipy.io
 import torch
-from conftest import make_dataset
+from conftest import SMALL, make_dataset
 from test_report import results_of
-from test_scripts import SMALL, script  # noqa: F401
 
 from data.sampling import Draw
 from data.shapenet import Samples, collate, index_dataset
@@ -70,7 +69,7 @@ def measured(tmp_path_factory):
     return root, folder / "weights.pth", plain
 
 
-def test_the_tables_agree_with_a_plain_computation(script, measured, tmp_path, monkeypatch):  # noqa: F811
+def test_the_tables_agree_with_a_plain_computation(script, measured, tmp_path, monkeypatch):
     root, weights, plain = measured
     monkeypatch.chdir(tmp_path)
     arguments = [*SMALL, f"--database_path={root}", f"--weights={weights}", "--val_portion=0.25"]
@@ -137,7 +136,7 @@ def test_the_tables_agree_with_a_plain_computation(script, measured, tmp_path, m
 
 
 def test_a_threshold_is_chosen_only_where_there_is_a_validation_part(
-    script, measured, tmp_path, monkeypatch  # noqa: F811
+    script, measured, tmp_path, monkeypatch
 ):  # fmt: skip
     root, weights, _ = measured
     monkeypatch.chdir(tmp_path)

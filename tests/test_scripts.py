@@ -1,7 +1,6 @@
 """The three scripts as a user types them."""
 
 import json
-import runpy
 import shutil
 import subprocess
 import sys
@@ -12,7 +11,7 @@ import pytest
 import scipy.io
 import torch
 import trimesh
-from conftest import make_dataset
+from conftest import ROOT, SMALL, assert_same, make_dataset
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -22,46 +21,6 @@ from models import build_network
 from utils.checkpoint import load_network
 from utils.pictures import draw_voxels
 from utils.weights import describe, write_torch
-
-ROOT = Path(__file__).parents[1]
-SMALL = ["--width=0.0625", "--batch_size=4", "--max_views=2", "--num_workers=0", "--device=cpu"]
-
-
-@pytest.fixture
-def script(monkeypatch, capsys):
-    """Run a script in this process: script("train", "--flag=1") -> (status, output, errors)."""
-
-    def run(name, *arguments):
-        monkeypatch.setattr(sys, "argv", [f"{name}.py", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            runpy.run_path(str(ROOT / f"{name}.py"), run_name="__main__")
-        captured = capsys.readouterr()
-        return end.value.code or 0, captured.out, captured.err
-
-    return run
-
-
-@pytest.fixture
-def small(dataset, tmp_path, monkeypatch):
-    """Flags of a small network on the small dataset, in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    return [*SMALL, f"--database_path={dataset}"]
-
-
-def assert_same(a, b):
-    """Equality, bit for bit, of nested dictionaries, lists and tensors."""
-    assert type(a) is type(b)
-    if isinstance(a, torch.Tensor):
-        assert torch.equal(a, b)
-    elif isinstance(a, dict):
-        assert a.keys() == b.keys()
-        for key in a:
-            assert_same(a[key], b[key])
-    elif isinstance(a, list | tuple):
-        for one, other in zip(a, b, strict=True):
-            assert_same(one, other)
-    else:
-        assert a == b
 
 
 def test_train_test_and_demo_follow_each_other(script, small, tmp_path, dataset):
@@ -182,6 +141,7 @@ def test_an_interrupted_training_goes_on_as_if_it_had_not_stopped(script, small,
     [
         *[("seed", 1), ("LR", 0.01), ("weight_decay", 0.1), ("batch_size", 5), ("min_views", 2)],
         *[("varied", "yes"), ("schedule", "cosine"), ("warmup", 5), ("coarse_epochs", 1)],
+        ("start", "fitted"),
     ],
 )
 def test_every_training_key_changes_the_training(script, small, tmp_path, flag, value):
@@ -198,7 +158,13 @@ def test_every_training_key_changes_the_training(script, small, tmp_path, flag, 
 
 @pytest.mark.parametrize("network", ["3D-GRU-1", "Res3D-GRU-3"])
 def test_other_networks_train_resume_test_and_demo_alike(script, small, network):
-    layout = [f"--network={network}", "--image_size=127", "--pool_padding=1", "--unpooling=zero"]
+    layout = [
+        f"--network={network}",
+        "--max_views=1",
+        "--image_size=127",
+        "--pool_padding=1",
+        "--unpooling=zero",
+    ]
     assert script("train", *small, *layout, "--num_epochs=1")[0] == 0
     assert script("train", *small, *layout, "--num_epochs=2", "--resume_epoch=last")[0] == 0
     status, output, errors = script("test", *small)  # the checkpoint knows its network

@@ -118,7 +118,8 @@ def test_the_number_of_workers_changes_nothing(dataset, workers):
 def test_an_epoch_draws_every_object_once_and_one_number_of_views_for_each_batch():
     batches = TrainingBatches(range(100, 150), 8, 1, 5, seed=0)
     epochs = []
-    for batches.epoch in (1, 2):
+    for epoch in (1, 2):
+        batches.begin(epoch)
         drawn = list(batches)
         assert sorted(draw.position for batch in drawn for draw in batch) == list(range(100, 150))
         assert [len(batch) for batch in drawn] == [8] * 6 + [2] and len(drawn) == len(batches)
@@ -127,6 +128,11 @@ def test_an_epoch_draws_every_object_once_and_one_number_of_views_for_each_batch
         assert len(set.union(*counts)) > 1 and set.union(*counts) <= set(range(1, 6))
         epochs.append(drawn)
     assert epochs[0] != epochs[1]
+    scales = list(batches.scales())
+    for first in (3, 7):
+        batches.begin(2, first)
+        assert list(batches) == epochs[1][first:] and len(batches) == 7 - first
+        assert list(batches.scales()) == scales[first:]
 
 
 def test_evaluation_takes_all_objects_in_order_with_their_first_views(dataset):

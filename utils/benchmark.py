@@ -4,7 +4,6 @@ Both run in this process, in turn, and the smallest of several times counts. --j
 figures for scripts; --slow adds how cost grows with views, batch, processes and dataset.
 """
 
-import argparse
 import json
 import os
 import subprocess
@@ -26,6 +25,7 @@ from models import build_network
 from models.__main__ import measure
 from utils import reference
 from utils.engine import make_optimizer
+from utils.errors import Parser, check_ranges, run
 from utils.metrics import average_precision, intersection_over_union, voxel_loss
 
 OFFICIAL_MODELS = 43_784
@@ -272,15 +272,16 @@ def table(figures: dict) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m utils.benchmark", description=__doc__)
+    parser = Parser(prog="python -m utils.benchmark", description=__doc__)
     parser.add_argument("--repeats", type=int, default=6, help="rounds of each timing")
     parser.add_argument("--models", type=int, default=OFFICIAL_MODELS, help="models to index")
     parser.add_argument("--slow", action="store_true", help="how cost grows, too")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     arguments = parser.parse_args()
+    check_ranges(arguments, repeats=(1, 1000), models=(1, 10_000_000))
     figures = benchmark(arguments.repeats, arguments.models, arguments.slow)
     print(json.dumps(figures, indent=2) if arguments.json else table(figures))
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

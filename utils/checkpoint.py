@@ -1,4 +1,7 @@
-"""One file per epoch that holds all a training needs to go on, and the way back from it."""
+"""One file per epoch that holds all a training needs to go on, and the way back from it.
+
+A training that was asked to stop in the middle of an epoch leaves one more, for that epoch.
+"""
 
 import re
 from pathlib import Path
@@ -7,21 +10,35 @@ import torch
 
 from models import R2N2
 from utils import legacy
+from utils.engine import Running
 from utils.errors import UserError
 from utils.weights import describe, read_torch, rebuild, write_torch
 
-NAME = re.compile(r"checkpoint_epoch_(\d{8})\.pth$")
+NAME = re.compile(r"checkpoint_(epoch|within)_(\d{8})\.pth$")
 
 
-def checkpoint_path(folder: str | Path, epoch: int) -> Path:
-    return Path(folder) / f"checkpoint_epoch_{epoch:08d}.pth"
+def checkpoint_path(folder: str | Path, epoch: int, *, within: bool = False) -> Path:
+    """The file of an epoch's end, or of a moment `within` it."""
+    return Path(folder) / f"checkpoint_{'within' if within else 'epoch'}_{epoch:08d}.pth"
 
 
 def newest_checkpoint(folder: str | Path) -> Path | None:
-    """The checkpoint of the latest epoch in an experiment's folder, or None."""
+    """The checkpoint in an experiment's folder of the training that went farthest, or None."""
     folder = Path(folder)
-    found = (path for path in folder.iterdir() if NAME.match(path.name)) if folder.is_dir() else ()
-    return max(found, default=None)
+    names = (
+        [match for path in folder.iterdir() if (match := NAME.match(path.name))]
+        if folder.is_dir()
+        else []
+    )
+    newest = max(names, key=lambda match: (int(match[2]), match[1] == "epoch"), default=None)
+    return newest and folder / newest[0]
+
+
+def forget_within(folder: str | Path) -> None:
+    """Remove the checkpoints of moments within epochs: the training has gone beyond them."""
+    for path in Path(folder).iterdir():
+        if (match := NAME.match(path.name)) and match[1] == "within":
+            path.unlink()
 
 
 def find_checkpoint(folder: str | Path, epoch: int | str) -> Path:
@@ -71,11 +88,14 @@ def save_checkpoint(
     *,
     epoch: int,
     step: int,
-    metrics: dict,
     config: dict,
+    metrics: dict | None = None,
+    running: Running | None = None,
 ) -> None:
     """Write network, optimizer, scaler, progress, random state, metrics and config as one file.
 
+    `epoch` is under way where there is a state `running` of it, else it is done; `step` counts the
+    steps of the epochs that are done. The same training writes the same bytes.
     Samples are drawn from (seed, epoch, index), so torch's is the only random state there is.
     """
     content = describe(network) | {
@@ -84,8 +104,9 @@ def save_checkpoint(
         "epoch": epoch,
         "step": step,
         "random": torch.get_rng_state(),
-        "metrics": metrics,
         "config": config,
+        "metrics": metrics,
+        "running": running and {"batches": running.batches, "sums": running.sums},
     }
     write_torch(path, content)
 
@@ -94,9 +115,31 @@ def load_checkpoint(path: str | Path) -> tuple[R2N2, dict]:
     """The network of a checkpoint of this project, and all that was saved with it."""
     content = read_torch(path)
     network = rebuild(content, path)
-    if missing := {"optimizer", "scaler", "epoch", "step", "random"} - content.keys():
+    expected = {"optimizer", "scaler", "epoch", "step", "random", "running"}
+    if missing := expected - content.keys():
         raise UserError(f"{path}: expected a checkpoint to resume from, found no {min(missing)}")
     return network, content
+
+
+def restore(path: Path, content: dict, optimizer, scaler) -> tuple[int, int, Running]:
+    """Bring optimizer, scaler and torch's random state back to what `save_checkpoint` saved.
+
+    Returns the epochs that are done, the steps in them, and what the next one has come to.
+    """
+    try:
+        optimizer.load_state_dict(content["optimizer"])
+        for parameter, state in optimizer.state.items():
+            for name in ("exp_avg", "exp_avg_sq"):
+                if state[name].shape != parameter.shape:
+                    raise ValueError(f"{name} {tuple(state[name].shape)}")
+        scaler.load_state_dict(content["scaler"])
+        torch.set_rng_state(content["random"])
+        epoch, step, running = int(content["epoch"]), int(content["step"]), content["running"]
+        if running is None:
+            return epoch, step, Running()
+        return epoch - 1, step, Running(int(running["batches"]), running["sums"].reshape(3))
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: expected a state to resume from: {error!r:.100}") from error
 
 
 def load_network(path: str | Path) -> R2N2:

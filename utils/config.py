@@ -16,9 +16,12 @@ from typing import NamedTuple
 
 from models import NETWORKS
 from models.layers import UNPOOLINGS
-from utils.errors import UserError
+from utils.errors import Parser, UserError
 from utils.export import FORMS
+from utils.files import read_text, replacing
 from utils.precision import NAMES as PRECISIONS
+
+LARGEST_INI = 2**20  # bytes
 
 
 class Key(NamedTuple):
@@ -134,6 +137,7 @@ KEYS = (
     Key("batch_size", 24, whole(1), "objects in a batch"),
     Key("min_views", 1, whole(1), "fewest views of a training batch"),
     Key("max_views", 5, whole(1), "most views of a training batch; views of an evaluation"),
+    Key("start", "paper", choice("paper", "fitted"), "new weights; fitted: scaled by pictures"),
     Key("varied", "no", choice(*YES_OR_NO), "yes: training pictures vary as photographs do"),
     Key("LR", 0.0001, number(0, above=True), "learning rate of the first epochs"),
     Key("schedule", "halving", choice("halving", "cosine"), "how the learning rate falls"),
@@ -164,18 +168,13 @@ SHORT = {f"--{key.name}": f"--{key.name}=yes" for key in KEYS if key.default in 
 SHORT |= {f"--no-{key.name}": f"--{key.name}=no" for key in KEYS if key.default in YES_OR_NO}
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str):
-        raise UserError(message)
-
-
 def read_config(script: str, description: str, arguments: list[str] | None = None):
     """The resolved configuration of "train", "test" or "demo": a namespace with every key.
 
     `arguments` are those of the command line by default. "demo" takes picture files as well, as
     `images`. Raises UserError for what is wrong, with file and line where there are any.
     """
-    parser = _Parser(prog=f"python {script}.py", description=description, allow_abbrev=False)
+    parser = Parser(prog=f"python {script}.py", description=description)
     parser.add_argument("--cfg", metavar="FILE", help="INI file (default: config.ini if there)")
     for key in KEYS:
         if script in key.scripts:
@@ -216,10 +215,7 @@ def network_options(config) -> dict:
 
 def read_ini(path: str | Path) -> dict:
     """The values of a file of `key = value` lines, comments after # or ;, [sections] ignored."""
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: expected a text file in UTF-8") from None
+    lines = read_text(path, LARGEST_INI).splitlines()
     values, places = {}, {}
     for count, line in enumerate(lines, start=1):
         line = re.split(r"(?:^|\s)[#;]", line, maxsplit=1)[0].strip()
@@ -242,10 +238,9 @@ def read_ini(path: str | Path) -> dict:
 
 def write_ini(path: str | Path, config) -> None:
     """Write the resolved values of a configuration as an INI file."""
-    Path(path).write_text(
-        "".join(f"{key.name} = {_text(getattr(config, key.name))}\n" for key in KEYS),
-        encoding="utf-8",
-    )
+    lines = [f"{key.name} = {_text(getattr(config, key.name))}\n" for key in KEYS]
+    with replacing(path) as temporary:
+        temporary.write_text("".join(lines), encoding="utf-8")
 
 
 def _text(value) -> str:

@@ -21,7 +21,7 @@ def start(device: torch.device) -> tuple[torch.device, int, int]:
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     if dist.get_rank() > 0:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the first process speaks for all
     return device, dist.get_rank(), processes
@@ -42,11 +42,26 @@ def first_before_others():
         dist.barrier()
 
 
+def wait() -> None:
+    """Until all processes are here."""
+    if dist.is_initialized():
+        dist.barrier()
+
+
 def add_up(values: Tensor) -> Tensor:
     """The sum of `values` over the processes, in place."""
     if dist.is_initialized():
         dist.all_reduce(values)
     return values
+
+
+def largest(number: int) -> int:
+    """The largest of the processes' numbers; no accelerator has to wait for it."""
+    if not dist.is_initialized():
+        return number
+    value = torch.tensor(number)
+    dist.all_reduce(value, dist.ReduceOp.MAX)
+    return value.item()
 
 
 def gather(rows: list) -> list:

@@ -3,6 +3,8 @@
 import math
 import sys
 import time
+from collections import deque
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -10,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
+from data.loading import Loader
 from models import R2N2
 from utils import distributed
 from utils.metrics import average_precision, intersection_over_union, voxel_loss
@@ -55,23 +58,58 @@ def to_device(images: Tensor, voxels: Tensor, device: torch.device) -> tuple[Ten
     return images, voxels.to(device, non_blocking=True)
 
 
+class Diverged(Exception):
+    """A loss or a weight is no finite number."""
+
+
+@dataclass
+class Running:
+    """What an epoch of training has come to so far: batches done, sums over their objects."""
+
+    batches: int = 0
+    sums: Tensor = field(default_factory=lambda: torch.zeros(3))  # loss, IoU, objects
+
+    def share_of(self, rank: int, device: torch.device) -> "Running":
+        """What a process begins with: the sums, if it is the first one, else none."""
+        return Running(self.batches, (self.sums if rank == 0 else 0 * self.sums).to(device))
+
+    def of_all(self) -> "Running":
+        """The sums of all processes together."""
+        return Running(self.batches, distributed.add_up(self.sums.clone()).cpu())
+
+    def means(self) -> dict[str, float]:
+        """The means over the objects of all processes."""
+        loss, iou, count = self.of_all().sums.tolist()
+        return {"loss": loss / count, "iou": iou / count}
+
+
 def train_one_epoch(
-    network, batches, optimizer, precision: Precision, threshold: float, rates, title: str
-) -> dict[str, float]:
-    """One pass over `batches`, a loader of `data.sampling.TrainingBatches`, with a step for each.
+    network,
+    batches: Loader,
+    optimizer,
+    precision: Precision,
+    threshold: float,
+    rates,
+    title: str,
+    running: Running,
+) -> float:
+    """One pass over `batches`, drawn by `data.sampling.TrainingBatches`, with a step for each.
 
     `rates` yields the learning rate of each step. Where the network is coarse, so are the voxels
-    that it learns: each is the occupied share of 2×2×2.
+    that it learns: each is the occupied share of 2×2×2. `running` is brought up to date with every
+    step. Nothing waits for the device but what the bar shows, once a second, and the look at the
+    loss of the step before.
 
-    Returns the means over the objects of all processes, {"loss", "iou"}, and the rate,
-    {"objects_per_second"}. Nothing waits for the device but what the bar shows, once a second.
+    Returns the objects per second. Raises Diverged, which names the objects of the batch, and what
+    `batches` raises.
     """
     network.train()
     device = precision.device
-    total, started, shown = torch.zeros(3, device=device), time.perf_counter(), 0.0
-    with progress(batches, title) as bar:
+    started, shown, before = time.perf_counter(), 0.0, running.sums[2].item()
+    unseen, late = deque(), 0 if device.type == "cpu" else 1
+    with progress_bar(batches, title) as bar:
         scales = batches.batch_sampler.scales()
-        for (images, voxels, _), scale, rate in zip(bar, scales, rates, strict=True):
+        for (images, voxels, positions), scale, rate in zip(bar, scales, rates, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = rate
             images, voxels = to_device(images, voxels, device)
@@ -80,21 +118,40 @@ def train_one_epoch(
             if logits.shape[-1] < voxels.shape[-1]:
                 voxels = F.avg_pool3d(voxels.float(), 2)
             losses = voxel_loss(logits, voxels)
+            unseen.append((losses.detach(), positions))
+            if len(unseen) > late:
+                check_losses(*unseen.popleft(), batches.dataset.index.names, title)
             precision.step(scale * losses.sum(), optimizer)
             with torch.no_grad():
                 ious = intersection_over_union(logits, voxels >= threshold, threshold)
                 seen = torch.stack([losses.sum(), ious.sum(), torch.ones_like(ious).sum()])
-                total += seen * (scale > 0)
+                running.sums += seen * (scale > 0)
+            running.batches += 1
             if (now := time.perf_counter()) - shown > 1:
                 shown = now
-                loss, iou, count = total.tolist()
-                speed = count / (now - started)
+                loss, iou, count = running.sums.tolist()
+                speed = (count - before) / (now - started)
                 bar.set_postfix_str(
                     f"loss {loss / count:.4f}, IoU {iou / count:.4f}, {speed:.1f} objects/s"
                 )
-    loss, iou, count = distributed.add_up(total).tolist()
-    seconds = time.perf_counter() - started
-    return {"loss": loss / count, "iou": iou / count, "objects_per_second": count / seconds}
+    for losses, positions in unseen:
+        check_losses(losses, positions, batches.dataset.index.names, title)
+    count = running.of_all().sums[2].item() - before
+    return count / (time.perf_counter() - started)
+
+
+def check_losses(losses: Tensor, positions: list[int], names: list[str], title: str) -> None:
+    """Raise Diverged, naming the objects of a batch, when one of its losses is not finite."""
+    if not losses.isfinite().all():
+        objects = ", ".join(names[position] for position in positions)
+        raise Diverged(f"{title}: the loss of a batch is not finite, that of {objects}")
+
+
+def check_weights(network: R2N2, title: str) -> None:
+    """Raise Diverged, naming the parameter, when a weight is not finite."""
+    for name, parameter in network.named_parameters():
+        if not parameter.isfinite().all():
+            raise Diverged(f"{title}: {name} has weights that are not finite")
 
 
 @torch.no_grad()
@@ -111,7 +168,7 @@ def evaluate(
     """
     network.eval()
     rows = []
-    with progress(batches, title) as bar:
+    with progress_bar(batches, title) as bar:
         for images, voxels, positions in bar:
             images, voxels = to_device(images, voxels, precision.device)
             with precision.autocast():
@@ -139,7 +196,7 @@ def evaluate(
     }
 
 
-def progress(batches, title: str) -> tqdm:
+def progress_bar(batches, title: str) -> tqdm:
     """A bar on a terminal, and nothing but its last line where the output goes to a file."""
     return tqdm(
         batches, desc=title, leave=True, dynamic_ncols=True, file=sys.stdout, mininterval=0.5

@@ -1,5 +1,6 @@
 """How mistakes of the user reach the user: as one line, with exit status 2."""
 
+import argparse
 import sys
 
 
@@ -8,6 +9,24 @@ class UserError(Exception):
 
     The message is one line that names the file, line or key, what was expected and what was found.
     """
+
+
+class Interrupted(Exception):
+    """A run that was asked to stop, and did so cleanly. Its process ends with `status`."""
+
+    def __init__(self, status: int):
+        super().__init__(status)
+        self.status = status
+
+
+class Parser(argparse.ArgumentParser):
+    """Flags whose mistakes are a UserError, with abbreviations refused."""
+
+    def __init__(self, **options):
+        super().__init__(**options, allow_abbrev=False)
+
+    def error(self, message: str):
+        raise UserError(message)
 
 
 def explain(error: UserError | OSError) -> str:
@@ -29,13 +48,20 @@ def check_ranges(arguments, **ranges: tuple[int, int]) -> None:
 def run(main) -> None:
     """Run a script's `main()` and leave the process with its status.
 
-    A UserError or an OSError is printed as one line and ends in status 2, Ctrl-C in 130.
+    A UserError, an OSError or a lack of memory is printed as one line and ends in status 2, Ctrl-C
+    in 130, a run that stopped cleanly when it was asked to in 130 or 143.
     """
     try:
         sys.exit(main())
     except (UserError, OSError) as error:
         print(f"error: {explain(error)}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except (MemoryError, RuntimeError) as error:  # torch's lack of memory is a RuntimeError
+        if isinstance(error, RuntimeError) and "memory" not in str(error):
+            raise
+        reason = str(error).split("\n")[0] or "more was asked for than there is"
+        print(f"error: not enough memory: {reason}", file=sys.stderr)
+        sys.exit(2)
+    except (KeyboardInterrupt, Interrupted) as interrupt:
         print("interrupted", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(getattr(interrupt, "status", 130))

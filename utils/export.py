@@ -24,8 +24,8 @@ def save_prediction(
     check_form(path, smoothed)
     occupied, form = probability >= threshold, Path(path).suffix.lower()
     if form == ".npy":
-        with replacing(path) as temporary:
-            np.save(temporary, probability)
+        with replacing(path) as temporary, open(temporary, "wb") as file:
+            np.save(file, probability)
         return f"probabilities {probability.shape}"
     if form == ".binvox":
         write_binvox(path, occupied)

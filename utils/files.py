@@ -1,27 +1,72 @@
-"""Files that are either wholly written or not there at all."""
+"""Files that are wholly written or not there at all, and files of strangers."""
 
 import os
+import stat
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
+
+from utils.errors import UserError
+
+UNDER_WAY = ".part"  # ends the names of files that are being written
 
 
 @contextmanager
 def replacing(path: str | Path):
     """Yield the path of a temporary file that takes the place of `path` when the block ends well.
 
-    The folder of `path` is made if need be. After an error nothing is left behind.
+    The folder of `path` is made if need be. After an error nothing is left behind; an OSError
+    names `path`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=".", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", suffix=UNDER_WAY, dir=path.parent)
     try:
         yield Path(temporary)
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(temporary, 0o666 & ~umask)  # mkstemp made it private
+        os.fsync(handle)  # or a power cut leaves the name without the content
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         os.unlink(temporary)
+        if isinstance(error, OSError) and error.filename in (None, temporary):
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def open_bounded(path: str | Path, most: int, within: Path | None = None):
+    """Yield the binary file at `path`, which holds at most `most` bytes.
+
+    Raises UserError for a larger one, for a pipe or a device, which might never end, and for a link
+    that leads out of the folder `within`.
+    """
+    if within is not None and not (real := Path(os.path.realpath(path))).is_relative_to(within):
+        raise UserError(f"{path}: expected a file inside {within}, found a link to {real}")
+    with open(path, "rb", opener=_at_once) as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise UserError(f"{path}: expected a regular file, found a pipe or a device")
+        if found.st_size > most:
+            raise UserError(f"{path}: expected at most {most} bytes, found {found.st_size}")
+        yield file
+
+
+def _at_once(path, flags: int) -> int:
+    """Open without waiting for someone to write into a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def read_bytes(path: str | Path, most: int, within: Path | None = None) -> bytes:
+    with open_bounded(path, most, within) as file:
+        return file.read()
+
+
+def read_text(path: str | Path, most: int) -> str:
+    try:
+        return read_bytes(path, most).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: expected a text file in UTF-8") from None

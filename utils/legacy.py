@@ -3,7 +3,6 @@
 `python -m utils.legacy SOURCE OUT.pth` converts either to a checkpoint of this project.
 """
 
-import argparse
 import io
 import pickle
 import re
@@ -14,8 +13,9 @@ import torch
 from torch import Tensor
 
 from models import R2N2, build_network
-from utils.errors import UserError, run
-from utils.weights import fit, read_torch, save_network
+from utils.errors import Parser, UserError, run
+from utils.files import read_bytes
+from utils.weights import LARGEST_WEIGHTS, fit, read_torch, save_network
 
 SEED_FILE = re.compile(r"(encoder|convrnn|decoder)_epoch_(\d+)\.pth$")
 SEED_LAYERS = {
@@ -127,7 +127,7 @@ def _product(array: np.ndarray) -> np.ndarray:
 
 def read_object_array(path: str | Path) -> list[np.ndarray]:
     """The arrays in a .npy file that holds a pickled list of float arrays, without running code."""
-    content = Path(path).read_bytes()
+    content = read_bytes(path, LARGEST_WEIGHTS)
     file = io.BytesIO(content)
     try:
         if (version := np.lib.format.read_magic(file)) != (1, 0):
@@ -205,7 +205,7 @@ def convert(source: str | Path, out: str | Path) -> R2N2:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m utils.legacy", description=__doc__)
+    parser = Parser(prog="python -m utils.legacy", description=__doc__)
     parser.add_argument("source", metavar="SOURCE", help="one of the seed's files, or a .npy file")
     parser.add_argument("out", metavar="OUT.pth", help="the checkpoint to write")
     arguments = parser.parse_args()

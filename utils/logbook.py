@@ -28,12 +28,10 @@ class Logbook:
     def close(self) -> None:
         self.writer.close()
 
-    def write(self, step: int, metrics: dict, rate: float, network, device, config) -> None:
+    def write(self, step: int, scalars: dict[str, float], network, device, config) -> None:
         """Record an epoch that ended with optimizer step number `step`."""
-        for part, values in metrics.items():
-            for name, value in values.items():
-                self.writer.add_scalar(f"{name}/{part}", value, step)
-        self.writer.add_scalar("learning_rate", rate, step)
+        for tag, value in scalars.items():
+            self.writer.add_scalar(tag, value, step)
         draws = [Draw(position, 0, config.max_views) for position in self.members]
         images, voxels, positions = collate([self.samples[draw] for draw in draws])
         with torch.no_grad():

@@ -127,7 +127,7 @@ def write_results(
     with replacing(paths[0]) as temporary:
         temporary.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     with replacing(paths[1]) as temporary:
-        scipy.io.savemat(temporary, _arrays(results, values, names))
+        scipy.io.savemat(temporary, _arrays(results, values, names), appendmat=False)
     with replacing(paths[2]) as temporary, open(temporary, "w", encoding="utf-8", newline="") as f:
         writer = csv.writer(f, lineterminator="\n")
         views = range(1, results["views"] + 1)

@@ -1,15 +1,18 @@
 """A network in a file: its name, its options and its weights, and nothing that runs code."""
 
 from pathlib import Path
+from zipfile import ZipFile, is_zipfile
 
 import torch
 from torch import Tensor
 
 from models import R2N2, build_network
 from utils.errors import UserError
-from utils.files import replacing
+from utils.files import open_bounded, replacing
 
 FORMAT = "3d-r2n2"
+LARGE = 10_000_000  # numbers in a matrix
+LARGEST_WEIGHTS = 2**33  # bytes of a file; a whole checkpoint takes 370 MB
 
 
 def describe(network: R2N2) -> dict:
@@ -41,8 +44,9 @@ def rebuild(content: dict, path: str | Path) -> R2N2:
 def fit(network: R2N2, weights: dict, path: str | Path) -> R2N2:
     """Put `weights` into `network`; name the first parameter that is missing or does not fit."""
     own = network.state_dict()
+    weights = {key: _expanded(value) for key, value in weights.items()}
     for key in sorted(own.keys() | weights.keys(), key=str):
-        if key not in weights or not isinstance(weights[key], Tensor):
+        if key not in weights or not _is_dense(weights[key]):
             raise UserError(f"{path}: expected a parameter {key}, found none")
         if key not in own:
             raise UserError(f"{path}: found a parameter {key}, which {network.name} has not")
@@ -53,13 +57,50 @@ def fit(network: R2N2, weights: dict, path: str | Path) -> R2N2:
     return network.float().eval()
 
 
+def compress(network: R2N2) -> dict:
+    """`describe`, its weights in half precision and large matrices in 8 bits a number.
+
+    Each row of those is whole numbers of -127 to 127, to be multiplied by the row's scale.
+    """
+    content = describe(network)
+    for key, value in content["weights"].items():
+        if value.ndim == 2 and value.numel() > LARGE:
+            scale = (value.abs().amax(1) / 127).half()
+            rows = (value / scale.float().clamp_min(1e-8)[:, None]).round().clamp(-127, 127)
+            content["weights"][key] = {"rows": rows.to(torch.int8), "scale": scale}
+        else:
+            content["weights"][key] = value.half()
+    return content
+
+
+def _expanded(value):
+    """The matrix that `compress` made 8-bit rows of; any other value as it is."""
+    match value:
+        case {"rows": Tensor(dtype=torch.int8, ndim=2) as rows, "scale": Tensor(ndim=1) as scale}:
+            if len(rows) == len(scale) and _is_dense(scale) and rows.is_contiguous():
+                return rows * scale.float()[:, None]
+    return value
+
+
+def _is_dense(value) -> bool:
+    """Whether a value is a tensor of numbers that its file really holds, one by one."""
+    return (
+        isinstance(value, Tensor)
+        and value.layout == torch.strided
+        and value.device.type == "cpu"
+        and value.is_floating_point()
+        and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
+    )
+
+
 def read_torch(path: str | Path) -> dict:
     """The dictionary that torch saved in `path`, tensors and plain values only, on the CPU.
 
     Raises UserError when the file is damaged or holds anything that would have to run code.
     """
-    with open(path, "rb") as file:
+    with open_bounded(path, LARGEST_WEIGHTS) as file:
         try:
+            _check_unpacked_size(file)
             content = torch.load(file, map_location="cpu", weights_only=True)
         except Exception as error:  # torch raises whatever its unzipping and unpickling meet
             reason = str(error).strip().split("\n")[0][:100]
@@ -69,10 +110,23 @@ def read_torch(path: str | Path) -> dict:
     return content
 
 
+def _check_unpacked_size(file) -> None:
+    """Raise ValueError for an archive that would unpack to more than a file may have."""
+    if is_zipfile(file):
+        with ZipFile(file) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+        if unpacked > LARGEST_WEIGHTS:
+            raise ValueError(f"{unpacked} bytes when it is unpacked")
+    file.seek(0)
+
+
 def write_torch(path: str | Path, content: dict) -> None:
     """Save `content` with torch: the file is wholly written or not there."""
-    with replacing(path) as temporary:
-        torch.save(content, temporary)
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        try:
+            torch.save(content, file)
+        except RuntimeError as error:  # torch's own, in place of the system's reason
+            raise error.__context__ or error from None
 
 
 def save_network(path: str | Path, network: R2N2) -> None:

@@ -1,0 +1,366 @@
+"""What a user or a stranger's file can get wrong is one line that names it, and status 2."""
+
+import io
+import json
+import os
+import resource
+import shutil
+import signal
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import SMALL, make_dataset
+from PIL import Image
+
+from data.binvox import read_binvox, write_binvox
+from data.shapenet import split_from_file
+from data.transforms import read_picture
+from models import build_network
+from utils import weights
+from utils.checkpoint import load_network
+from utils.config import read_ini
+from utils.errors import UserError
+from utils.files import read_bytes
+from utils.legacy import read_object_array
+from utils.weights import describe
+
+PICTURE = "data/ShapeNetRendering/a/model00/rendering/00.png"
+VOXELS = "data/ShapeNetVox32/a/model00/model.binvox"
+TRAIN = ["train", "--database_path=data", "--num_epochs=1", "--val_portion=0", *SMALL]
+TEST = ["test", "--database_path=data", "--weights=w.pth", "--part=all", *SMALL[1:]]
+DEMO = ["demo", "--device=cpu", "--weights=w.pth"]
+HEADER = b"#binvox 1\ndim %s\ntranslate 0 0 0\nscale 1\ndata\n"
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory) -> Path:
+    """A small dataset `data` and weights `w.pth`, all in order."""
+    folder = tmp_path_factory.mktemp("original")
+    make_dataset(folder / "data", {"a": 2, "b": 1}, views=2)
+    torch.manual_seed(0)
+    torch.save(describe(build_network("3D-LSTM-3", width=1 / 16)), folder / "w.pth")
+    return folder
+
+
+@pytest.fixture
+def place(original, tmp_path, monkeypatch) -> Path:
+    shutil.copytree(original, tmp_path, dirs_exist_ok=True, symlinks=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def put(path: str, content: bytes | str):
+    """Write a file, in place of what is there."""
+
+    def spoil():
+        Path(path).unlink(missing_ok=True)
+        Path(path).write_bytes(content.encode() if isinstance(content, str) else content)
+
+    return spoil
+
+
+def cut(path: str, length: int):
+    return lambda: put(path, Path(path).read_bytes()[:length])()
+
+
+def folder(path: str):
+    def spoil():
+        Path(path).unlink(missing_ok=True)
+        Path(path).mkdir()
+
+    return spoil
+
+
+def pipe(path: str):
+    def spoil():
+        Path(path).unlink(missing_ok=True)
+        os.mkfifo(path)
+
+    return spoil
+
+
+def link(path: str, target: str):
+    def spoil():
+        Path(path).unlink(missing_ok=True)
+        Path(path).symlink_to(target)
+
+    return spoil
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width: int, height: int, data: bytes = b"") -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)
+    parts = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + parts
+
+
+def torch_bytes(content) -> bytes:
+    file = io.BytesIO()
+    torch.save(content, file)
+    return file.getvalue()
+
+
+def stretched_weights() -> bytes:
+    """Weights of which each repeats one number: a small file that would fill any memory."""
+    content = describe(build_network("3D-LSTM-3", width=1 / 16))
+    weights = {key: torch.zeros(()).expand(w.shape) for key, w in content["weights"].items()}
+    return torch_bytes(content | {"weights": weights})
+
+
+def nothing():
+    pass
+
+
+def split(*entries) -> str:
+    return json.dumps(entries)
+
+
+ENTRY = {"taxonomy_id": "a", "train": ["model00"], "val": [], "test": []}
+FLAGS = [
+    ("--batch_size=0", "batch_size"),
+    ("--batch_size=1e3", "batch_size"),
+    ("--batch_size=" + "9" * 30, "batch_size"),
+    ("--LR=nan", "LR"),
+    ("--LR=inf", "LR"),
+    ("--LR=-1", "LR"),
+    ("--width=0", "width"),
+    ("--network=3D-LSTM-2", "network"),
+    ("--seed=-1", "seed"),
+    ("--image_size=10", "image_size"),
+    ("--experiment_name=a/b", "experiment_name"),
+    ("--experiment_name=..", "experiment_name"),
+    ("--database_path=", "database_path"),
+    ("--device=tpu", "device"),
+    ("--batchsize=3", "batch_size"),
+    ("--cfg=data", "data"),
+    ("--cfg=w.pth", "w.pth"),
+    ("--threshold=0", "threshold"),
+    ("--saved_models_path=w.pth", "w.pth"),
+    ("--saved_models_path=/proc/absent", "/proc/absent"),
+    ("--weights=data", "data"),
+    ("unknown", "unknown"),
+]
+INI = [
+    ("LR 0.1", "bad.ini, line 1"),
+    ("\n[x]\nLR = a", "bad.ini, line 3: LR"),
+    ("LR = 1\nLR = 2", "line 2"),
+    ("no_such_key = 1", "no_such_key"),
+    ("LR = 1\x00", "line 1"),
+    (b"\xff\xfe\x00", "bad.ini"),
+    ("=1", "line 1"),
+    ("num_epochs = 99999999999999999999999", "num_epochs"),
+]
+BINVOX = [
+    (b"", "model.binvox"),
+    (b"#binvox 2", "data"),
+    (b"GIF89a", "#binvox"),
+    (HEADER % b"100000 100000 100000" + b"\x01\xff" * 9, "100000"),
+    (HEADER % b"-32 -32 -32", "-32"),
+    (HEADER % b"32 32 16" + b"\x00\xff" * 64, "32x32x16"),
+    (HEADER % b"0 0 0", "0x0x0"),
+    (HEADER % b"99999999999999999999 1 1", "dim"),
+    (HEADER % b"nan nan nan", "dim"),
+    (HEADER % b"32 32 32" + b"\x00\xff" * 500, "expected 32768 voxels"),
+    (HEADER % b"32 32 32" + b"\x02\xff" * 128 + b"\x02\x80", "values of 0 or 1"),
+    (HEADER % b"32 32 32" + b"\x00\xff" * 128 + b"\x00\x80\x01\x00", "counts"),
+    (HEADER % b"32 32 32" + b"\x00", "lone"),
+    (HEADER % b"8 8 8" + b"\x00\xff\x00\xff\x00\x02", "expected 32 cells"),
+    (b"#binvox 1\n" + b"x" * 5000, "data"),
+]
+PICTURES = [
+    (b"", "00.png"),
+    (b"\x89PNG\r\n\x1a\n", "00.png"),
+    (png(100000, 100000), "00.png"),
+    (png(137, 137), "00.png"),
+    (png(0, 0), "00.png"),
+    (png(137, 137, b"\x07" * 100), "00.png"),
+    (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "00.png"),
+    ("<svg/>", "00.png"),
+]
+SPLITS = [
+    ("", "s.json"),
+    ("{", "s.json"),
+    ("[" * 100000, "s.json"),
+    ("[1]", "entry 0"),
+    (b"\xff\xff", "s.json"),
+    ("NaN", "entry 0"),
+    (split({**ENTRY, "train": "model00"}), "train"),
+    (split({**ENTRY, "train": [1]}), "train"),
+    (split({**ENTRY, "taxonomy_id": 5}), "taxonomy_id"),
+    (split({**ENTRY, "test": ["model00"]}), "model00"),
+    (split({**ENTRY, "train": []}), "training part"),
+]
+WEIGHTS = [
+    (b"", "w.pth"),
+    (b"PK\x03\x04", "w.pth"),
+    (b"\x80\x02}q\x00.", "w.pth"),
+    (torch_bytes([1, 2]), "dictionary"),
+    (torch_bytes({}), "w.pth"),
+    (torch_bytes({"format": "3d-r2n2", "network": 3, "weights": 4}), "w.pth"),
+    (stretched_weights(), "expected a parameter"),
+]
+CASES = [
+    *[(TRAIN, nothing, [flag], named) for flag, named in FLAGS],
+    *[(TRAIN, put("bad.ini", text), ["--cfg=bad.ini"], named) for text, named in INI],
+    *[(TRAIN, put(VOXELS, content), [], named) for content, named in BINVOX],
+    *[(TRAIN, put(PICTURE, content), [], named) for content, named in PICTURES],
+    *[(DEMO, put("00.png", content), ["00.png"], named) for content, named in PICTURES],
+    *[(TRAIN, put("s.json", text), ["--split_file=s.json"], named) for text, named in SPLITS],
+    *[(DEMO, put("w.pth", content), [], named) for content, named in WEIGHTS],
+    *[(TRAIN, put("w.pth", content), ["--weights=w.pth"], named) for content, named in WEIGHTS],
+    *[(TRAIN, make(path), [], path) for make in (folder, pipe) for path in (VOXELS, PICTURE)],
+    (TRAIN, link(VOXELS, "/etc/passwd"), [], "link to /etc/passwd"),
+    (TRAIN, link(PICTURE, "../../../../../w.pth"), [], "link to"),
+    (TRAIN, link(PICTURE, "/dev/zero"), [], "00.png"),
+    (TRAIN, link(PICTURE, "absent.png"), [], "00.png"),
+    (TRAIN, link(PICTURE, "00.png"), [], "00.png"),
+    (TRAIN, put("data/exclude.txt", b"\xff\xfe"), [], "exclude.txt"),
+    (TRAIN, pipe("data/exclude.txt"), [], "exclude.txt"),
+    (TRAIN, pipe("a.ini"), ["--cfg=a.ini"], "a.ini"),
+    (TRAIN, pipe("s.json"), ["--split_file=s.json"], "s.json"),
+    (TRAIN, folder("s.json"), ["--split_file=s.json"], "s.json"),
+    (TEST, cut(VOXELS, 60), [], "model.binvox"),
+    (TEST, nothing, ["--max_views=3"], "expected 3 views"),
+    (TEST, nothing, ["--thresholds=2"], "thresholds"),
+    (TEST, nothing, ["--saved_models_path=/proc/absent"], "/proc/absent"),
+    (DEMO, pipe("w.pth"), [], "w.pth"),
+    (DEMO, folder("a.png"), ["a.png"], "a.png"),
+    (DEMO, pipe("a.png"), ["a.png"], "a.png"),
+    (DEMO, nothing, ["ein Bild ü.png"], "ein Bild ü.png"),
+    (DEMO, nothing, ["--output=/proc/absent/a.obj"], "/proc/absent"),
+    (DEMO, nothing, ["--output=a.txt"], "a.txt"),
+    (DEMO, folder("a.obj"), ["--output=a.obj"], "a.obj"),
+    (["data.build"], nothing, [], "--out"),
+    (["data.build"], nothing, ["absent", "--out=o"], "absent"),
+    (["data.build"], put("a.zip", b"PK"), ["a.zip", "--out=o"], "a.zip"),
+    (["data.build"], put("a.csv", "x"), ["data", "--out=o", "--categories=a.csv"], "data"),
+    (["data.contact"], nothing, ["absent", "--out=a.png"], "absent"),
+    (["data.check"], nothing, ["absent"], "absent"),
+    (["utils.legacy"], put("a.npy", b"x"), ["a.npy", "b.pth"], "a.npy"),
+    (["utils.legacy"], pipe("a.npy"), ["a.npy", "b.pth"], "a.npy"),
+    (["utils.legacy"], nothing, ["w.pth", "b.pth"], "w.pth"),
+]
+
+
+def entries(root: Path) -> set[str]:
+    return {str(path) for path in root.rglob("*")}
+
+
+@pytest.mark.parametrize(
+    ("command", "spoil", "flags", "named"),
+    CASES,
+    ids=[f"{number}-{case[0][0]}-{case[3]}" for number, case in enumerate(CASES)],
+)
+def test_a_mistake_is_one_line_that_names_it_and_nothing_is_written(
+    script, place, command, spoil, flags, named
+):
+    spoil()
+    before = entries(place)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    signal.alarm(60)  # a hang would end the tests
+    status, _, errors = script(*command, *flags)
+    signal.alarm(0)
+    assert status == 2, errors
+    assert errors.startswith("error: ") and errors.count("\n") == 1 and named in errors
+    written = {path for path in entries(place) - before if "tensorboard" not in path}
+    assert {Path(path).name for path in written} <= {"saved_models", "3d-r2n2", "config.ini"}
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < 300_000  # kB
+
+
+def lengths(content: bytes) -> range:
+    return range(0, len(content), max(1, len(content) // 500))
+
+
+def test_a_file_truncated_anywhere_is_refused_or_read_whole(tmp_path, original):
+    write_binvox(tmp_path / "a.binvox", np.indices((8, 8, 8)).sum(0) % 3 == 0)
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (9, 9, 4), np.uint8)).save(
+        tmp_path / "a.png"
+    )
+    np.save(tmp_path / "a.npy", np.array([np.zeros(3), np.ones(2)], object), allow_pickle=True)
+    (tmp_path / "a.json").write_text(split(ENTRY))
+    shutil.copy(original / "w.pth", tmp_path / "a.pth")
+    index = type("Index", (), {"names": [], "excluded": ()})
+    readers = {
+        "a.binvox": read_binvox,
+        "a.png": read_picture,
+        "a.npy": read_object_array,
+        "a.json": lambda path: split_from_file(index, path),
+        "a.pth": load_network,
+    }
+    for name, read in readers.items():
+        path = tmp_path / name
+        whole = path.read_bytes()
+        read(path)
+        for length in lengths(whole):
+            path.write_bytes(whole[:length])
+            with pytest.raises(UserError, match=name) as error:
+                read(path)
+            assert "\n" not in str(error.value)
+
+
+def test_an_ini_truncated_anywhere_is_read_or_refused_with_its_line(tmp_path):
+    path = tmp_path / "a.ini"
+    whole = b"# \xc3\xa4 comment\n[a]\nLR = 0.1\nnetwork = 3D-LSTM-3\nmax_views = 12\n"
+    for length in lengths(whole):
+        path.write_bytes(whole[:length])
+        try:
+            read_ini(path)
+        except UserError as error:
+            assert "a.ini" in str(error) and "\n" not in str(error)
+
+
+def test_unicode_and_blanks_in_names_are_nothing_special(script, place):
+    os.rename("data", "Möbel, 3 Stück")
+    flags = ["--database_path=Möbel, 3 Stück", "--experiment_name=mein Versuch é"]
+    assert script(*TRAIN, *flags)[0] == 0
+    os.rename("saved_models/mein Versuch é/checkpoint_epoch_00000001.pth", "ein Gewicht.pth")
+    shutil.copy(f"{flags[0].split('=')[1]}/{PICTURE[5:]}", "ein Bild ü.png")
+    status, output, _ = script(
+        "demo", "--weights=ein Gewicht.pth", "--output=der Stuhl.obj", "ein Bild ü.png"
+    )
+    assert status == 0 and "der Stuhl.obj" in output
+
+
+def test_a_folder_that_may_not_be_written_is_named(script, place):
+    if os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    Path("locked").mkdir(mode=0o500)
+    for command in (
+        [*TRAIN, "--saved_models_path=locked/a"],
+        [*TEST, "--saved_models_path=locked/a"],
+        [*DEMO, "--output=locked/a.obj"],
+    ):
+        status, _, errors = script(*command)
+        assert status == 2 and "locked" in errors and errors.count("\n") == 1
+
+
+def test_links_within_a_dataset_and_links_to_its_trees_are_followed(script, place):
+    Path("elsewhere").mkdir()
+    for tree in ("ShapeNetRendering", "ShapeNetVox32"):
+        shutil.move(f"data/{tree}", "elsewhere")
+        Path(f"data/{tree}").symlink_to(place / "elsewhere" / tree)
+    link(PICTURE, "01.png")()
+    assert script(*TRAIN)[0] == 0
+
+
+def test_a_large_file_is_refused_before_it_is_read(tmp_path):
+    with open(tmp_path / "large", "wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(UserError, match="large: expected at most 100 bytes"):
+        read_bytes(tmp_path / "large", 100)
+
+
+def test_an_archive_of_weights_that_unpacks_to_too_much_is_refused_unread(tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "LARGEST_WEIGHTS", 2**20)
+    with zipfile.ZipFile(tmp_path / "w.pth", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data/0", bytes(2**24))
+    with pytest.raises(UserError, match=r"w\.pth: .*16777216 bytes when it is unpacked"):
+        load_network(tmp_path / "w.pth")

@@ -1,0 +1,294 @@
+"""A training that is killed, asked to stop, starved or misled loses nothing and says why."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT, SMALL, assert_same, make_dataset
+
+from data.sampling import Draw
+from data.shapenet import Samples
+from utils.checkpoint import load_checkpoint, newest_checkpoint
+from utils.errors import UserError
+from utils.files import replacing
+from utils.lock import locked
+from utils.precision import Precision
+
+EPOCHS = 4
+FOLDER = Path("saved_models/3d-r2n2")
+
+
+def checkpoint_of(folder: Path, epoch: int = EPOCHS) -> dict:
+    path = folder / FOLDER / f"checkpoint_epoch_{epoch:08d}.pth"
+    return torch.load(path, weights_only=True)
+
+
+def assert_same_training(a: dict, b: dict):
+    for key in a.keys() - {"config"}:
+        assert_same(a[key], b[key])
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(dataset, tmp_path_factory) -> dict:
+    """The last checkpoint of a training of 4 epochs, of 3 steps each, that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    done = subprocess.run(command(dataset), cwd=folder, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return checkpoint_of(folder)
+
+
+def command(dataset: Path, *flags: str) -> list[str]:
+    common = [*SMALL, f"--database_path={dataset}", f"--num_epochs={EPOCHS}"]
+    return [sys.executable, str(ROOT / "train.py"), *common, *flags]
+
+
+def kill_at_random(dataset: Path, folder: Path, kills: int, seed: int) -> int:
+    """Train in `folder` to the end through so many kills. Returns how many hit a training."""
+    rng, hits = np.random.default_rng(seed), 0
+    for attempt in range(kills + 1):
+        resume = ["--resume_epoch=last"] if newest_checkpoint(folder / FOLDER) else []
+        process = subprocess.Popen(
+            command(dataset, *resume), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        if attempt < kills:
+            lock = folder / FOLDER / "training.lock"
+            started = time.time()
+            while process.poll() is None and (
+                not lock.exists() or f" {process.pid} " not in f" {lock.read_text()} "
+            ):
+                time.sleep(0.002)
+                assert time.time() - started < 120
+            time.sleep(rng.uniform(0, 1.5))
+            hits += process.poll() is None
+            process.send_signal(signal.SIGKILL)
+        errors = process.communicate(timeout=300)[1].decode()
+        for path in (folder / FOLDER).rglob("*.pth"):
+            load_checkpoint(path)
+        if attempt == kills or process.returncode == 0:
+            assert process.returncode == 0 or "num_epochs" in errors, errors
+            if attempt < kills:  # it went to the end: begin another
+                for path in sorted((folder / FOLDER).rglob("*"), reverse=True):
+                    path.rmdir() if path.is_dir() else path.unlink()
+    return hits
+
+
+def test_a_killed_training_goes_on_and_ends_as_if_it_had_not_been(dataset, tmp_path, uninterrupted):
+    assert kill_at_random(dataset, tmp_path, kills=2, seed=0) > 0
+    assert_same_training(checkpoint_of(tmp_path), uninterrupted)
+    assert not list((tmp_path / FOLDER).glob(".*"))
+
+
+@pytest.mark.slow
+def test_twenty_five_kills_lose_nothing(dataset, tmp_path, uninterrupted):
+    assert kill_at_random(dataset, tmp_path, kills=25, seed=1) >= 20
+    assert_same_training(checkpoint_of(tmp_path), uninterrupted)
+
+
+@pytest.mark.parametrize(
+    ("number", "after"),
+    [
+        (signal.SIGINT, 1),
+        (signal.SIGTERM, 5),
+        (signal.SIGTERM, 6),  # the last step of the second epoch: its validation is next
+    ],
+)
+def test_a_signal_ends_the_running_step_and_the_training_goes_on_from_there(
+    script, small, tmp_path, monkeypatch, uninterrupted, number, after
+):
+    steps, usual = [], Precision.step
+
+    def step(*arguments):
+        steps.append(1)
+        if len(steps) == after:
+            os.kill(os.getpid(), number)
+        return usual(*arguments)
+
+    monkeypatch.setattr(Precision, "step", step)
+    flags = [*small, f"--num_epochs={EPOCHS}"]
+    status = script("train", *flags)[0]
+    assert status == 128 + number and len(steps) == after
+    names = {path.name for path in (tmp_path / FOLDER).glob("*.pth")}
+    epoch = (after - 1) // 3 + 1
+    ends = {f"checkpoint_epoch_{done:08d}.pth" for done in range(1, epoch)}
+    assert names == {*ends, f"checkpoint_within_{epoch:08d}.pth"}
+    status, _, errors = script("train", *flags, "--resume_epoch=last", "--batch_size=3")
+    assert status == 2 and "batch_size" in errors  # the objects done were others
+    status, _, errors = script("train", *flags, "--resume_epoch=last")
+    assert not errors and status == 0
+    assert_same_training(checkpoint_of(tmp_path), uninterrupted)
+    assert not list((tmp_path / FOLDER).glob("*within*"))
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
+def test_a_signal_to_all_processes_ends_a_training_with_workers_cleanly(
+    dataset, tmp_path, uninterrupted, number
+):
+    process = subprocess.Popen(
+        command(dataset, "--num_workers=2", "--num_epochs=1000"),
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    while not newest_checkpoint(tmp_path / FOLDER) and process.poll() is None:
+        time.sleep(0.01)
+    os.killpg(process.pid, number)
+    errors = process.communicate(timeout=120)[1].decode()
+    assert (process.returncode, errors) == (128 + number, "interrupted\n")
+    flags = ["--resume_epoch=last", "--num_workers=1"]
+    if newest_checkpoint(tmp_path / FOLDER) != tmp_path / FOLDER / "checkpoint_epoch_00000004.pth":
+        done = subprocess.run(command(dataset, *flags), cwd=tmp_path, timeout=300)
+        assert done.returncode == 0
+    assert_same_training(checkpoint_of(tmp_path), uninterrupted)
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_last_checkpoint(script, small, tmp_path):
+    assert script("train", *small, "--num_epochs=1")[0] == 0
+    path = tmp_path / FOLDER / "checkpoint_epoch_00000001.pth"
+    before, limits = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+    try:
+        status, _, errors = script("train", *small, "--num_epochs=2", "--resume_epoch=last")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert status == 2 and "checkpoint_epoch_00000002.pth" in errors and errors.count("\n") == 1
+    assert path.read_bytes() == before
+    assert {entry.name for entry in (tmp_path / FOLDER).iterdir()} == {
+        *{path.name, "config.ini", "tensorboard"}
+    }
+    assert script("train", *small, "--num_epochs=2", "--resume_epoch=last")[0] == 0
+
+
+@pytest.mark.parametrize("rate", ["1e25", "1e39"])
+def test_a_training_that_diverges_stops_and_names_the_last_good_checkpoint(
+    script, small, tmp_path, rate
+):
+    flags = [*small, "--batch_size=20"]  # one step an epoch
+    assert script("train", *flags, "--num_epochs=1")[0] == 0
+    path = tmp_path / FOLDER / "checkpoint_epoch_00000001.pth"
+    before = path.read_bytes()
+    status, _, errors = script(
+        "train", *flags, "--num_epochs=9", "--resume_epoch=1", f"--LR={rate}"
+    )
+    assert status == 2 and errors.count("\n") == 1 and "checkpoint_epoch_" in errors
+    if rate == "1e39":  # infinite weights already: not a second checkpoint is written
+        assert list((tmp_path / FOLDER).glob("*.pth")) == [path] and str(path.name) in errors
+    else:
+        assert "03001627/model00" in errors and "04379243/model00" in errors
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_file_that_turns_bad_in_mid_epoch_is_named(script, tmp_path, monkeypatch, workers):
+    monkeypatch.chdir(tmp_path)
+    root = make_dataset(tmp_path / "data", {"a": 6}, views=2)
+    usual = Samples.make
+
+    def make(self, draw: Draw):
+        path = self.index.picture_path(draw.position, 1)
+        if draw.epoch == 2 and draw.position == 3:
+            path.unlink(missing_ok=True)
+        return usual(self, draw)
+
+    monkeypatch.setattr(Samples, "make", make)
+    flags = [*SMALL, f"--database_path={root}", "--num_epochs=3", "--min_views=2"]
+    status, _, errors = script("train", *flags, "--val_portion=0", f"--num_workers={workers}")
+    assert status == 2 and errors.count("\n") == 1
+    assert "model03/rendering/01.png: No such file" in errors
+    assert [path.name[-5] for path in (tmp_path / FOLDER).glob("*.pth")] == ["1"]
+
+
+def test_a_worker_that_dies_stops_the_run_and_what_it_was_to_load_is_named(
+    script, small, dataset, monkeypatch
+):
+    def die(self, draw):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(Samples, "make", die)
+    started = time.time()
+    status, _, errors = script("train", *small, "--num_workers=2", "--num_epochs=1")
+    assert status == 2 and errors.count("\n") == 1 and time.time() - started < 60
+    assert str(dataset) in errors and "/model0" in errors
+
+
+def test_a_second_training_in_a_folder_is_refused_until_the_first_one_is_dead(
+    script, small, tmp_path
+):
+    hold = "from pathlib import Path; import time; from utils.lock import locked\n"
+    hold += f"with locked(Path('{tmp_path / FOLDER}')): print('held', flush=True); time.sleep(99)"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    first = subprocess.Popen(
+        [sys.executable, "-c", hold], stdout=subprocess.PIPE, env=environment, text=True
+    )
+    assert first.stdout.readline() == "held\n"
+    status, _, errors = script("train", *small, "--num_epochs=1")
+    assert status == 2 and str(first.pid) in errors and errors.count("\n") == 1
+    first.kill()
+    first.communicate()
+    assert script("train", *small, "--num_epochs=1")[0] == 0
+    assert not (tmp_path / FOLDER / "training.lock").exists()
+
+
+def test_a_lock_clears_what_a_killed_training_was_writing_and_leaves_no_empty_folder(tmp_path):
+    with locked(tmp_path / "a"):
+        pass
+    assert not (tmp_path / "a").exists()
+    with pytest.raises(KeyboardInterrupt), replacing(tmp_path / "b" / "checkpoint_x.pth") as file:
+        os.link(file, tmp_path / "b" / f"{file.name}.part")
+        raise KeyboardInterrupt
+    (tmp_path / "b" / "kept").touch()
+    with locked(tmp_path / "b"):
+        assert {path.name for path in (tmp_path / "b").iterdir()} == {"kept", "training.lock"}
+    with pytest.raises(UserError), locked(tmp_path / "b"):
+        raise UserError
+    assert [path.name for path in (tmp_path / "b").iterdir()] == ["kept"]
+
+
+def test_the_same_training_writes_the_same_bytes_with_any_number_of_workers(
+    script, dataset, tmp_path, monkeypatch
+):
+    flags = [*SMALL, f"--database_path={dataset}", "--num_epochs=2", "--varied=yes"]
+    for name, workers in (("a", 0), ("b", 0), ("c", 1), ("d", 4)):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        assert script("train", *flags, f"--num_workers={workers}")[0] == 0
+    first, *others = (checkpoint_of(tmp_path / name, epoch=2) for name in "abcd")
+    path = FOLDER / "checkpoint_epoch_00000002.pth"
+    assert (tmp_path / "a" / path).read_bytes() == (tmp_path / "b" / path).read_bytes()
+    for other in others:
+        assert_same_training(first, other)
+
+
+@pytest.mark.slow
+def test_an_hour_of_training_grows_in_nothing(dataset, tmp_path):
+    minutes = float(os.environ.get("MINUTES", 60))
+    flags = ["--num_epochs=1000000", "--num_workers=1", "--width=0.125"]
+    process = subprocess.Popen(
+        command(dataset, *flags), cwd=tmp_path, stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    proc, rows, end = Path(f"/proc/{process.pid}"), [], time.time() + 60 * minutes
+    while time.time() < end:
+        time.sleep(2)
+        for path in sorted((tmp_path / FOLDER).glob("checkpoint_epoch_*.pth"))[:-1]:
+            path.unlink()  # or the disk fills
+        status = dict(line.split(":", 1) for line in (proc / "status").read_text().splitlines())
+        memory, threads = int(status["VmRSS"].split()[0]), int(status["Threads"])
+        rows.append((memory, threads, len(list((proc / "fd").iterdir()))))
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=120) == 143
+    rows = np.array(rows)[len(rows) // 10 :]  # without the warm-up
+    third = len(rows) // 3
+    first, last = rows[:third], rows[-third:]
+    print(f"memory {first[:, 0].mean():.0f} to {last[:, 0].mean():.0f} kB; threads, files: "
+          f"{first[:, 1:].max(0)} to {last[:, 1:].max(0)}")  # fmt: skip
+    assert last[:, 0].mean() < 1.02 * first[:, 0].mean()
+    assert (last[:, 1:].max(0) <= first[:, 1:].max(0)).all()
