@@ -1,3 +1,5 @@
+import pytest
+
 from utils import benchmark
 
 
@@ -20,9 +22,15 @@ def test_the_table_names_every_figure():
         "step_memory": {"plain": 3 * 2**20, "ours": 2**21, "recompute": 2**20},
         "loader": {"decode": 0.001, "plain": 0.003, "ours": 0.0015},
         "metrics": {"plain": 0.02, "ours": 0.01},
-        "index": {"models": 10, "seconds": 1.0, "bytes_per_model": 99.0},
+        "index": [{"models": 10, "seconds": 1.0, "bytes_per_model": 99.0}],
+        "processes": {2: 0.5},
         "growth": {"batch 1, 5 views": {"seconds": 0.1, "memory": 2**20}},
     }
     text = benchmark.table(figures)
-    for name in (*names, "batch 1, 5 views", "1.50 times decoding", "10 models"):
+    for name in (*names, "batch 1, 5 views", "1.50 times decoding", "10 models", "2 processes"):
         assert name in text
+
+
+@pytest.mark.slow
+def test_processes_share_a_training_step():
+    assert benchmark.process_times(2, repeats=1) > 0

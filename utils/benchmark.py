@@ -1,11 +1,13 @@
 """What the project costs beside a plain implementation: python -m utils.benchmark
 
 Both run in this process, in turn, and the smallest of several times counts. --json prints the
-figures for scripts; --slow adds how cost grows with views, batch, processes and dataset.
+figures for scripts; --slow adds how cost grows with views, batch and processes, and --models with
+the size of the dataset.
 """
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -23,9 +25,9 @@ from data.sampling import Draw
 from data.shapenet import Samples, index_dataset
 from models import build_network
 from models.__main__ import measure
-from utils import reference
+from utils import distributed, reference
 from utils.engine import make_optimizer
-from utils.errors import Parser, check_ranges, run
+from utils.errors import Parser, UserError, check_ranges, run
 from utils.metrics import average_precision, intersection_over_union, voxel_loss
 
 OFFICIAL_MODELS = 43_784
@@ -128,6 +130,46 @@ def in_a_process(call: str) -> int:
     return int(done.stdout)
 
 
+def shared_step(repeats: int) -> None:
+    """Print the seconds of a training step of 8 objects and 3 views that processes share."""
+    _, rank, processes = distributed.start(torch.device("cpu"))
+    torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // processes))
+    network = build_network("3D-LSTM-3")
+    forward = torch.nn.parallel.DistributedDataParallel(network) if processes > 1 else network
+    optimizer = make_optimizer(network, 1e-4, 5e-5)
+    share = 8 // processes
+    images, voxels = torch.rand(share, 3, 3, 128, 128), torch.rand(share, 32, 32, 32) < 0.1
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        voxel_loss(forward(images), voxels).mean().backward()
+        optimizer.step()
+
+    seconds = best_times({"step": step}, repeats)["step"]
+    if rank == 0:
+        print(seconds)
+    distributed.stop()
+
+
+def process_times(processes: int, repeats: int) -> float:
+    """Seconds of `shared_step` by so many processes of this machine."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    code = f"from utils.benchmark import *; shared_step({repeats})"
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            env={**os.environ, **place, "WORLD_SIZE": str(processes), "RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(processes)
+    ]
+    outputs = [run.communicate()[0] for run in runs]
+    return float(outputs[0])
+
+
 def loader_times(folder: Path, repeats: int) -> dict:
     """Seconds a view of decoding alone and of our loader, by one core, and of plain metrics."""
     rng = np.random.default_rng(0)
@@ -220,7 +262,7 @@ def growth(repeats: int) -> dict:
     return rows
 
 
-def benchmark(repeats: int, models: int, slow: bool) -> dict:
+def benchmark(repeats: int, models: list[int], slow: bool) -> dict:
     """All figures: seconds, bytes, ratios."""
     figures = network_times(repeats)
     figures["step_memory"] = {
@@ -229,10 +271,13 @@ def benchmark(repeats: int, models: int, slow: bool) -> dict:
     figures["metrics"] = metric_times(repeats)
     with tempfile.TemporaryDirectory() as folder:
         figures["loader"] = loader_times(Path(folder), 3 * repeats)
-    with tempfile.TemporaryDirectory() as folder:
-        figures["index"] = index_times(Path(folder), models, 3)
+    figures["index"] = []
+    for count in models:
+        with tempfile.TemporaryDirectory() as folder:
+            figures["index"].append(index_times(Path(folder), count, 3))
     if slow:
         figures["growth"] = growth(repeats)
+        figures["processes"] = {n: process_times(n, max(2, repeats // 3)) for n in (1, 2)}
     return figures
 
 
@@ -251,7 +296,7 @@ def table(figures: dict) -> str:
         f"recomputing {memory['recompute']:.0f} MB at {step['recompute'] / step['ours']:.2f} "
         "times the time"
     )
-    loader, metrics, index = figures["loader"], figures["metrics"], figures["index"]
+    loader, metrics = figures["loader"], figures["metrics"]
     lines.append(
         f"loader, a view by one core: decoding {1e3 * loader['decode']:.2f} ms, plain "
         f"{1e3 * loader['plain']:.2f} ms, ours {1e3 * loader['ours']:.2f} ms, "
@@ -261,24 +306,30 @@ def table(figures: dict) -> str:
         f"metrics of 8 objects: plain {1e3 * metrics['plain']:.0f} ms, "
         f"ours {1e3 * metrics['ours']:.0f} ms"
     )
-    lines.append(
-        f"index of {index['models']:,} models: {index['seconds']:.2f} s, "
-        f"{index['bytes_per_model']:.0f} bytes a model"
-    )
+    for index in figures["index"]:
+        lines.append(
+            f"index of {index['models']:,} models: {index['seconds']:.2f} s, "
+            f"{index['bytes_per_model']:.0f} bytes a model"
+        )
     for name, row in figures.get("growth", {}).items():
         memory = f", {row['memory'] / 2**20:.0f} MB" if "memory" in row else ""
         lines.append(f"forward, {name}: {row['seconds']:.3f} s{memory}")
+    for processes, seconds in figures.get("processes", {}).items():
+        lines.append(f"training step, {processes} processes: {seconds:.3f} s")
     return "\n".join(lines)
 
 
 def main() -> None:
     parser = Parser(prog="python -m utils.benchmark", description=__doc__)
     parser.add_argument("--repeats", type=int, default=6, help="rounds of each timing")
-    parser.add_argument("--models", type=int, default=OFFICIAL_MODELS, help="models to index")
+    sizes = "models to index (%(default)s)"
+    parser.add_argument("--models", type=int, nargs="+", default=[OFFICIAL_MODELS], help=sizes)
     parser.add_argument("--slow", action="store_true", help="how cost grows, too")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     arguments = parser.parse_args()
-    check_ranges(arguments, repeats=(1, 1000), models=(1, 10_000_000))
+    check_ranges(arguments, repeats=(1, 1000))
+    if not 1 <= min(arguments.models) <= max(arguments.models) <= 10_000_000:
+        raise UserError("--models: expected numbers from 1 to 10000000")
     figures = benchmark(arguments.repeats, arguments.models, arguments.slow)
     print(json.dumps(figures, indent=2) if arguments.json else table(figures))
 
