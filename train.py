@@ -82,12 +82,9 @@ class Training:
         if config.start == "fitted" and not (resumed or config.weights):
             fit_start(self.network, self.train_loader.dataset, parts["train"], config, device)
         self.trained_network = prepare_forward(self.network, config, processes)
-        seen = self.train_loader.batch_sampler.objects(self.running.batches)
-        if self.running.sums[2] != seen:
-            raise UserError(
-                f"{resumed[0]}: expected the batch_size, the processes and the dataset that the "
-                f"epoch began with; --resume_epoch={self.done} begins it anew"
-            )
+        if self.running.batches:
+            seen = self.train_loader.batch_sampler.objects(self.running.batches)
+            check_same_epoch(config, *resumed, seen)
         self.running = self.running.share_of(rank, device)
         self.interruption = Interruption()
         self.train_loader.check = self.interruption.check
@@ -100,17 +97,20 @@ class Training:
             self.logbook = Logbook(folder, self.steps, self.val_loader.dataset, shown)
 
     def run(self) -> None:
+        if self.rank == 0 and not self.running.batches:
+            forget_within(self.folder)
         with self.interruption:
-            while self.done < self.config.num_epochs:
-                try:
+            try:
+                while self.done < self.config.num_epochs:
                     self.run_epoch(self.done + 1)
-                except Interrupted:
-                    if self.running.batches:
-                        self.save(self.done + 1, running=self.running.of_all())
-                        print("go on with --resume_epoch=last")
-                    raise
-        if self.rank == 0:
-            self.logbook.close()
+            except Interrupted:
+                if self.running.batches:
+                    self.save(self.done + 1, running=self.running.of_all())
+                    print("go on with --resume_epoch=last")
+                raise
+            finally:
+                if self.rank == 0:
+                    self.logbook.close()
 
     def run_epoch(self, epoch: int) -> None:
         """Train from where the epoch was left, if it was; then validate and save."""
@@ -175,6 +175,13 @@ def prepare_network(config, folder: Path) -> tuple[R2N2, tuple[Path, dict] | Non
     """A new network, or the one to go on with, its checkpoint and what that holds besides."""
     if config.resume_epoch != 0:
         path = find_checkpoint(folder, config.resume_epoch)
+        if config.resume_epoch != "last":
+            later = checkpoint_path(folder, config.resume_epoch + 1)
+            if later.exists():
+                raise UserError(
+                    f"{path}: expected the last epoch there is, found {later.name} as well: "
+                    "move what comes later away, or go on with --resume_epoch=last"
+                )
         network, content = load_checkpoint(path)
         check_network(network, config, path)
         return network, (path, content)
@@ -204,6 +211,23 @@ def check_network(network: R2N2, config, path) -> None:
     if found != expected:
         raise UserError(
             f"{path}: expected {expected[0]} {expected[1]}, found {found[0]} {found[1]}"
+        )
+
+
+def check_same_epoch(config, path: Path, content: dict, seen: int) -> None:
+    """Refuse to go on within an epoch whose batches would be others than when it began.
+
+    `seen` is the number of objects that its batches so far would have now.
+    """
+    same = ("seed", "batch_size", "min_views", "max_views", "split_file", "val_portion")
+    before = {name: content["config"].get(name) for name in same}
+    changed = [name for name in same if getattr(config, name) != before[name]]
+    if content["running"]["sums"][2] != seen:
+        changed += ["the processes", "the dataset"]
+    if changed:
+        raise UserError(
+            f"{path}: expected {' and '.join(changed)} as when its epoch began; "
+            "without this file the epoch begins anew"
         )
 
 

@@ -1,9 +1,8 @@
 """What a mesh's file refers to, materials and pictures, read from around it and nowhere else."""
 
 import posixpath
-import zlib
 from pathlib import Path
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 from trimesh.resolvers import Resolver
 
@@ -78,5 +77,7 @@ def read_entry(archive: ZipFile, entry: str) -> bytes:
         if size > LARGEST_FILE:
             raise UserError(f"{where}: expected at most {LARGEST_FILE} bytes, found {size}")
         return archive.read(entry)
-    except (KeyError, EOFError, NotImplementedError, RuntimeError, BadZipFile, zlib.error) as error:
+    except UserError:
+        raise
+    except Exception as error:  # a broken archive can break zipfile in many ways
         raise UserError(f"{where}: cannot be unpacked: {error}") from error

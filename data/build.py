@@ -60,7 +60,10 @@ def build(
     }
     (plan.out / FAILED).unlink(missing_ok=True)
     if failed:
-        with replacing(plan.out / FAILED) as temporary, open(temporary, "w", newline="") as file:
+        with (
+            replacing(plan.out / FAILED) as temporary,
+            open(temporary, "w", newline="", errors="surrogateescape") as file,
+        ):
             csv.writer(file).writerows([("mesh", "reason"), *failed.items()])
     return failed
 
@@ -86,6 +89,8 @@ def _make(plan: Plan, job: tuple[Source, int]) -> str | None:
         write_object(plan.out, source.category, model, surface, generator, plan.views, plan.grid)
     except UserError as error:
         return str(error)
+    except MemoryError:
+        return "needs more memory than there is"
     return None
 
 

@@ -76,13 +76,14 @@ def directions(view: View, columns: np.ndarray, rows: np.ndarray, width: int) ->
     return across[..., None] * right + (along[..., None] * down + forward)
 
 
-def read_views(path: str | Path) -> list[View]:
+def read_views(path: str | Path, within: Path | None = None) -> list[View]:
     """Read a `rendering_metadata.txt`: a line `azimuth elevation in-plane ratio fov` a view.
 
-    Raises UserError for a line that is not five numbers or a picture that is turned in its plane.
+    Raises UserError for a line that is not five numbers, a picture that is turned in its plane, and
+    a link out of the folder `within`.
     """
-    views = []
-    for number, line in enumerate(read_text(path, LARGEST_METADATA).splitlines(), start=1):
+    views, lines = [], read_text(path, LARGEST_METADATA, within).splitlines()
+    for number, line in enumerate(lines, start=1):
         try:
             azimuth, elevation, in_plane, distance_ratio, _ = map(float, line.split())
         except ValueError:

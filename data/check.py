@@ -15,13 +15,11 @@ from PIL import Image
 
 from data.binvox import read_binvox
 from data.cameras import LARGEST_METADATA
-from data.layout import EXCLUDED, RENDERINGS, SIZE, VOXELS
+from data.layout import EXCLUDED, RENDERINGS, SIZE, VOXELS, real_trees
 from data.parallel import in_parallel
 from data.transforms import LARGEST_PICTURE
 from utils.errors import Parser, UserError, check_ranges, explain, run
 from utils.files import read_bytes, read_text, replacing
-
-BROKEN_PICTURE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
 @dataclass
@@ -62,7 +60,7 @@ def check(root: str | Path, processes: int | None = None) -> tuple[dict[str, lis
 def examine(root: Path, name: str) -> Finding:
     """Open the files of one object."""
     found = Finding(name)
-    renderings, voxels = ((root / tree).resolve() for tree in (RENDERINGS, VOXELS))
+    renderings, voxels = real_trees(root)
     _examine_views(root / RENDERINGS / name / "rendering", renderings, found)
     path = root / VOXELS / name / "model.binvox"
     if not path.exists():
@@ -84,8 +82,8 @@ def _examine_views(folder: Path, within: Path, found: Finding) -> None:
     if not folder.is_dir():
         found.problems.append("no renderings")
         return
-    listed = _lines(folder / "renderings.txt", found)
-    views = _lines(folder / "rendering_metadata.txt", found)
+    listed = _lines(folder / "renderings.txt", within, found)
+    views = _lines(folder / "rendering_metadata.txt", within, found)
     if listed is not None and views is not None and len(views) != len(listed):
         found.problems.append(
             f"rendering_metadata.txt: expected {len(listed)} lines, found {len(views)}"
@@ -117,12 +115,12 @@ def _examine_views(folder: Path, within: Path, found: Finding) -> None:
             found.problems.append(f"{name}: {problem}")
 
 
-def _lines(path: Path, found: Finding) -> list[str] | None:
+def _lines(path: Path, within: Path, found: Finding) -> list[str] | None:
     if not path.exists():
         found.problems.append(f"{path.name}: missing")
         return None
     try:
-        return read_text(path, LARGEST_METADATA).splitlines()
+        return read_text(path, LARGEST_METADATA, within).splitlines()
     except (UserError, OSError) as error:
         found.problems.append(explain(error).replace(str(path), path.name))
         return None
@@ -144,7 +142,7 @@ def picture_problem(content: bytes) -> str | None:
                 width, height = image.size
                 return f"expected {SIZE}x{SIZE} RGBA, found {width}x{height} {image.mode}"
             alpha = np.asarray(image)[..., 3]
-    except BROKEN_PICTURE as error:
+    except Exception as error:  # a broken file can break a decoder in any way
         return f"cannot be read: {error or type(error).__name__}"
     if alpha.min() == 255:
         return "full: no background"

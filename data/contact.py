@@ -12,7 +12,7 @@ from PIL import Image
 
 from data.binvox import read_binvox
 from data.cameras import View, read_views
-from data.layout import RENDERINGS, SIZE, VOXELS
+from data.layout import RENDERINGS, SIZE, VOXELS, real_trees
 from data.meshes import Surface, join, normalised
 from data.parallel import in_parallel
 from data.render import render
@@ -52,12 +52,15 @@ def sheet(
 def _tile(root: Path, folder: Path) -> Image.Image:
     """Two views of an object and its voxels, seen as in the second view."""
     rendering = root / RENDERINGS / folder / "rendering"
-    views = read_views(rendering / "rendering_metadata.txt")
+    renderings, voxels = real_trees(root)
+    views = read_views(rendering / "rendering_metadata.txt", renderings)
     shown = [min(number, len(views) - 1) for number in range(VIEWS)]
-    pictures = [open_picture(rendering / f"{number:02d}.png") for number in shown]
+    pictures = [open_picture(rendering / f"{number:02d}.png", renderings) for number in shown]
     view = views[shown[-1]]
-    pictures.append(draw_voxels(read_binvox(root / VOXELS / folder / "model.binvox"), view))
-    tile = Image.new("RGB", (SIZE * len(pictures), SIZE), "white")
+    occupied = read_binvox(root / VOXELS / folder / "model.binvox", voxels)
+    if occupied.any():
+        pictures.append(draw_voxels(occupied, view))
+    tile = Image.new("RGB", (SIZE * (VIEWS + 1), SIZE), "white")
     for number, picture in enumerate(pictures):
         tile.paste(picture.convert("RGB"), (number * SIZE, 0), picture.getchannel("A"))
     return tile
@@ -92,7 +95,10 @@ def main() -> None:
         raise UserError(f"--out: expected a .png, .jpg or .webp file, found {arguments.out}")
     page = sheet(arguments.dataset, arguments.columns, arguments.limit, arguments.seed)
     with replacing(arguments.out) as temporary:
-        page.save(temporary, form)
+        try:
+            page.save(temporary, form)
+        except ValueError as error:
+            raise UserError(f"--out: expected fewer objects for this format: {error}") from error
     print(f"wrote {arguments.out}")
 
 

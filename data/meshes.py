@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import trimesh
+from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from trimesh.visual.material import PBRMaterial, SimpleMaterial
 
 from data.assets import LARGEST_FILE, Assets, FolderAssets
 from utils.errors import UserError
@@ -79,7 +81,7 @@ def _part(mesh: trimesh.Trimesh) -> Surface:
     uv, texture, textures = np.zeros((count, 3, 2)), np.full(count, -1), []
     visual = mesh.visual
     if isinstance(visual, trimesh.visual.TextureVisuals):
-        picture = None if visual.uv is None else _picture(visual.material)
+        picture = None if visual.uv is None else _picture(_reduced(visual.material))
         colour = _colour(visual.material, picture is not None)
         colours = np.broadcast_to(colour, (count, 3, 4))
         if picture is not None:
@@ -100,7 +102,7 @@ def _part(mesh: trimesh.Trimesh) -> Surface:
 
 def _colour(material, textured: bool) -> np.ndarray:
     """A material's RGBA. In an OBJ a picture replaces the colour, in a glTF it is tinted by it."""
-    if isinstance(material, trimesh.visual.material.PBRMaterial):
+    if isinstance(material, PBRMaterial):
         colour = material.baseColorFactor
         return np.uint8([255] * 4 if colour is None else colour)
     if textured:
@@ -109,20 +111,33 @@ def _colour(material, textured: bool) -> np.ndarray:
 
 
 def _picture(material) -> np.ndarray | None:
-    """A material's texture (H, W, 4), made no larger than a small view can show."""
-    pbr = isinstance(material, trimesh.visual.material.PBRMaterial)
-    image = material.baseColorTexture if pbr else material.image
+    """A reduced material's texture (H, W, 4)."""
+    image = material.baseColorTexture if isinstance(material, PBRMaterial) else material.image
+    return image and np.asarray(image)
+
+
+def _reduced(material):
+    """A material's colour and texture alone."""
+    if isinstance(material, PBRMaterial):
+        texture = _small(material.baseColorTexture)
+        return PBRMaterial(baseColorFactor=material.baseColorFactor, baseColorTexture=texture)
+    return SimpleMaterial(diffuse=material.diffuse, image=_small(material.image))
+
+
+def _small(image: Image.Image | None) -> Image.Image | None:
+    """A texture as RGBA, no larger than a small view can show."""
     if image is None:
         return None
+    if image.format == "EPS":  # its reader starts a program
+        raise UserError("expected textures that are pictures, found EPS")
     if image.width * image.height > LARGEST_TEXTURE:
         found = f"{image.width}x{image.height}"
         raise UserError(f"expected textures of at most {LARGEST_TEXTURE} pixels, found {found}")
-    image = image.copy()
-    image.draft("RGB", (TEXTURE_SIDE, TEXTURE_SIDE))
-    if image.mode != "RGB":
-        image = image.convert("RGBA")
+    if image.mode == "RGBA" and max(image.size) <= TEXTURE_SIDE:
+        return image
+    image = image.copy() if image.mode == "RGB" else image.convert("RGBA")
     image.thumbnail((TEXTURE_SIDE, TEXTURE_SIDE))
-    return np.asarray(image.convert("RGBA"))
+    return image.convert("RGBA")
 
 
 def smooth_normals(triangles: np.ndarray) -> np.ndarray:
@@ -177,14 +192,25 @@ def parse_surface(content: bytes, kind: str, assets: Assets) -> Surface:
         scene = trimesh.load_scene(
             io.BytesIO(content), file_type=kind, resolver=assets, process=False
         )
-        meshes = [mesh for mesh in scene.dump() if isinstance(mesh, trimesh.Trimesh)]
+        _check_size(scene)
+        for mesh in scene.geometry.values():
+            if isinstance(getattr(mesh, "visual", None), trimesh.visual.TextureVisuals):
+                mesh.visual.material = _reduced(mesh.visual.material)  # before it is copied
+        return join([mesh for mesh in scene.dump() if isinstance(mesh, trimesh.Trimesh)])
+    except UserError:
+        raise
     except Exception as error:  # a broken file can break a parser in any way
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise UserError(f"cannot be read as {kind}: {reason}") from error
-    count = sum(len(mesh.faces) for mesh in meshes)
+
+
+def _check_size(scene: trimesh.Scene) -> None:
+    """Raise UserError for a scene that is too large to be copied, each mesh to all its places."""
+    names = [scene.graph[node][1] for node in scene.graph.nodes_geometry]
+    meshes = [scene.geometry[name] for name in names]
+    count = sum(len(mesh.faces) for mesh in meshes if isinstance(mesh, trimesh.Trimesh))
     if count > LARGEST_MESH:
         raise UserError(f"expected at most {LARGEST_MESH} triangles, found {count}")
-    return join(meshes)
 
 
 def rotation(up: str, front: str) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import resource
 import signal
 import sys
 import threading
@@ -12,6 +13,8 @@ from functools import partial
 from tqdm import tqdm
 
 from utils.errors import UserError
+
+LARGEST_PROCESS = 2**32  # bytes of memory
 
 
 def in_parallel(work, items: list, label: str, processes: int | None = None) -> list:
@@ -40,7 +43,11 @@ def in_parallel(work, items: list, label: str, processes: int | None = None) -> 
 
 
 def _begin() -> None:
-    """Leave Ctrl-C to the parent, so that what is under way is finished, and end when it ends."""
+    """Leave Ctrl-C to the parent, so that what is under way is finished, and end when it ends.
+
+    A stranger's file may make a library take any amount of memory; it gets no more than this.
+    """
+    resource.setrlimit(resource.RLIMIT_DATA, (LARGEST_PROCESS, LARGEST_PROCESS))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

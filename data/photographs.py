@@ -7,7 +7,7 @@ from PIL import Image
 from scipy import ndimage
 
 from data.layout import SIZE
-from data.transforms import fit, read_picture
+from data.transforms import letterbox, read_picture
 
 # The longer side of the object is 90 of 137 pixels in the mean of 120 official renderings, and from
 # 51 to 119 (three chairs, a bench and a car, 24 views each; alpha of at least one half).
@@ -69,7 +69,7 @@ def framed(picture: Image.Image) -> Image.Image:
     alpha = picture.getchannel("A")
     box = alpha.point(lambda value: 255 * (value >= 128)).getbbox()
     if box is None or alpha.getextrema()[0] == 255:
-        return fit(picture)
+        return letterbox(picture)
     left, top, right, bottom = box
     side = max(right - left, bottom - top) * SIZE / FRAMED
     corner = (left + right - side) / 2, (top + bottom - side) / 2

@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 
 from data.binvox import read_binvox
 from data.categories import CATEGORIES
-from data.layout import EXCLUDED, GRID, RENDERINGS, VOXELS
+from data.layout import EXCLUDED, GRID, RENDERINGS, VOXELS, real_trees
 from data.sampling import Draw
 from data.transforms import evaluation_view, open_picture, training_view
 from utils.errors import UserError, explain
@@ -60,8 +60,7 @@ class Index:
 
     @cached_property
     def folders(self) -> tuple[Path, Path]:
-        """Where the two trees really are; no link in them may lead out of them."""
-        return (self.root / RENDERINGS).resolve(), (self.root / VOXELS).resolve()
+        return real_trees(self.root)
 
 
 def index_dataset(root: str | Path) -> Index:
@@ -119,7 +118,7 @@ def _look(renderings: str, voxels: str, model: str) -> tuple[int, bool]:
 
 def _excluded(root: Path) -> frozenset[str]:
     path = root / EXCLUDED
-    lines = read_text(path, LARGEST_LIST).splitlines() if path.exists() else ()
+    lines = read_text(path, LARGEST_LIST, root.resolve()).splitlines() if path.exists() else ()
     return frozenset(line.strip() for line in lines if line.strip() and not line.startswith("#"))
 
 

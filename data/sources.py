@@ -1,11 +1,12 @@
 """Where meshes come from: files, folders, and archives such as Sweet Home 3D's furniture."""
 
 import csv
+import io
 import re
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 import numpy as np
 
@@ -13,9 +14,11 @@ from data.assets import ArchiveAssets, read_entry
 from data.categories import CATEGORIES, SYNSETS
 from data.meshes import Surface, load_surface, parse_surface, rotation, transformed
 from utils.errors import UserError, explain
+from utils.files import read_text
 
 MESHES = {".obj", ".off", ".ply", ".stl", ".glb", ".gltf"}
 ARCHIVES = {".zip", ".sh3f"}
+LARGEST_TABLE = 2**26  # bytes
 CATALOGUE = "PluginFurnitureCatalog.properties"  # what a Sweet Home 3D library has
 FRONT, CATALOGUE_FRONT = "-z", "z"  # of ShapeNetCore and of Sweet Home 3D
 GENERIC = {"model", "models", "model_normalized", "mesh", "scene", "object", "untitled"}
@@ -72,10 +75,12 @@ def find_sources(paths: list[Path]) -> list[Source]:
             files = [
                 file
                 for file in sorted(path.rglob("*"))
-                if file.suffix.lower() in MESHES | ARCHIVES and _is_meant(file.relative_to(path))
+                if file.suffix.lower() in MESHES | ARCHIVES
+                and _is_meant(file.relative_to(path))
+                and file.is_file()
             ]
-        elif not path.exists():
-            raise UserError(f"{path}: expected a mesh, a folder or an archive, found nothing")
+        elif not path.is_file():
+            raise UserError(f"{path}: expected a mesh, a folder or an archive, found nothing such")
         elif path.suffix.lower() in MESHES | ARCHIVES:
             files = [path]
         else:
@@ -129,7 +134,9 @@ def _archived(path: Path, label: str) -> list[Source]:
             if CATALOGUE in entries:
                 text = read_entry(archive, CATALOGUE).decode("latin-1")
                 return _catalogued(path, label, text)
-    except BadZipFile as error:
+    except UserError:
+        raise
+    except Exception as error:  # a broken archive can break zipfile in many ways
         raise UserError(f"{path}: expected a ZIP archive: {error}") from error
     folder = path.with_suffix("")
     return [
@@ -148,8 +155,11 @@ def _archived(path: Path, label: str) -> list[Source]:
 def _catalogued(path: Path, label: str, text: str) -> list[Source]:
     """The meshes of a Sweet Home 3D catalogue, whose lines are `key#number=value`."""
     pieces: dict[str, dict[str, str]] = {}
-    for key, number, value in re.findall(r"^(\w+)#(\w+)\s*=\s*(.*?)\s*$", text, re.MULTILINE):
-        pieces.setdefault(number, {})[key] = value
+    for line in text.splitlines():
+        name, _, value = line.partition("=")
+        key, hash_sign, number = name.strip().partition("#")
+        if hash_sign:
+            pieces.setdefault(number, {})[key] = value.strip()
     sources = []
     for number, piece in pieces.items():
         entry = piece.get("model", "").lstrip("/")
@@ -195,20 +205,23 @@ def with_categories(sources: list[Source], path: Path, *, only_listed: bool) -> 
     """The sources with the categories of a CSV of `path,category`, paths relative to its folder.
 
     A mesh that it does not name keeps its own category, or is left out. Raises UserError for a
-    line that names no mesh.
+    line that names no mesh and a file that is no CSV.
     """
     places = {source.place.resolve(): number for number, source in enumerate(sources)}
     listed = {}
-    with open(path, newline="", encoding="utf-8") as file:
-        for line, row in enumerate(csv.reader(file), start=1):
-            if not row or (line == 1 and row == ["path", "category"]):
-                continue
-            if len(row) != 2 or not row[1].strip():
-                raise UserError(f"{path}:{line}: expected path,category, found {','.join(row)!r}")
-            number = places.get((path.parent / row[0].strip()).resolve())
-            if number is None:
-                raise UserError(f"{path}:{line}: expected one of the meshes, found {row[0]!r}")
-            listed[number] = replace(sources[number], category=category_folder(row[1].strip()))
+    try:
+        rows = list(csv.reader(io.StringIO(read_text(path, LARGEST_TABLE), newline="")))
+    except csv.Error as error:
+        raise UserError(f"{path}: expected lines of path,category: {error}") from error
+    for line, row in enumerate(rows, start=1):
+        if not row or (line == 1 and row == ["path", "category"]):
+            continue
+        if len(row) != 2 or not row[1].strip() or "\0" in row[0]:
+            raise UserError(f"{path}:{line}: expected path,category, found {','.join(row)!r}")
+        number = places.get((path.parent / row[0].strip()).resolve())
+        if number is None:
+            raise UserError(f"{path}:{line}: expected one of the meshes, found {row[0]!r}")
+        listed[number] = replace(sources[number], category=category_folder(row[1].strip()))
     if only_listed:
         return list(listed.values())
     return [listed.get(number, source) for number, source in enumerate(sources)]

@@ -1,6 +1,7 @@
 """From a picture file to the square that the network sees, in bytes."""
 
 import io
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ PNG_END = b"IEND\xaeB`\x82"
 LARGEST = 50_000_000  # pixels of a picture that is still opened
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # none that starts a program, as EPS
 LARGEST_PICTURE = 2**28  # bytes of its file
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # LARGEST is less
 TEST_BACKGROUND = (240, 240, 240)
 TRAIN_BACKGROUNDS = (225, 255)  # darkest and lightest value of a channel
 # How pictures vary for training, so that photographs are nothing new: the factor on the object's
@@ -23,9 +25,9 @@ VARIED_BACKGROUNDS = (150, 255)
 
 
 def open_picture(path: str | Path, within: Path | None = None) -> Image.Image:
-    """Read a picture as RGBA of 137×137 pixels, scaled to `fit` where it has another size."""
+    """Read a picture as RGBA of 137×137 pixels, with `letterbox` where it has another size."""
     picture = read_picture(path, within)
-    return picture if picture.size == (SIZE, SIZE) else fit(picture)
+    return picture if picture.size == (SIZE, SIZE) else letterbox(picture)
 
 
 def read_picture(path: str | Path, within: Path | None = None) -> Image.Image:
@@ -42,13 +44,15 @@ def read_picture(path: str | Path, within: Path | None = None) -> Image.Image:
             if picture.format == "PNG" and PNG_END not in content:
                 raise ValueError("the end of the file is missing")
             picture = ImageOps.exif_transpose(picture)  # loads it as well
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+            return picture if picture.mode == "RGBA" else picture.convert("RGBA")
+    except MemoryError:
+        raise
+    except Exception as error:  # a broken file can break a decoder in any way
         found = str(error).partition(" <")[0]  # without the name of the buffer in memory
         raise UserError(f"{path}: expected a whole picture, found: {found}") from error
-    return picture if picture.mode == "RGBA" else picture.convert("RGBA")
 
 
-def fit(picture: Image.Image) -> Image.Image:
+def letterbox(picture: Image.Image) -> Image.Image:
     """Scale an RGBA picture, whole, to 137×137 pixels, the shorter side padded transparently."""
     factor = SIZE / max(picture.size)
     size = [max(1, round(factor * side)) for side in picture.size]

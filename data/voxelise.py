@@ -28,7 +28,8 @@ def voxelise(surface: Surface, grid: int = GRID) -> np.ndarray:
         for forward in (True, False):
             _carve(rays, axis, forward, solid, touched)
     cells = (solid | touched).reshape(grid, fine, grid, fine, grid, fine).any(axis=(1, 3, 5))
-    cells[tuple(_edge_cells(triangles / fine, grid).T)] = True
+    for few in np.array_split(triangles / fine, 1 + len(triangles) * grid // 10**6):
+        cells[tuple(_edge_cells(few, grid).T)] = True
     return cells
 
 

@@ -3,6 +3,8 @@
 import io
 import json
 import os
+import pickle
+import pickletools
 import resource
 import shutil
 import signal
@@ -42,6 +44,8 @@ def original(tmp_path_factory) -> Path:
     """A small dataset `data` and weights `w.pth`, all in order."""
     folder = tmp_path_factory.mktemp("original")
     make_dataset(folder / "data", {"a": 2, "b": 1}, views=2)
+    (folder / "m").mkdir()
+    (folder / "m" / "a.off").write_text("OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n")
     torch.manual_seed(0)
     torch.save(describe(build_network("3D-LSTM-3", width=1 / 16)), folder / "w.pth")
     return folder
@@ -102,6 +106,13 @@ def png(width: int, height: int, data: bytes = b"") -> bytes:
     return b"\x89PNG\r\n\x1a\n" + parts
 
 
+def with_exif(content: bytes) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGBA", (137, 137)).save(file, "PNG")
+    start = file.getvalue().index(b"IDAT") - 4
+    return file.getvalue()[:start] + chunk(b"eXIf", content) + file.getvalue()[start:]
+
+
 def torch_bytes(content) -> bytes:
     file = io.BytesIO()
     torch.save(content, file)
@@ -113,6 +124,31 @@ def stretched_weights() -> bytes:
     content = describe(build_network("3D-LSTM-3", width=1 / 16))
     weights = {key: torch.zeros(()).expand(w.shape) for key, w in content["weights"].items()}
     return torch_bytes(content | {"weights": weights})
+
+
+def damaged_weights() -> bytes:
+    """Weights of which one byte has changed since they were written."""
+    content = bytearray(torch_bytes(describe(build_network("3D-LSTM-3", width=1 / 16))))
+    content[len(content) // 2] ^= 1
+    return bytes(content)
+
+
+def hollow_weights() -> bytes:
+    """A file of the form before archives that claims numbers and leaves them out."""
+    file = io.BytesIO()
+    content = describe(build_network("3D-LSTM-3", width=1 / 16))
+    torch.save(content, file, _use_new_zipfile_serialization=False)
+    written = file.getvalue()
+    file = io.BytesIO(written)
+    for _ in range(4):  # magic number, version, system, content: then comes the list of numbers
+        list(pickletools.genops(file))
+    return written[: file.tell()] + pickle.dumps([], protocol=2)
+
+
+def odd_weights(**options) -> bytes:
+    content = describe(build_network("3D-LSTM-3", width=1 / 16))
+    content["network"]["options"] |= options
+    return torch_bytes(content)
 
 
 def nothing():
@@ -139,6 +175,7 @@ FLAGS = [
     ("--experiment_name=..", "experiment_name"),
     ("--database_path=", "database_path"),
     ("--device=tpu", "device"),
+    ("--device=cuda:99", "device"),
     ("--batchsize=3", "batch_size"),
     ("--cfg=data", "data"),
     ("--cfg=w.pth", "w.pth"),
@@ -182,6 +219,8 @@ PICTURES = [
     (png(137, 137), "00.png"),
     (png(0, 0), "00.png"),
     (png(137, 137, b"\x07" * 100), "00.png"),
+    (with_exif(b"II*\0"), "00.png"),
+    (with_exif(b"II+\0"), "00.png"),
     (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "00.png"),
     ("<svg/>", "00.png"),
 ]
@@ -205,7 +244,13 @@ WEIGHTS = [
     (torch_bytes([1, 2]), "dictionary"),
     (torch_bytes({}), "w.pth"),
     (torch_bytes({"format": "3d-r2n2", "network": 3, "weights": 4}), "w.pth"),
+    (torch_bytes({"format": "3d-r2n2", "network": {"name": "3D-LSTM-3"}, "weights": 4}), "w.pth"),
     (stretched_weights(), "expected a parameter"),
+    (damaged_weights(), "damaged"),
+    (hollow_weights(), "w.pth"),
+    (odd_weights(leaky_slope="x"), "'x'"),
+    (odd_weights(pool_padding=5), "'5'"),
+    (odd_weights(image_size=13000, width=1e-6), "13000"),
 ]
 CASES = [
     *[(TRAIN, nothing, [flag], named) for flag, named in FLAGS],
@@ -244,6 +289,12 @@ CASES = [
     (["data.build"], put("a.csv", "x"), ["data", "--out=o", "--categories=a.csv"], "data"),
     (["data.contact"], nothing, ["absent", "--out=a.png"], "absent"),
     (["data.check"], nothing, ["absent"], "absent"),
+    *[
+        (["data.build"], put("m/a.csv", text), ["m", "--out=o", "--categories=m/a.csv"], "a.csv")
+        for text in (b"a.off,M\xf6bel", "a.off," + "x" * 200_000, "\0,chair", "a.off,b,c")
+    ],
+    (["data.build"], pipe("a.zip"), ["a.zip", "--out=o"], "a.zip"),
+    (TRAIN, link("data/exclude.txt", "/etc/passwd"), [], "link to /etc/passwd"),
     (["utils.legacy"], put("a.npy", b"x"), ["a.npy", "b.pth"], "a.npy"),
     (["utils.legacy"], pipe("a.npy"), ["a.npy", "b.pth"], "a.npy"),
     (["utils.legacy"], nothing, ["w.pth", "b.pth"], "w.pth"),

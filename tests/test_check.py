@@ -69,6 +69,11 @@ def test_the_defects_of_the_official_tarballs_are_found(dataset):
     assert problem.startswith("02.png: cannot be read: ")
 
 
+def link(path: Path, target: str):
+    path.unlink()
+    path.symlink_to(target)
+
+
 def damage(name, action):
     return pytest.param(action, name, id=name)
 
@@ -120,6 +125,10 @@ def damage(name, action):
             lambda d: (rendering(d) / "rendering_metadata.txt").write_text(
                 "1 2 0 1 25\n" * 2 + "1 2\n"
             ),
+        ),
+        damage(
+            "rendering_metadata.txt: expected a file inside",
+            lambda d: link(rendering(d) / "rendering_metadata.txt", "/etc/passwd"),
         ),
         damage(
             "model.binvox: expected 32768 voxels",

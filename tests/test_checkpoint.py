@@ -9,7 +9,7 @@ import torch
 
 from models import NETWORKS, build_network
 from utils import checkpoint, legacy, shrink, weights
-from utils.checkpoint import find_weights, load_checkpoint, load_network, save_checkpoint
+from utils.checkpoint import find_weights, load_checkpoint, load_network, restore, save_checkpoint
 from utils.engine import make_optimizer
 from utils.errors import UserError
 from utils.weights import describe, save_network
@@ -43,10 +43,11 @@ def test_a_checkpoint_brings_back_all_that_a_training_needs(tmp_path):
     assert torch.equal(content["random"], torch.get_rng_state())
     assert content["scaler"]["scale"] == 8.0
     other = make_optimizer(again, 0.2, 0.3)
-    other.load_state_dict(content["optimizer"])
+    done, steps, running = restore(path, content, other, scaler)
+    assert (done, steps, running.batches) == (3, 7, 0)
     for a, b in zip(optimizer.state.values(), other.state.values(), strict=True):
         assert all(torch.equal(a[key], b[key]) for key in ("step", "exp_avg", "exp_avg_sq"))
-    assert [g["lr"] for g in other.param_groups] == [0.1, 0.1]
+    assert [g["weight_decay"] for g in other.param_groups] == [0.3, 0.0]  # what was asked for
     load_network(path)
     with pytest.raises(UserError, match="resume"):
         save_network(tmp_path / "a.pth", network)
@@ -163,6 +164,16 @@ def npy(payload: bytes, shape=(33,)) -> bytes:
     return file.getvalue() + payload
 
 
+class Forged:
+    """Pickles as an array of what is not its content."""
+
+    def __init__(self, shape, dtype, content):
+        self.state = (1, shape, np.dtype(dtype), False, content)
+
+    def __reduce__(self):
+        return np._core.multiarray._reconstruct, (np.ndarray, (0,), b"b"), self.state
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -176,6 +187,10 @@ def npy(payload: bytes, shape=(33,)) -> bytes:
         npy(b"\x80\x04\x8e\x00\x00\x00\x00\x00\x01\x00\x00"),  # bytes of a terabyte
         npy(b"c_codecs\nencode\n(S'a'\nS'rot13'\ntR."),
         npy(b"cbuiltins\neval\n(S'1'\ntR."),
+        npy(pickle.dumps(Forged((33,), "O", b"x" * 33 * 8))),  # addresses in place of objects
+        npy(pickle.dumps(Forged((10**10,), "O", [])), shape=(10**10,)),
+        npy(pickle.dumps(Forged((33,), "O", [Forged((10**10,), "f4", b"x" * 4)] * 33))),
+        npy(pickle.dumps(Forged((33,), "O", [np.zeros(1000, np.float32)] * 33))),  # 33 times one
         npy(b"cnumpy\nndarray\n((I1000000000000\ntR."),
     ],
 )

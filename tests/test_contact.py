@@ -1,7 +1,10 @@
+import shutil
+
 import numpy as np
 import pytest
 import trimesh
 
+from data.binvox import write_binvox
 from data.cameras import View
 from data.contact import draw_voxels, sheet
 from data.meshes import join
@@ -32,6 +35,22 @@ def test_a_sheet_shows_views_and_voxels_side_by_side(dataset):
 
 def test_a_sheet_of_fewer_objects_is_smaller(dataset):
     assert sheet(dataset, limit=1, processes=1).size == (3 * 137, 137)
+
+
+def test_an_object_without_voxels_has_none_on_the_sheet(dataset, tmp_path):
+    shutil.copytree(dataset, tmp_path, dirs_exist_ok=True)
+    write_binvox(tmp_path / "ShapeNetVox32" / "box" / "0" / "model.binvox", np.zeros((8, 8, 8)))
+    pixels = np.asarray(sheet(tmp_path, processes=1))
+    assert (pixels[:, 2 * 137 : 3 * 137] == 255).all() and (pixels[:, 5 * 137 :] < 255).any()
+
+
+def test_a_link_out_of_the_dataset_is_not_followed(dataset, tmp_path):
+    shutil.copytree(dataset, tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "ShapeNetRendering/box/0/rendering/rendering_metadata.txt"
+    path.unlink()
+    path.symlink_to("/etc/passwd")
+    with pytest.raises(UserError, match="found a link to /etc/passwd"):
+        sheet(tmp_path, processes=1)
 
 
 def test_nothing_to_show_is_an_error(tmp_path):

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from data.binvox import read_binvox, write_binvox
 from data.shapenet import Index, split_from_file
+from models import build_network
 from utils.config import read_ini
 from utils.errors import UserError
 from utils.legacy import read_object_array
-from utils.weights import FORMAT, read_torch, rebuild
+from utils.weights import describe, read_torch, rebuild
 
 INTERESTING = [0, 1, 2, 127, 128, 255, 256, 65535, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1]
 integers = st.sampled_from([struct.pack(f, n % 2 ** (8 * struct.calcsize(f)))
@@ -63,8 +64,8 @@ def good_arrays(path) -> bytes:
 
 def good_weights(_path) -> bytes:
     file = io.BytesIO()
-    network = {"name": "3D-LSTM-3", "options": {"width": 0.1}}
-    torch.save({"format": FORMAT, "network": network, "weights": {"a": torch.ones(2)}}, file)
+    content = describe(build_network("3D-LSTM-3", width=0.1))
+    torch.save(content | {"weights": {"a": torch.ones(2)}}, file)
     return file.getvalue()
 
 

@@ -74,6 +74,37 @@ def test_a_texture_of_too_many_pixels_is_refused(tmp_path, monkeypatch):
         load_surface(path)
 
 
+def test_a_texture_that_is_a_program_is_not_run(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "t.eps")
+    (tmp_path / "t.eps").rename(tmp_path / "t.png")
+    path = write_obj(tmp_path, "f 1/1 2/2 3/3", "newmtl m\nmap_Kd t.png\n")
+    with pytest.raises(UserError, match="found EPS"):
+        load_surface(path)
+
+
+def test_faces_of_points_that_are_not_there_are_an_error(tmp_path):
+    mesh = trimesh.creation.box()
+    mesh.export(tmp_path / "box.ply", encoding="ascii")
+    text = (tmp_path / "box.ply").read_text()
+    (tmp_path / "box.ply").write_text(text.rsplit("3 ", 1)[0] + "3 0 1 99\n")
+    with pytest.raises(UserError, match="cannot be read as ply"):
+        load_surface(tmp_path / "box.ply")
+
+
+def test_a_mesh_in_many_places_is_counted_before_it_is_copied(tmp_path, monkeypatch):
+    scene = trimesh.Scene()
+    scene.add_geometry(trimesh.creation.box(), geom_name="box")
+    for number in range(9):
+        scene.graph.update(f"node {number}", geometry="box")
+    scene.export(tmp_path / "boxes.glb")
+    monkeypatch.setattr(meshes, "LARGEST_MESH", 120)
+    assert len(load_surface(tmp_path / "boxes.glb").triangles) == 120
+    monkeypatch.setattr(meshes, "LARGEST_MESH", 119)
+    monkeypatch.setattr(trimesh.Scene, "dump", None)
+    with pytest.raises(UserError, match="at most 119 triangles, found 120"):
+        load_surface(tmp_path / "boxes.glb")
+
+
 def test_vertex_colours_are_kept(tmp_path):
     mesh = trimesh.creation.box()
     mesh.visual.vertex_colors = np.tile(np.uint8([9, 90, 200, 255]), (8, 1))

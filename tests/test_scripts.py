@@ -65,11 +65,13 @@ def test_train_test_and_demo_follow_each_other(script, small, tmp_path, dataset)
     assert names == {"result.json", "result.mat", "result.md", "per_object.csv"}
 
     for form in ("obj", "ply", "glb", "stl", "binvox", "npy"):
-        status, output, errors = script("demo", "--device=cpu", f"--output=out/a.{form}")
+        flags = ["--device=cpu", "--resume_epoch=last", f"--output=out/a.{form}"]
+        status, output, errors = script("demo", *flags)
         assert (status, errors) == (0, "") and f"a.{form}" in output
         assert {path.name for path in Path("out").iterdir()} == {f"a.{form}", "a.png"}
         shutil.rmtree("out")
-    probability = script("demo", "--output=a.npy") and np.load("a.npy")
+    script("demo", "--resume_epoch=last", "--output=a.npy")
+    probability = np.load("a.npy")
     assert probability.shape == (32, 32, 32) and 0 <= probability.min() <= probability.max() <= 1
 
 
@@ -156,6 +158,19 @@ def test_every_training_key_changes_the_training(script, small, tmp_path, flag, 
     assert any(not torch.equal(usual[key], changed[key]) for key in usual)
 
 
+def test_an_epoch_that_others_followed_is_no_place_to_go_on_from(script, small, tmp_path):
+    assert script("train", *small, "--num_epochs=2")[0] == 0
+    folder = tmp_path / "saved_models" / "3d-r2n2"
+    flags = ["--num_epochs=3", "--resume_epoch=1"]
+    status, _, errors = script("train", *small, *flags)
+    assert status == 2 and "checkpoint_epoch_00000002.pth" in errors
+    (folder / "checkpoint_epoch_00000002.pth").rename(folder / "checkpoint_within_00000002.pth")
+    assert script("train", *small, *flags)[0] == 0  # the epoch begins anew
+    assert {path.name for path in folder.glob("*.pth")} == {
+        f"checkpoint_epoch_{epoch:08d}.pth" for epoch in (1, 2, 3)
+    }
+
+
 @pytest.mark.parametrize("network", ["3D-GRU-1", "Res3D-GRU-3"])
 def test_other_networks_train_resume_test_and_demo_alike(script, small, network):
     layout = [
@@ -169,7 +184,7 @@ def test_other_networks_train_resume_test_and_demo_alike(script, small, network)
     assert script("train", *small, *layout, "--num_epochs=2", "--resume_epoch=last")[0] == 0
     status, output, errors = script("test", *small)  # the checkpoint knows its network
     assert (status, errors) == (0, "") and "chair" in output
-    status, output, errors = script("demo")
+    status, output, errors = script("demo", "--resume_epoch=2")
     assert (status, errors) == (0, "") and network in output
 
 
@@ -239,7 +254,8 @@ def test_a_mistake_is_one_line_and_status_2_and_leaves_no_checkpoint(
     [
         (["demo", "--output=a.xyz"], "a.xyz"),
         (["demo", "--weights=absent.pth"], "absent.pth"),
-        (["demo"], "train.py"),
+        (["test"], "train.py"),
+        (["demo", "--resume_epoch=last"], "saved_models"),
         (["demo", "--weights=bad.pth"], "bad.pth"),
         (["test", "--resume_epoch=3"], "epoch 3"),
         (["test", "--weights=bad.pth"], "bad.pth"),

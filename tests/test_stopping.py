@@ -118,8 +118,10 @@ def test_a_signal_ends_the_running_step_and_the_training_goes_on_from_there(
     epoch = (after - 1) // 3 + 1
     ends = {f"checkpoint_epoch_{done:08d}.pth" for done in range(1, epoch)}
     assert names == {*ends, f"checkpoint_within_{epoch:08d}.pth"}
-    status, _, errors = script("train", *flags, "--resume_epoch=last", "--batch_size=3")
-    assert status == 2 and "batch_size" in errors  # the objects done were others
+    for name, value in (("batch_size", 3), ("seed", 1), ("max_views", 1)):
+        changed = f"--{name}={value}"  # the objects or views done were others
+        status, _, errors = script("train", *flags, "--resume_epoch=last", changed)
+        assert status == 2 and name in errors
     status, _, errors = script("train", *flags, "--resume_epoch=last")
     assert not errors and status == 0
     assert_same_training(checkpoint_of(tmp_path), uninterrupted)

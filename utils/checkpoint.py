@@ -115,7 +115,7 @@ def load_checkpoint(path: str | Path) -> tuple[R2N2, dict]:
     """The network of a checkpoint of this project, and all that was saved with it."""
     content = read_torch(path)
     network = rebuild(content, path)
-    expected = {"optimizer", "scaler", "epoch", "step", "random", "running"}
+    expected = {"optimizer", "scaler", "epoch", "step", "random", "running", "config"}
     if missing := expected - content.keys():
         raise UserError(f"{path}: expected a checkpoint to resume from, found no {min(missing)}")
     return network, content
@@ -127,10 +127,12 @@ def restore(path: Path, content: dict, optimizer, scaler) -> tuple[int, int, Run
     Returns the epochs that are done, the steps in them, and what the next one has come to.
     """
     try:
-        optimizer.load_state_dict(content["optimizer"])
+        options = optimizer.state_dict()["param_groups"]  # those of this run
+        optimizer.load_state_dict({**content["optimizer"], "param_groups": options})
         for parameter, state in optimizer.state.items():
-            for name in ("exp_avg", "exp_avg_sq"):
-                if state[name].shape != parameter.shape:
+            shapes = {"step": (), "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}
+            for name, shape in shapes.items():
+                if state[name].shape != shape:
                     raise ValueError(f"{name} {tuple(state[name].shape)}")
         scaler.load_state_dict(content["scaler"])
         torch.set_rng_state(content["random"])

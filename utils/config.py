@@ -33,6 +33,13 @@ class Key(NamedTuple):
     help: str
     scripts: tuple[str, ...] = ("train", "test", "demo")
 
+    def value(self, text: str):
+        """What `text` says. ValueError tells what was expected and found."""
+        try:
+            return self.read(text)
+        except ValueError as expected:
+            raise ValueError(f"expected {expected}, found {text[:60]!r}") from None
+
 
 def whole(least: int, most: float = math.inf) -> Callable[[str], int]:
     def read(text: str) -> int:
@@ -121,6 +128,7 @@ def device(text: str) -> str:
     raise ValueError("auto, cpu, cuda or cuda:N")
 
 
+OPTIONS = ("image_size", "pool_padding", "unpooling", "leaky_slope", "width")  # of a network
 YES_OR_NO = ("yes", "no")
 KEYS = (
     Key("database_path", "synthetic", folder_path, "dataset folder, or 'synthetic'"),
@@ -139,7 +147,7 @@ KEYS = (
     Key("max_views", 5, whole(1), "most views of a training batch; views of an evaluation"),
     Key("start", "paper", choice("paper", "fitted"), "new weights; fitted: scaled by pictures"),
     Key("varied", "no", choice(*YES_OR_NO), "yes: training pictures vary as photographs do"),
-    Key("LR", 0.0001, number(0, above=True), "learning rate of the first epochs"),
+    Key("LR", 0.0001, number(0, above=True), "learning rate at its highest"),
     Key("schedule", "halving", choice("halving", "cosine"), "how the learning rate falls"),
     Key("warmup", 0, whole(0), "steps over which the learning rate rises"),
     Key("coarse_epochs", 0, whole(0), "first epochs, in which the decoder ends at 16 cells a side"),
@@ -209,8 +217,14 @@ def read_config(script: str, description: str, arguments: list[str] | None = Non
 
 def network_options(config) -> dict:
     """The options of `models.build_network` among a configuration's values."""
-    names = ("image_size", "pool_padding", "unpooling", "leaky_slope", "width")
-    return {name: getattr(config, name) for name in names}
+    return {name: getattr(config, name) for name in OPTIONS}
+
+
+def check_options(options: dict) -> dict:
+    """The options of a network, from a file. Raises ValueError for what no configuration may be."""
+    if options.keys() != set(OPTIONS):
+        raise ValueError(f"expected the options {', '.join(OPTIONS)}, found {', '.join(options)}")
+    return {name: BY_NAME[name].value(str(options[name])) for name in OPTIONS}
 
 
 def read_ini(path: str | Path) -> dict:
@@ -230,9 +244,9 @@ def read_ini(path: str | Path) -> dict:
         if name in places:
             raise UserError(f"{where}: {name} is set in line {places[name]} already")
         try:
-            values[name], places[name] = BY_NAME[name].read(text), count
-        except ValueError as expected:
-            raise UserError(f"{where}: {name}: expected {expected}, found {text[:60]!r}") from None
+            values[name], places[name] = BY_NAME[name].value(text), count
+        except ValueError as error:
+            raise UserError(f"{where}: {name}: {error}") from None
     return values
 
 
@@ -240,7 +254,7 @@ def write_ini(path: str | Path, config) -> None:
     """Write the resolved values of a configuration as an INI file."""
     lines = [f"{key.name} = {_text(getattr(config, key.name))}\n" for key in KEYS]
     with replacing(path) as temporary:
-        temporary.write_text("".join(lines), encoding="utf-8")
+        temporary.write_text("".join(lines), encoding="utf-8", errors="surrogateescape")
 
 
 def _text(value) -> str:
@@ -250,9 +264,9 @@ def _text(value) -> str:
 def _flag(key: Key):
     def read(text: str):
         try:
-            return key.read(text)
-        except ValueError as expected:
-            raise argparse.ArgumentTypeError(f"expected {expected}, found {text[:60]!r}") from None
+            return key.value(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
 
     return read
 

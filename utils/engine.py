@@ -15,6 +15,7 @@ from tqdm import tqdm
 from data.loading import Loader
 from models import R2N2
 from utils import distributed
+from utils.errors import UserError
 from utils.metrics import average_precision, intersection_over_union, voxel_loss
 from utils.precision import Precision
 
@@ -46,9 +47,17 @@ def make_optimizer(network: R2N2, rate: float, weight_decay: float) -> torch.opt
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of the key `device`; "auto" takes a GPU where there is one."""
+    """The device of the key `device`; "auto" takes a GPU where there is one.
+
+    Raises UserError for one that is not there.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:  # the latter where torch was built without
+        reason = str(error).split("\n")[0]
+        raise UserError(f"device: expected one that is there, found {name}: {reason}") from error
     return torch.device(name)
 
 

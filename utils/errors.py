@@ -1,7 +1,10 @@
 """How mistakes of the user reach the user: as one line, with exit status 2."""
 
 import argparse
+import re
 import sys
+
+OUT_OF_MEMORY = re.compile("out of memory|allocate memory", re.IGNORECASE)  # torch's words
 
 
 class UserError(Exception):
@@ -51,13 +54,15 @@ def run(main) -> None:
     A UserError, an OSError or a lack of memory is printed as one line and ends in status 2, Ctrl-C
     in 130, a run that stopped cleanly when it was asked to in 130 or 143.
     """
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # names of files may be no text
     try:
         sys.exit(main())
     except (UserError, OSError) as error:
         print(f"error: {explain(error)}", file=sys.stderr)
         sys.exit(2)
     except (MemoryError, RuntimeError) as error:  # torch's lack of memory is a RuntimeError
-        if isinstance(error, RuntimeError) and "memory" not in str(error):
+        if isinstance(error, RuntimeError) and not OUT_OF_MEMORY.search(str(error)):
             raise
         reason = str(error).split("\n")[0] or "more was asked for than there is"
         print(f"error: not enough memory: {reason}", file=sys.stderr)

@@ -4,6 +4,7 @@ import os
 import stat
 import tempfile
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 from utils.errors import UserError
@@ -31,7 +32,7 @@ def replacing(path: str | Path):
     except BaseException as error:
         os.unlink(temporary)
         if isinstance(error, OSError) and error.filename in (None, temporary):
-            raise OSError(error.errno, error.strerror, str(path)) from error
+            raise OSError(error.errno, error.strerror or str(error), str(path)) from error
         raise
     finally:
         os.close(handle)
@@ -44,7 +45,7 @@ def open_bounded(path: str | Path, most: int, within: Path | None = None):
     Raises UserError for a larger one, for a pipe or a device, which might never end, and for a link
     that leads out of the folder `within`.
     """
-    if within is not None and not (real := Path(os.path.realpath(path))).is_relative_to(within):
+    if within is not None and not (real := _real(path)).startswith(f"{within}{os.sep}"):
         raise UserError(f"{path}: expected a file inside {within}, found a link to {real}")
     with open(path, "rb", opener=_at_once) as file:
         found = os.fstat(file.fileno())
@@ -53,6 +54,18 @@ def open_bounded(path: str | Path, most: int, within: Path | None = None):
         if found.st_size > most:
             raise UserError(f"{path}: expected at most {most} bytes, found {found.st_size}")
         yield file
+
+
+def _real(path: str | Path) -> str:
+    """Where a file really is; where its folder is, is looked up once."""
+    folder, name = os.path.split(path)
+    real = f"{_real_folder(folder, os.getcwd())}{os.sep}{name}"
+    return os.path.realpath(real) if os.path.islink(real) else real
+
+
+@lru_cache(maxsize=1000)
+def _real_folder(folder: str, _working_folder: str) -> str:
+    return os.path.realpath(folder)
 
 
 def _at_once(path, flags: int) -> int:
@@ -65,8 +78,8 @@ def read_bytes(path: str | Path, most: int, within: Path | None = None) -> bytes
         return file.read()
 
 
-def read_text(path: str | Path, most: int) -> str:
+def read_text(path: str | Path, most: int, within: Path | None = None) -> str:
     try:
-        return read_bytes(path, most).decode("utf-8-sig")
+        return read_bytes(path, most, within).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise UserError(f"{path}: expected a text file in UTF-8") from None

@@ -15,7 +15,7 @@ from torch import Tensor
 from models import R2N2, build_network
 from utils.errors import Parser, UserError, run
 from utils.files import read_bytes
-from utils.weights import LARGEST_WEIGHTS, fit, read_torch, save_network
+from utils.weights import LARGEST_WEIGHTS, fill, read_torch, save_network
 
 SEED_FILE = re.compile(r"(encoder|convrnn|decoder)_epoch_(\d+)\.pth$")
 SEED_LAYERS = {
@@ -55,7 +55,7 @@ def load_seed(path: str | Path) -> R2N2:
             if layer not in SEED_LAYERS or not isinstance(value, Tensor):
                 raise UserError(f"{file}: expected the seed's 3D-LSTM-3, found a key {key!r}")
             weights[f"{SEED_LAYERS[layer]}.{kind}"] = value
-    return fit(build_network("3D-LSTM-3"), weights, path)
+    return fill(build_network("3D-LSTM-3"), weights, path)
 
 
 @torch.no_grad()
@@ -135,47 +135,74 @@ def read_object_array(path: str | Path) -> list[np.ndarray]:
         shape, _, dtype = np.lib.format.read_array_header_1_0(file)
         if dtype.kind != "O" or len(shape) != 1:
             raise ValueError(f"found an array {shape} of {dtype}")
-        arrays = _ArrayUnpickler(file, encoding="latin1").load()
-        if not isinstance(arrays, np.ndarray) or arrays.shape != shape:
+        objects = _ArrayUnpickler(file, len(content)).load()
+        if not isinstance(objects, _Array) or objects.shape != shape:
             raise ValueError("found another object")
-        if not all(isinstance(a, np.ndarray) and a.dtype.kind == "f" for a in arrays):
-            raise ValueError("found something other than float arrays in it")
+        if sum(len(array.content) for array in objects.content) > len(content):
+            raise ValueError("found one array in many places")
+        return [array.floats() for array in objects.content]
     except Exception as error:  # a hostile pickle can fail in any way; all of them mean the same
         reason = str(error).split("\n")[0][:100]
         raise UserError(f"{path}: expected a numpy array of float arrays, {reason}") from error
-    return [np.asarray(array, np.float32) for array in arrays]
 
 
-def _empty_array(subtype, shape, kind):
-    """Stands for numpy's _reconstruct, which makes the empty array that the state then fills."""
-    return np.empty(0, np.int8)
+class _Dtype:
+    """Stands for numpy's dtype, whose own state a pickle could set so that numpy reads anywhere."""
+
+    def __init__(self, code, *_):
+        if code not in ("f2", "f4", "f8", "O8"):
+            raise pickle.UnpicklingError(f"found numbers of type {code!r}")
+        self.code, self.order = code, "<"
+
+    def __setstate__(self, state):
+        if state[1] in ("<", ">"):
+            self.order = state[1]
 
 
-def _latin1(text, encoding):
-    """Stands for _codecs.encode, by which Python 3 writes bytes in the older protocols."""
-    if encoding != "latin1":
-        raise pickle.UnpicklingError(f"found text in {encoding!r}")
-    return text.encode("latin1")
+class _Array:
+    """Stands for numpy's array: a shape, and a list of objects or the bytes of floats."""
+
+    def __setstate__(self, state):
+        _, self.shape, self.dtype, self.fortran, self.content = state
+        if isinstance(self.content, str):  # as Python 2 writes bytes
+            self.content = self.content.encode("latin1")
+        if self.dtype.code == "O8" and self.shape != (len(self.content),):
+            raise pickle.UnpicklingError(f"found {len(self.content)} objects for {self.shape}")
+
+    def floats(self) -> np.ndarray:
+        numbers = np.frombuffer(self.content, self.dtype.order + self.dtype.code)
+        shaped = numbers.reshape(self.shape, order="F" if self.fortran else "C")
+        return np.asarray(shaped, np.float32)
 
 
 class _ArrayUnpickler(pickle._Unpickler):
-    """Admits what a pickled numpy array is made of, and nothing else.
+    """Admits what a pickled numpy array is made of, and nothing else; numpy itself reads nothing.
 
     The unpickler written in Python: the one in C takes memory for whatever size a file claims.
     """
 
-    ADMITTED = {
-        ("numpy", "dtype"): np.dtype,
-        ("numpy", "ndarray"): None,
-        ("_codecs", "encode"): _latin1,
-        ("numpy.core.multiarray", "_reconstruct"): _empty_array,
-        ("numpy._core.multiarray", "_reconstruct"): _empty_array,
-    }
+    def __init__(self, file, size: int):
+        super().__init__(file, encoding="latin1")
+        self.left = size  # bytes that the file can still have held as text
 
     def find_class(self, module, name):
-        if (module, name) not in self.ADMITTED:
-            raise pickle.UnpicklingError(f"found {module}.{name}, which could run code")
-        return self.ADMITTED[module, name]
+        match module, name:
+            case "numpy", "dtype":
+                return _Dtype
+            case "numpy", "ndarray":
+                return None
+            case "numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct":
+                return lambda subtype, shape, kind: _Array()
+            case "_codecs", "encode":
+                return self.latin1
+        raise pickle.UnpicklingError(f"found {module}.{name}, which could run code")
+
+    def latin1(self, text, encoding):
+        """Stands for _codecs.encode, by which Python 3 writes bytes in the older protocols."""
+        self.left -= len(text)
+        if encoding != "latin1" or self.left < 0:
+            raise pickle.UnpicklingError(f"found text in {encoding!r}, or more of it than there is")
+        return text.encode("latin1")
 
 
 def seed_path(folder: str | Path, epoch: int) -> Path:

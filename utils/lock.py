@@ -29,8 +29,9 @@ def locked(folder: Path):
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()
-        for leftover in folder.glob(f".checkpoint_*{UNDER_WAY}"):
-            leftover.unlink()
+        for name in (".checkpoint_*", ".config.ini-*"):
+            for leftover in folder.glob(name + UNDER_WAY):
+                leftover.unlink()
         try:
             yield
         finally:

@@ -1,5 +1,6 @@
 """A network in a file: its name, its options and its weights, and nothing that runs code."""
 
+import os
 from pathlib import Path
 from zipfile import ZipFile, is_zipfile
 
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor
 
 from models import R2N2, build_network
+from utils.config import check_options
 from utils.errors import UserError
 from utils.files import open_bounded, replacing
 
@@ -32,16 +34,16 @@ def rebuild(content: dict, path: str | Path) -> R2N2:
     if content.get("format") != FORMAT:
         raise UserError(f"{path}: expected a checkpoint of this project, found none of its marks")
     try:
-        name, options = content["network"]["name"], content["network"]["options"]
-        weights = content["weights"]
+        name, weights = content["network"]["name"], dict(content["weights"])
+        options = check_options(content["network"]["options"])
         with torch.device("meta"):
             network = build_network(name, **options)
-    except (KeyError, TypeError, ValueError, OverflowError, RuntimeError) as error:
-        raise UserError(f"{path}: expected a network's name and options: {error}") from error
-    return fit(network, weights, path)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: expected a network's name, options, weights: {error}") from error
+    return fill(network, weights, path)
 
 
-def fit(network: R2N2, weights: dict, path: str | Path) -> R2N2:
+def fill(network: R2N2, weights: dict, path: str | Path) -> R2N2:
     """Put `weights` into `network`; name the first parameter that is missing or does not fit."""
     own = network.state_dict()
     weights = {key: _expanded(value) for key, value in weights.items()}
@@ -100,8 +102,9 @@ def read_torch(path: str | Path) -> dict:
     """
     with open_bounded(path, LARGEST_WEIGHTS) as file:
         try:
-            _check_unpacked_size(file)
+            _check_archive(file)
             content = torch.load(file, map_location="cpu", weights_only=True)
+            _check_storages(content, os.fstat(file.fileno()).st_size)
         except Exception as error:  # torch raises whatever its unzipping and unpickling meet
             reason = str(error).strip().split("\n")[0][:100]
             raise UserError(f"{path}: expected a file saved by torch: {reason}") from error
@@ -110,14 +113,42 @@ def read_torch(path: str | Path) -> dict:
     return content
 
 
-def _check_unpacked_size(file) -> None:
-    """Raise ValueError for an archive that would unpack to more than a file may have."""
+def _check_archive(file) -> None:
+    """Raise ValueError for an archive that is damaged, or unpacks to more than a file may have.
+
+    torch checks no checksums.
+    """
     if is_zipfile(file):
         with ZipFile(file) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
-        if unpacked > LARGEST_WEIGHTS:
-            raise ValueError(f"{unpacked} bytes when it is unpacked")
+            if unpacked > LARGEST_WEIGHTS:
+                raise ValueError(f"{unpacked} bytes when it is unpacked")
+            if damaged := archive.testzip():
+                raise ValueError(f"{damaged} is damaged")
     file.seek(0)
+
+
+def _check_storages(content, size: int) -> None:
+    """Raise ValueError for tensors of more numbers than a file of `size` bytes can hold.
+
+    In the form before archives a file may claim any size, and leave the numbers out.
+    """
+    waiting, seen, storages = [content], set(), {}
+    while waiting:
+        value = waiting.pop()
+        if id(value) in seen:  # a list may hold itself
+            continue
+        seen.add(id(value))
+        match value:
+            case dict() as values:
+                waiting += values.values()
+            case list() | tuple() as values:
+                waiting += values
+            case Tensor(layout=torch.strided):
+                storage = value.untyped_storage()
+                storages[storage.data_ptr()] = storage.nbytes()
+    if (claimed := sum(storages.values())) > size:
+        raise ValueError(f"{claimed} bytes of numbers in {size} of the file")
 
 
 def write_torch(path: str | Path, content: dict) -> None:
