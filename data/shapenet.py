@@ -21,7 +21,7 @@ from data.binvox import read_binvox
 from data.categories import CATEGORIES
 from data.layout import EXCLUDED, GRID, RENDERINGS, VOXELS, real_trees
 from data.sampling import Draw
-from data.transforms import evaluation_view, open_picture, training_view
+from data.transforms import as_bytes, evaluation_view, open_picture, training_view
 from utils.errors import UserError, explain
 from utils.files import read_text
 
@@ -51,9 +51,8 @@ class Index:
         folder = self.names[position].partition("/")[0]
         return CATEGORIES.get(folder, folder)
 
-    def picture_path(self, position: int, view: int) -> Path:
-        name = self.names[position]
-        return Path(f"{self.root}/{RENDERINGS}/{name}/rendering/{view:02d}.png")
+    def picture_path(self, position: int, view: int) -> str:  # a Path takes longer than the check
+        return f"{self.root}/{RENDERINGS}/{self.names[position]}/rendering/{view:02d}.png"
 
     def voxels_path(self, position: int) -> Path:
         return self.root / VOXELS / self.names[position] / "model.binvox"
@@ -213,20 +212,20 @@ class Samples(Dataset):
         position, epoch, count = draw
         available = int(self.index.views[position])
         if count > available:
-            folder = self.index.picture_path(position, 0).parent
+            folder = os.path.dirname(self.index.picture_path(position, 0))
             raise UserError(f"{folder}: expected {count} views (max_views), found {available}")
         rng = np.random.default_rng((self.seed, epoch, position))
-        views = rng.choice(available, count, replace=False) if self.training else range(count)
+        numbers = rng.choice(available, count, replace=False) if self.training else range(count)
         within = self.index.folders[0]
-        pictures = (open_picture(self.index.picture_path(position, v), within) for v in views)
+        pictures = (open_picture(self.index.picture_path(position, n), within) for n in numbers)
         if self.training:
-            images = [
+            views = [
                 training_view(picture, self.image_size, rng, varied=self.varied)
                 for picture in pictures
             ]
         else:
-            images = [evaluation_view(picture, self.image_size) for picture in pictures]
-        return np.stack(images), self.voxels(position), position
+            views = [evaluation_view(picture, self.image_size) for picture in pictures]
+        return as_bytes(views), self.voxels(position), position
 
     def voxels(self, position: int) -> np.ndarray:
         path = self.index.voxels_path(position)

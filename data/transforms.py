@@ -1,4 +1,4 @@
-"""From a picture file to the square that the network sees, in bytes."""
+"""From a picture file to the square that the network sees."""
 
 import io
 import warnings
@@ -43,7 +43,8 @@ def read_picture(path: str | Path, within: Path | None = None) -> Image.Image:
                 raise ValueError(f"more than {LARGEST} pixels: {picture.width}x{picture.height}")
             if picture.format == "PNG" and PNG_END not in content:
                 raise ValueError("the end of the file is missing")
-            picture = ImageOps.exif_transpose(picture)  # loads it as well
+            ImageOps.exif_transpose(picture, in_place=True)
+            picture.load()
             return picture if picture.mode == "RGBA" else picture.convert("RGBA")
     except MemoryError:
         raise
@@ -62,25 +63,35 @@ def letterbox(picture: Image.Image) -> Image.Image:
     return square
 
 
-def evaluation_view(picture: Image.Image, size: int) -> np.ndarray:
-    """The middle of a picture on the background of evaluation: bytes (size, size, 3)."""
+def as_bytes(views: list[Image.Image]) -> np.ndarray:
+    """RGB views of S pixels a side as bytes (V, S, S, 3)."""
+    size = views[0].width
+    column = Image.new("RGB", (size, len(views) * size))  # turned into bytes at one go
+    for number, view in enumerate(views):
+        column.paste(view, (0, number * size))
+    return np.asarray(column).reshape(len(views), size, size, 3)
+
+
+def evaluation_view(picture: Image.Image, size: int) -> Image.Image:
+    """The middle of an RGBA picture, `size` pixels a side, on the background of evaluation."""
     corner = (SIZE - size) // 2
     return _view(picture, (corner, corner), size, TEST_BACKGROUND)
 
 
 def training_view(
     picture: Image.Image, size: int, rng: np.random.Generator, *, varied: bool = False
-) -> np.ndarray:
-    """A random crop, flipped or not, on a random light background: bytes (size, size, 3).
+) -> Image.Image:
+    """A random crop of an RGBA picture, flipped or not, on a random light background.
 
     Where it is to be `varied`, scale, light and colours are random as well.
     """
-    backgrounds = VARIED_BACKGROUNDS if varied else TRAIN_BACKGROUNDS
+    darkest, lightest = VARIED_BACKGROUNDS if varied else TRAIN_BACKGROUNDS
     if varied:
         picture = _varied(picture, rng)
-    corner = rng.integers(SIZE - size + 1, size=2).tolist()
-    background = tuple(rng.integers(*backgrounds, size=3, endpoint=True).tolist())
-    return _view(picture, corner, size, background, flipped=rng.random() < 0.5)
+    *place, flip, red, green, blue = rng.random(6).tolist()
+    corner = [int(share * (SIZE - size + 1)) for share in place]
+    background = tuple(darkest + int(c * (lightest - darkest + 1)) for c in (red, green, blue))
+    return _view(picture, corner, size, background, flipped=flip < 0.5)
 
 
 def _varied(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
@@ -96,13 +107,13 @@ def _varied(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     return picture.point(table.round().astype(int).tolist())
 
 
-def _view(picture: Image.Image, corner, size: int, background, flipped=False) -> np.ndarray:
-    left, top = corner
-    cropped = picture.crop((left, top, left + size, top + size))
-    if flipped:
-        cropped = cropped.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+def _view(picture: Image.Image, corner, size: int, background, flipped=False) -> Image.Image:
     view = Image.new("RGB", (size, size), background)
-    if box := cropped.getbbox():  # four fifths of a rendering are transparent
-        visible = cropped.crop(box)
-        view.paste(visible, box, mask=visible)  # RGBA as mask: its alpha
-    return np.asarray(view)
+    if box := picture.getbbox():  # four fifths of a rendering are transparent
+        visible = picture.crop(box)
+        left, top = box[0] - corner[0], box[1] - corner[1]
+        if flipped:
+            visible = visible.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+            left = size - left - visible.width
+        view.paste(visible, (left, top), mask=visible)  # RGBA as mask: its alpha
+    return view

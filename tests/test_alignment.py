@@ -1,5 +1,7 @@
 """What the loader gives: do the pictures show the voxels, by the dataset's own camera?"""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -29,7 +31,7 @@ def mean_overlap(root, name, turn=lambda voxels: voxels):
     position = index.names.index(name)
     samples = Samples(index, 128, seed=0, training=False)
     images, voxels, _ = samples[Draw(position, 0, 24)]
-    views = read_views(index.picture_path(position, 0).with_name("rendering_metadata.txt"))
+    views = read_views(Path(index.picture_path(position, 0)).with_name("rendering_metadata.txt"))
     header = index.voxels_path(position).read_bytes()[:200]
     side_length = float(header.partition(b"scale ")[2].split()[0])
     overlaps = []

@@ -198,7 +198,7 @@ def test_a_file_that_turns_bad_in_mid_epoch_is_named(script, tmp_path, monkeypat
     def make(self, draw: Draw):
         path = self.index.picture_path(draw.position, 1)
         if draw.epoch == 2 and draw.position == 3:
-            path.unlink(missing_ok=True)
+            Path(path).unlink(missing_ok=True)
         return usual(self, draw)
 
     monkeypatch.setattr(Samples, "make", make)
