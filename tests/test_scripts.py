@@ -171,6 +171,23 @@ def test_an_epoch_that_others_followed_is_no_place_to_go_on_from(script, small, 
     }
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of torch, about its own parts
+@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler, g++")
+def test_a_compiled_network_trains_to_nearly_the_same_weights(script, small, tmp_path):
+    keys = [*small, "--num_epochs=1"]
+    for name, flags in (("usual", []), ("compiled", ["--compile=yes"])):
+        assert script("train", *keys, f"--experiment_name={name}", *flags)[0] == 0
+    paths = [
+        tmp_path / "saved_models" / name / "checkpoint_epoch_00000001.pth"
+        for name in ("usual", "compiled")
+    ]
+    usual, compiled = (torch.load(path, weights_only=True)["weights"] for path in paths)
+    assert usual.keys() == compiled.keys()
+    for key, value in usual.items():
+        assert torch.allclose(value, compiled[key], atol=1e-4), key
+
+
 @pytest.mark.parametrize("network", ["3D-GRU-1", "Res3D-GRU-3"])
 def test_other_networks_train_resume_test_and_demo_alike(script, small, network):
     layout = [
