@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from data.photographs import open_photograph
-from data.transforms import evaluation_view, open_picture
+from data.transforms import as_bytes, evaluation_view, open_picture
 from utils import page
 from utils.checkpoint import find_weights, load_network
 from utils.config import read_config
@@ -33,15 +33,14 @@ def main() -> None:
     if picture_path.resolve() in [Path(path).resolve() for path in config.images]:
         raise UserError(f"output: {config.output} would take {picture_path}, an input, with it")
     folder = Path(config.saved_models_path) / config.experiment_name
-    bundled = BUNDLED_WEIGHTS if BUNDLED_WEIGHTS.is_file() else None
-    weights = find_weights(folder, config.weights, config.resume_epoch, otherwise=bundled)
+    weights = find_weights(folder, config.weights, config.resume_epoch, otherwise=BUNDLED_WEIGHTS)
     device = choose_device(config.device)
     network = load_network(weights).to(device)
 
     read = open_photograph if config.crop == "yes" else open_picture
     pictures = [read(path) for path in config.images or BUNDLED_PICTURES]
-    views = np.stack([evaluation_view(picture, network.image_size) for picture in pictures])
-    images = torch.from_numpy(views).to(device).permute(0, 3, 1, 2)[None] / 255
+    views = as_bytes([evaluation_view(picture, network.image_size) for picture in pictures])
+    images = torch.tensor(views).to(device).permute(0, 3, 1, 2)[None] / 255
     with torch.no_grad(), Precision(config.precision, device).autocast():
         odds = torch.cat([evidence(logits).float() for logits in network.each(images)])
     probabilities = torch.sigmoid(odds).cpu().numpy()  # (V, 32, 32, 32), after each further view
