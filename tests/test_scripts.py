@@ -75,6 +75,18 @@ def test_train_test_and_demo_follow_each_other(script, small, tmp_path, dataset)
     assert probability.shape == (32, 32, 32) and 0 <= probability.min() <= probability.max() <= 1
 
 
+def test_the_weights_in_the_box_see_a_chair_in_the_pictures_in_the_box(
+    script, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert (ROOT / "models" / "pretrained" / "3d-lstm-3.pth").stat().st_size <= 40_000_000
+    assert script("demo", "--output=a.npy")[0] == 0
+    x, y, _ = np.nonzero(np.load("a.npy") >= 0.4)
+    upper = y > (y.min() + y.max()) / 2
+    assert 500 < len(x) < 5000  # of 32,768
+    assert x[upper].mean() < x[~upper].mean() - 2  # a back, behind the seat
+
+
 def write_weights(path: Path, width: float = 1 / 16):
     torch.manual_seed(0)
     write_torch(path, describe(build_network("3D-LSTM-3", width=width)))
