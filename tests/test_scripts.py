@@ -200,7 +200,9 @@ def test_a_compiled_network_trains_to_nearly_the_same_weights(script, small, tmp
         assert torch.allclose(value, compiled[key], atol=1e-4), key
 
 
-@pytest.mark.parametrize("network", ["3D-GRU-1", "Res3D-GRU-3"])
+@pytest.mark.parametrize(
+    "network", ["3D-GRU-1", pytest.param("Res3D-GRU-3", marks=pytest.mark.slow)]
+)
 def test_other_networks_train_resume_test_and_demo_alike(script, small, network):
     layout = [
         f"--network={network}",
