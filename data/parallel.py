@@ -47,7 +47,9 @@ def _begin() -> None:
 
     A stranger's file may make a library take any amount of memory; it gets no more than this.
     """
-    resource.setrlimit(resource.RLIMIT_DATA, (LARGEST_PROCESS, LARGEST_PROCESS))
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    if hard == resource.RLIM_INFINITY or hard > LARGEST_PROCESS:
+        resource.setrlimit(resource.RLIMIT_DATA, (LARGEST_PROCESS, hard))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
