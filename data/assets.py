@@ -2,7 +2,7 @@
 
 import posixpath
 from pathlib import Path
-from zipfile import ZipFile
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 from trimesh.resolvers import Resolver
 
@@ -73,10 +73,14 @@ def read_entry(archive: ZipFile, entry: str) -> bytes:
     """
     where = f"{archive.filename}/{entry}"
     try:
-        size = archive.getinfo(entry).file_size  # zipfile unpacks no more than this
-        if size > LARGEST_FILE:
-            raise UserError(f"{where}: expected at most {LARGEST_FILE} bytes, found {size}")
-        return archive.read(entry)
+        info = archive.getinfo(entry)
+        if info.file_size > LARGEST_FILE:
+            found = info.file_size
+            raise UserError(f"{where}: expected at most {LARGEST_FILE} bytes, found {found}")
+        if info.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+            raise UserError(f"{where}: expected it stored or deflated, found another compression")
+        with archive.open(info) as file:
+            return file.read(info.file_size)  # without a size, it unpacks all there is
     except UserError:
         raise
     except Exception as error:  # a broken archive can break zipfile in many ways

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,6 +24,16 @@ from utils.files import replacing
 STRETCH = 1.25  # a variant is 1 / 1.25 to 1.25 times as long along each axis
 FLATTEST = 1e-4  # the shortest side of a mesh that can be used, in longest sides
 FAILED = "failed.csv"
+
+
+class Job(NamedTuple):
+    """A mesh, and the variant of it to make: 0 is the mesh itself."""
+
+    source: Source
+    variant: int
+
+    def __str__(self) -> str:
+        return str(self.source.place)
 
 
 @dataclass(frozen=True)
@@ -42,21 +53,19 @@ def build(
 ) -> dict[str, str]:
     """Make the objects that are not there yet, on all cores unless told.
 
-    Returns the labels of the meshes that could not be used, with the reason; they are also in
+    Returns the paths of the meshes that could not be used, with the reason; they are also in
     `failed.csv` in the dataset's folder. An object depends on its mesh, its name and the plan.
     """
     sweep(plan.out)
     jobs = [
-        (source, variant)
+        Job(source, variant)
         for source in distinct(sources)
         for variant in range(variants + 1)
         if not is_finished(plan.out, source.category, object_name(source, variant))
     ]
     reasons = in_parallel(partial(_make, plan), jobs, "objects", processes)
     failed = {
-        source.label: reason
-        for (source, _), reason in zip(jobs, reasons, strict=True)
-        if reason is not None
+        str(job): reason for job, reason in zip(jobs, reasons, strict=True) if reason is not None
     }
     (plan.out / FAILED).unlink(missing_ok=True)
     if failed:
@@ -73,7 +82,7 @@ def object_name(source: Source, variant: int) -> str:
     return f"{source.model}+{variant}" if variant else source.model
 
 
-def _make(plan: Plan, job: tuple[Source, int]) -> str | None:
+def _make(plan: Plan, job: Job) -> str | None:
     """Build one object. Returns why it could not be, if so."""
     source, variant = job
     model = object_name(source, variant)
@@ -146,8 +155,8 @@ def main() -> int:
     for front in {arguments.front or source.front for source in sources}:
         rotation(arguments.up, front)  # raises before the work begins
     failed = build(sources, plan, arguments.variants, arguments.processes)
-    for label, reason in failed.items():
-        print(f"{label}: {reason}")
+    for place, reason in failed.items():
+        print(f"{place}: {reason}")
     print(f"{len(sources) - len(failed)} of {len(sources)} meshes are in {plan.out}")
     return int(len(failed) == len(sources))
 

@@ -62,8 +62,9 @@ def write_object(
         write_views(rendering / "rendering_metadata.txt", cameras)
         (rendering / "renderings.txt").write_text("".join(f"{name}\n" for name in names))
         write_binvox(voxels / "model.binvox", occupied, corner, side)
-        _move(rendering.parent, root / RENDERINGS / synset / model)
-        _move(voxels, root / VOXELS / synset / model)
+        if not is_finished(root, synset, model):  # another run may have made it meanwhile
+            _move(rendering.parent, root / RENDERINGS / synset / model)
+            _move(voxels, root / VOXELS / synset / model)
 
 
 def _move(folder: Path, place: Path) -> None:

@@ -20,15 +20,16 @@ LARGEST_PROCESS = 2**32  # bytes of memory
 def in_parallel(work, items: list, label: str, processes: int | None = None) -> list:
     """The results of work(item), in the order of the items, on all cores unless told.
 
-    After an error or Ctrl-C, what is under way is finished and the rest left alone. Raises
-    UserError when a process dies.
+    With `processes` = 1 this one works, whose memory nothing limits. After an error or Ctrl-C, what
+    is under way is finished and the rest left alone. Raises UserError when a process dies, which
+    names what was under way.
     """
     if not items:
         return []
-    processes = min(processes or len(os.sched_getaffinity(0)), len(items))
     bar = partial(tqdm, total=len(items), desc=label, unit="object", file=sys.stdout)
     if processes == 1:
         return list(bar(map(work, items)))
+    processes = min(processes or len(os.sched_getaffinity(0)), len(items))
     context = multiprocessing.get_context("spawn")  # a fork would copy torch's threads half
     with ProcessPoolExecutor(processes, context, _begin) as pool:
         futures = [pool.submit(work, item) for item in items]
@@ -36,7 +37,12 @@ def in_parallel(work, items: list, label: str, processes: int | None = None) -> 
             for future in bar(as_completed(futures)):
                 future.result()
         except BrokenProcessPool as error:
-            raise UserError(f"{label}: a process died, maybe for want of memory") from error
+            jobs = zip(items, futures, strict=True)
+            failed = [str(item) for item, future in jobs if future.exception()]
+            raise UserError(
+                f"{label}: a process died, maybe for want of memory, "
+                f"at {' or '.join(failed[:processes])}"
+            ) from error
         finally:
             pool.shutdown(cancel_futures=True)
     return [future.result() for future in futures]

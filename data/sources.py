@@ -53,6 +53,10 @@ class Source:
         except OSError as error:
             raise UserError(explain(error)) from error
         turn = np.reshape(self.turn, (3, 3))
+        if not np.allclose(turn @ turn.T, np.eye(3), atol=1e-3):
+            raise UserError(
+                f"{self.place}: expected a rotation in the catalogue, found {self.turn}"
+            )
         return transformed(surface, rotation(up, front or self.front) @ turn)
 
     def _archived_surface(self) -> Surface:
@@ -103,8 +107,8 @@ def _is_meant(path: Path) -> bool:
 
 def _category(file: Path, base: Path) -> str:
     for folder in reversed(file.resolve().parts[:-1]):
-        if folder in SYNSETS or folder in CATEGORIES:
-            return category_folder(folder)
+        if folder in CATEGORIES:
+            return folder
     below = file.relative_to(base).parts[:-1]
     return category_folder(below[0] if below else base.resolve().name)
 

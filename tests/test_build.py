@@ -1,5 +1,6 @@
 import io
 import os
+import signal
 import sys
 import zipfile
 from pathlib import Path
@@ -14,6 +15,7 @@ from data.binvox import read_binvox
 from data.build import Plan, object_name, stretched
 from data.cameras import project, read_views
 from data.meshes import join
+from data.parallel import in_parallel
 from data.sources import category_folder, distinct, find_sources, with_categories
 from utils.errors import UserError
 
@@ -67,6 +69,15 @@ def test_categories_come_from_the_folders(tmp_path):
         ("03001627", "a"),
         ("mine", "loose"),
         ("robots", "r2"),
+    ]
+
+
+def test_the_folders_above_the_one_given_name_no_category(tmp_path):
+    write(tmp_path / "table" / "plants" / "fern.obj")
+    write(tmp_path / "table" / "plants" / "kitchen" / "lamp" / "a.obj")
+    assert places(find_sources([tmp_path / "table" / "plants"])) == [
+        ("plants", "fern"),
+        ("kitchen", "a"),
     ]
 
 
@@ -198,6 +209,47 @@ def test_what_cannot_be_used_is_listed_with_its_reason_and_the_rest_is_built(
         path.unlink()
     assert command(folder, "--out", out, "--category", "chair") == 0
     assert not (out / "failed.csv").exists()
+
+
+def test_meshes_of_one_name_in_two_folders_fail_as_two(tmp_path, capsys):
+    folders = [tmp_path / name for name in ("chairs", "tables")]
+    for folder in folders:
+        write(folder / "001.obj", b"")
+    assert command(*folders, "--out", tmp_path / "out") == 1
+    printed = capsys.readouterr().out
+    assert "chairs/001.obj" in printed and "tables/001.obj" in printed and "0 of 2" in printed
+
+
+@pytest.mark.parametrize("turn", ["0 0 0 0 0 0 0 0 0", "nan 0 0 0 1 0 0 0 1", "2 0 0 0 1 0 0 0 1"])
+def test_a_catalogues_turn_that_is_no_rotation_is_listed_and_the_rest_is_built(
+    tmp_path, capsys, turn
+):
+    catalogue = CATALOGUE.replace("0 0 1 0 1 0 -1 0 0", turn)
+    entries = {"me/stool/stool.obj": OBJ, "me/wall/wall.obj": OBJ}
+    entries["PluginFurnitureCatalog.properties"] = catalogue.encode()
+    library = archive(tmp_path / "all.sh3f", entries)
+    assert command(library, "--out", tmp_path / "out") == 0
+    printed = capsys.readouterr().out
+    assert "stool.obj: " in printed and "expected a rotation" in printed and "1 of 2" in printed
+
+
+def test_an_entry_whose_unpacking_cannot_be_bounded_is_refused(tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as file:
+        file.writestr("a.obj", OBJ)
+    with pytest.raises(UserError, match=r"a\.zip/a\.obj: expected it stored or deflated"):
+        find_sources([path])[0].load("y", None)
+
+
+def die_at_b(item: str) -> str:
+    if item == "b":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return item
+
+
+def test_what_a_process_died_of_is_named():
+    with pytest.raises(UserError, match=r"objects: a process died.* at .*b"):
+        in_parallel(die_at_b, ["a", "b"], "objects", processes=2)
 
 
 def test_nothing_usable_is_status_1_and_nothing_at_all_an_error(tmp_path):
