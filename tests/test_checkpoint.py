@@ -185,6 +185,7 @@ class Forged:
         npy(pickle.dumps(np.array([np.zeros(2), "a"] + [0] * 31, dtype=object))),
         npy(b"\x80\x02r\xff\xff\xff\x7f"),  # a memo of two thousand million places
         npy(b"\x80\x04\x8e\x00\x00\x00\x00\x00\x01\x00\x00"),  # bytes of a terabyte
+        npy(b"\x80\x05\x96\x00\x00\x00\x00\x00\x01\x00\x00"),  # a bytearray of a terabyte
         npy(b"c_codecs\nencode\n(S'a'\nS'rot13'\ntR."),
         npy(b"cbuiltins\neval\n(S'1'\ntR."),
         npy(pickle.dumps(Forged((33,), "O", b"x" * 33 * 8))),  # addresses in place of objects
@@ -337,4 +338,15 @@ def test_eight_bit_rows_that_do_not_fit_are_refused_by_name(tmp_path, value):
     content = damaged(lambda content: content["weights"].update({"encoder.fc.weight": value}))
     torch.save(content, tmp_path / "bad.pth")
     with pytest.raises(UserError, match=r"bad\.pth.*encoder\.fc\.weight"):
+        load_network(tmp_path / "bad.pth")
+
+
+def test_a_matrix_that_the_network_has_not_is_not_expanded(tmp_path, monkeypatch):
+    rows = torch.zeros(64, 64, dtype=torch.int8)
+    content = damaged(
+        lambda content: content["weights"].update(extra={"rows": rows, "scale": torch.zeros(64)})
+    )
+    torch.save(content, tmp_path / "bad.pth")
+    monkeypatch.setattr(torch.Tensor, "__mul__", lambda *_: pytest.fail("expanded"))
+    with pytest.raises(UserError, match=r"bad\.pth.*extra"):
         load_network(tmp_path / "bad.pth")

@@ -17,7 +17,7 @@ from utils.errors import Parser, UserError, run
 from utils.files import read_bytes
 from utils.weights import LARGEST_WEIGHTS, fill, read_torch, save_network
 
-SEED_FILE = re.compile(r"(encoder|convrnn|decoder)_epoch_(\d+)\.pth$")
+SEED_FILE = re.compile(r"(encoder|convrnn|decoder)_epoch_(\d+)\.pth")
 SEED_LAYERS = {
     **{f"encoder.conv{n}": f"encoder.conv{n}" for n in range(1, 7)},
     "encoder.fc1": "encoder.fc",
@@ -46,7 +46,7 @@ def load_seed(path: str | Path) -> R2N2:
     The other two are looked for beside it. Files saved from a GPU are read as well.
     """
     path = Path(path)
-    name = SEED_FILE.search(path.name)
+    name = SEED_FILE.fullmatch(path.name)
     weights = {}
     for part in ("encoder", "convrnn", "decoder"):
         file = path.with_name(f"{part}_epoch_{name[2]}.pth")
@@ -181,6 +181,12 @@ class _ArrayUnpickler(pickle._Unpickler):
     The unpickler written in Python: the one in C takes memory for whatever size a file claims.
     """
 
+    def refuse(self):
+        raise pickle.UnpicklingError("found a bytearray")
+
+    # Even this unpickler takes memory for a bytearray before it reads one.
+    dispatch = pickle._Unpickler.dispatch | {pickle.BYTEARRAY8[0]: refuse}
+
     def __init__(self, file, size: int):
         super().__init__(file, encoding="latin1")
         self.left = size  # bytes that the file can still have held as text
@@ -212,7 +218,7 @@ def seed_path(folder: str | Path, epoch: int) -> Path:
 
 def is_foreign(path: str | Path) -> bool:
     """Whether `path` is named like one of the seed's files or the authors' arrays."""
-    return bool(SEED_FILE.search(Path(path).name)) or Path(path).suffix == ".npy"
+    return bool(SEED_FILE.fullmatch(Path(path).name)) or Path(path).suffix == ".npy"
 
 
 def load_foreign(path: str | Path) -> R2N2:

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from zipfile import ZipFile, is_zipfile
+from zipfile import ZIP_STORED, ZipFile, is_zipfile
 
 import torch
 from torch import Tensor
@@ -45,17 +45,18 @@ def rebuild(content: dict, path: str | Path) -> R2N2:
 
 def fill(network: R2N2, weights: dict, path: str | Path) -> R2N2:
     """Put `weights` into `network`; name the first parameter that is missing or does not fit."""
-    own = network.state_dict()
-    weights = {key: _expanded(value) for key, value in weights.items()}
+    own, fitting = network.state_dict(), {}
     for key in sorted(own.keys() | weights.keys(), key=str):
-        if key not in weights or not _is_dense(weights[key]):
-            raise UserError(f"{path}: expected a parameter {key}, found none")
         if key not in own:
             raise UserError(f"{path}: found a parameter {key}, which {network.name} has not")
-        expected, found = tuple(own[key].shape), tuple(weights[key].shape)
+        value = _expanded(weights.get(key), own[key].shape)
+        if not _is_dense(value):
+            raise UserError(f"{path}: expected a parameter {key}, found none")
+        expected, found = tuple(own[key].shape), tuple(value.shape)
         if expected != found:
             raise UserError(f"{path}: {key}: expected the shape {expected}, found {found}")
-    network.load_state_dict(weights, assign=True)
+        fitting[key] = value
+    network.load_state_dict(fitting, assign=True)
     return network.float().eval()
 
 
@@ -75,11 +76,12 @@ def compress(network: R2N2) -> dict:
     return content
 
 
-def _expanded(value):
-    """The matrix that `compress` made 8-bit rows of; any other value as it is."""
+def _expanded(value, shape: torch.Size):
+    """The matrix of `shape` that `compress` made 8-bit rows of; any other value as it is."""
     match value:
-        case {"rows": Tensor(dtype=torch.int8, ndim=2) as rows, "scale": Tensor(ndim=1) as scale}:
-            if len(rows) == len(scale) and _is_dense(scale) and rows.is_contiguous():
+        case {"rows": Tensor(dtype=torch.int8) as rows, "scale": Tensor() as scale}:
+            fits = rows.shape == shape and scale.shape == shape[:1]
+            if fits and _is_dense(scale) and rows.is_contiguous():
                 return rows * scale.float()[:, None]
     return value
 
@@ -116,13 +118,15 @@ def read_torch(path: str | Path) -> dict:
 def _check_archive(file) -> None:
     """Raise ValueError for an archive that is damaged, or unpacks to more than a file may have.
 
-    torch checks no checksums.
+    torch checks no checksums, and compresses nothing.
     """
     if is_zipfile(file):
         with ZipFile(file) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
             if unpacked > LARGEST_WEIGHTS:
                 raise ValueError(f"{unpacked} bytes when it is unpacked")
+            if any(entry.compress_type != ZIP_STORED for entry in archive.infolist()):
+                raise ValueError("found it compressed")
             if damaged := archive.testzip():
                 raise ValueError(f"{damaged} is damaged")
     file.seek(0)
