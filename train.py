@@ -83,8 +83,7 @@ class Training:
             fit_start(self.network, self.train_loader.dataset, parts["train"], config, device)
         self.trained_network = prepare_forward(self.network, config, processes)
         if self.running.batches:
-            seen = self.train_loader.batch_sampler.objects(self.running.batches)
-            check_same_epoch(config, *resumed, seen)
+            check_same_epoch(config, *resumed, self.running, self.train_loader.batch_sampler)
         self.running = self.running.share_of(rank, device)
         self.interruption = Interruption()
         self.train_loader.check = self.interruption.check
@@ -176,10 +175,10 @@ def prepare_network(config, folder: Path) -> tuple[R2N2, tuple[Path, dict] | Non
     if config.resume_epoch != 0:
         path = find_checkpoint(folder, config.resume_epoch)
         if config.resume_epoch != "last":
-            later = checkpoint_path(folder, config.resume_epoch + 1)
-            if later.exists():
+            epochs = (other.name for other in folder.glob("checkpoint_epoch_*.pth"))
+            if later := [name for name in epochs if name > path.name]:
                 raise UserError(
-                    f"{path}: expected the last epoch there is, found {later.name} as well: "
+                    f"{path}: expected the last epoch there is, found {min(later)} as well: "
                     "move what comes later away, or go on with --resume_epoch=last"
                 )
         network, content = load_checkpoint(path)
@@ -214,15 +213,15 @@ def check_network(network: R2N2, config, path) -> None:
         )
 
 
-def check_same_epoch(config, path: Path, content: dict, seen: int) -> None:
-    """Refuse to go on within an epoch whose batches would be others than when it began.
-
-    `seen` is the number of objects that its batches so far would have now.
-    """
+def check_same_epoch(
+    config, path: Path, content: dict, running: Running, batches: TrainingBatches
+) -> None:
+    """Refuse to go on within an epoch whose batches would be others than when it began."""
     same = ("seed", "batch_size", "min_views", "max_views", "split_file", "val_portion")
     before = {name: content["config"].get(name) for name in same}
     changed = [name for name in same if getattr(config, name) != before[name]]
-    if content["running"]["sums"][2] != seen:
+    seen = running.sums[2]
+    if not (0 < running.batches <= len(batches) and seen == batches.objects(running.batches)):
         changed += ["the processes", "the dataset"]
     if changed:
         raise UserError(

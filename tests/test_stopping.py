@@ -13,9 +13,9 @@ import pytest
 import torch
 from conftest import ROOT, SMALL, assert_same, make_dataset
 
-from data.sampling import Draw
+from data.sampling import Draw, TrainingBatches
 from data.shapenet import Samples
-from utils.checkpoint import load_checkpoint, newest_checkpoint
+from utils.checkpoint import checkpoint_path, load_checkpoint, newest_checkpoint
 from utils.errors import UserError
 from utils.files import replacing
 from utils.lock import locked
@@ -151,6 +151,28 @@ def test_a_signal_to_all_processes_ends_a_training_with_workers_cleanly(
         done = subprocess.run(command(dataset, *flags), cwd=tmp_path, timeout=300)
         assert done.returncode == 0
     assert_same_training(checkpoint_of(tmp_path), uninterrupted)
+
+
+@pytest.mark.parametrize(
+    ("batches", "has_config"),
+    [(10**9, True), (-3, True), (1, False)],
+    ids=["many", "negative", "no config"],
+)
+def test_a_checkpoint_of_no_possible_moment_is_refused_by_name(
+    script, small, tmp_path, batches, has_config
+):
+    flags = [*small, "--val_portion=0", "--num_epochs=2"]
+    assert script("train", *flags[:-1], "--num_epochs=1")[0] == 0
+    path = checkpoint_path(tmp_path / FOLDER, 1)
+    content = torch.load(path, weights_only=True)
+    seen = TrainingBatches(list(range(12)), 4, 1, 1, 0).objects(batches)
+    running = {"batches": batches, "sums": torch.tensor([0.0, 0.0, seen])}
+    content |= {"epoch": 2, "running": running}
+    if not has_config:
+        content["config"] = None
+    torch.save(content, checkpoint_path(tmp_path / FOLDER, 2, within=True))
+    status, _, errors = script("train", *flags, "--resume_epoch=last")
+    assert status == 2 and "checkpoint_within_00000002.pth" in errors and errors.count("\n") == 1
 
 
 def test_a_full_disk_is_one_line_and_leaves_the_last_checkpoint(script, small, tmp_path):

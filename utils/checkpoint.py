@@ -136,6 +136,8 @@ def restore(path: Path, content: dict, optimizer, scaler) -> tuple[int, int, Run
                     raise ValueError(f"{name} {tuple(state[name].shape)}")
         scaler.load_state_dict(content["scaler"])
         torch.set_rng_state(content["random"])
+        if not isinstance(content["config"], dict):
+            raise ValueError(f"config {content['config']}")
         epoch, step, running = int(content["epoch"]), int(content["step"]), content["running"]
         if running is None:
             return epoch, step, Running()
