@@ -22,7 +22,7 @@ from utils.checkpoint import (
     restore,
     save_checkpoint,
 )
-from utils.config import network_options, read_config, write_ini
+from utils.config import NEW_WEIGHTS, network_options, read_config, write_ini
 from utils.engine import (
     Diverged,
     Running,
@@ -79,7 +79,7 @@ class Training:
         self.train_loader, self.val_loader = make_loaders(
             config, index, parts, device, rank, processes
         )
-        if config.start == "fitted" and not (resumed or config.weights):
+        if config.start == "fitted" and not resumed:
             fit_start(self.network, self.train_loader.dataset, parts["train"], config, device)
         self.trained_network = prepare_forward(self.network, config, processes)
         if self.running.batches:
@@ -189,11 +189,11 @@ def prepare_network(config, folder: Path) -> tuple[R2N2, tuple[Path, dict] | Non
             f"{folder} holds a training already: "
             "go on with it (--resume_epoch=last) or choose another --experiment_name"
         )
-    if config.weights:
-        network = load_network(find_weights(folder, config.weights, 0))
-        check_network(network, config, config.weights)
-        return network, None
-    return build_network(config.network, **network_options(config)), None
+    if config.start in NEW_WEIGHTS:
+        return build_network(config.network, **network_options(config)), None
+    network = load_network(find_weights(folder, config.start, 0))
+    check_network(network, config, config.start)
+    return network, None
 
 
 def fit_start(network: R2N2, samples: Samples, members: list[int], config, device) -> None:

@@ -260,7 +260,7 @@ CASES = [
     *[(DEMO, put("00.png", content), ["00.png"], named) for content, named in PICTURES],
     *[(TRAIN, put("s.json", text), ["--split_file=s.json"], named) for text, named in SPLITS],
     *[(DEMO, put("w.pth", content), [], named) for content, named in WEIGHTS],
-    *[(TRAIN, put("w.pth", content), ["--weights=w.pth"], named) for content, named in WEIGHTS[:3]],
+    *[(TRAIN, put("w.pth", content), ["--start=w.pth"], named) for content, named in WEIGHTS[:3]],
     *[(TRAIN, make(path), [], path) for make in (folder, pipe) for path in (VOXELS, PICTURE)],
     (TRAIN, link(VOXELS, "/etc/passwd"), [], "link to /etc/passwd"),
     (TRAIN, link(PICTURE, "../../../../../w.pth"), [], "link to"),
@@ -414,4 +414,11 @@ def test_an_archive_of_weights_that_unpacks_to_too_much_is_refused_unread(tmp_pa
     with zipfile.ZipFile(tmp_path / "w.pth", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("archive/data/0", bytes(2**24))
     with pytest.raises(UserError, match=r"w\.pth: .*16777216 bytes when it is unpacked"):
+        load_network(tmp_path / "w.pth")
+
+
+def test_compressed_weights_are_refused_unread(tmp_path):
+    with zipfile.ZipFile(tmp_path / "w.pth", "w", zipfile.ZIP_BZIP2) as archive:
+        archive.writestr("archive/data/0", bytes(2**24))
+    with pytest.raises(UserError, match=r"w\.pth: .*compressed"):
         load_network(tmp_path / "w.pth")

@@ -102,6 +102,17 @@ def test_what_was_resolved_is_read_back_the_same():
     assert read_config("train", "", ["--cfg=again.ini"]) == config
 
 
+def test_yes_and_no_may_follow_a_flag_as_a_word_of_its_own():
+    assert read("", "--varied", "yes").varied == "yes"
+    assert read("varied = yes", "--varied", "no").varied == "no"
+    assert read("", "--varied").varied == "yes"
+
+
+def test_a_flag_of_another_script_is_refused_by_that_ones_name():
+    with pytest.raises(UserError, match=r"--weights=a\.pth: .*train\.py.*test\.py and demo\.py"):
+        read("", "--weights=a.pth")
+
+
 def test_only_demo_takes_pictures_and_only_test_takes_a_part():
     assert read("", "a.png", "b.png", script="demo").images == ["a.png", "b.png"]
     assert read("", "--part=val", script="test").part == "val"

@@ -181,6 +181,9 @@ def test_an_epoch_that_others_followed_is_no_place_to_go_on_from(script, small, 
     assert {path.name for path in folder.glob("*.pth")} == {
         f"checkpoint_epoch_{epoch:08d}.pth" for epoch in (1, 2, 3)
     }
+    (folder / "checkpoint_epoch_00000002.pth").unlink()
+    status, _, errors = script("train", *small, *flags)
+    assert status == 2 and "checkpoint_epoch_00000003.pth" in errors
 
 
 @pytest.mark.slow
@@ -222,7 +225,7 @@ def test_other_networks_train_resume_test_and_demo_alike(script, small, network)
 def test_a_training_begins_with_the_weights_of_another(script, small, tmp_path):
     assert script("train", *small, "--num_epochs=1")[0] == 0
     path = tmp_path / "saved_models/3d-r2n2/checkpoint_epoch_00000001.pth"
-    flags = [f"--weights={path}", "--experiment_name=next", "--num_epochs=1", "--LR=1e-9"]
+    flags = [f"--start={path}", "--experiment_name=next", "--num_epochs=1", "--LR=1e-9"]
     assert script("train", *small, *flags)[0] == 0
     first, after = load_network(path), load_network(str(path).replace("3d-r2n2", "next"))
     for key, value in after.state_dict().items():

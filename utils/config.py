@@ -11,6 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -122,6 +123,14 @@ def thresholds(text: str) -> tuple[float, ...]:
     return tuple(sorted(values))
 
 
+def start(text: str) -> str:
+    if text in NEW_WEIGHTS:
+        return text
+    if text and "\0" not in text:
+        return os.path.expanduser(text)
+    raise ValueError(f"{' or '.join(NEW_WEIGHTS)}, or a file of weights")
+
+
 def device(text: str) -> str:
     if re.fullmatch(r"auto|cpu|cuda(:\d+)?", text):
         return text
@@ -130,6 +139,7 @@ def device(text: str) -> str:
 
 OPTIONS = ("image_size", "pool_padding", "unpooling", "leaky_slope", "width")  # of a network
 YES_OR_NO = ("yes", "no")
+NEW_WEIGHTS = ("paper", "fitted")
 KEYS = (
     Key("database_path", "synthetic", folder_path, "dataset folder, or 'synthetic'"),
     Key("split_file", "", path_value, "split in Pix2Vox's JSON form, in place of 80/20"),
@@ -145,7 +155,7 @@ KEYS = (
     Key("batch_size", 24, whole(1), "objects in a batch"),
     Key("min_views", 1, whole(1), "fewest views of a training batch"),
     Key("max_views", 5, whole(1), "most views of a training batch; views of an evaluation"),
-    Key("start", "paper", choice("paper", "fitted"), "new weights; fitted: scaled by pictures"),
+    Key("start", "paper", start, "paper or fitted: new weights; else a file of weights"),
     Key("varied", "no", choice(*YES_OR_NO), "yes: training pictures vary as photographs do"),
     Key("LR", 0.0001, number(0, above=True), "learning rate at its highest"),
     Key("schedule", "halving", choice("halving", "cosine"), "how the learning rate falls"),
@@ -164,7 +174,7 @@ KEYS = (
     Key("part", "test", choice("test", "val", "train", "all"), "objects to measure", ("test",)),
     Key("thresholds", (), thresholds, "thresholds to choose among on validation", ("test",)),
     Key("report", "no", choice(*YES_OR_NO), "yes: write report.html as well", ("test",)),
-    Key("weights", "", path_value, "file of weights: to begin with, to test, to show"),
+    Key("weights", "", path_value, "file of weights to test or show", ("test", "demo")),
     Key("crop", "yes", choice(*YES_OR_NO), "no: take pictures as they are, whole", ("demo",)),
     Key("output", "prediction.obj", path_value, "file to write: " + " ".join(FORMS), ("demo",)),
     Key("smooth", "no", choice(*YES_OR_NO), "yes: a smooth surface, not cubes", ("demo",)),
@@ -197,11 +207,17 @@ def read_config(script: str, description: str, arguments: list[str] | None = Non
     if script == "demo":
         parser.add_argument("images", metavar="IMAGE", nargs="*", help="pictures of one object")
     typed = sys.argv[1:] if arguments is None else arguments
-    flags, unknown = parser.parse_known_intermixed_args([SHORT.get(one, one) for one in typed])
+    full = [
+        one if following in YES_OR_NO else SHORT.get(one, one)
+        for one, following in zip_longest(typed, typed[1:])
+    ]
+    flags, unknown = parser.parse_known_intermixed_args(full)
     if unknown:
-        raise UserError(
-            f"{unknown[0]}: no such flag{_nearest(unknown[0].split('=')[0].strip('-'))}"
-        )
+        name = unknown[0].split("=")[0].strip("-")
+        if name in BY_NAME:
+            owners = " and ".join(f"{owner}.py" for owner in BY_NAME[name].scripts)
+            raise UserError(f"{unknown[0]}: expected a flag of {script}.py, found one of {owners}")
+        raise UserError(f"{unknown[0]}: no such flag{_nearest(name)}")
 
     cfg = flags.cfg or ("config.ini" if Path("config.ini").exists() else None)
     values = {key.name: key.default for key in KEYS}
