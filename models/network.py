@@ -68,9 +68,10 @@ class R2N2(nn.Module):
         """Scale a new network so that what tells `images`, (B, V, 3, S, S), apart reaches the end.
 
         Every layer of encoder and decoder puts out mean 0 and deviation 1 on them, the last a tenth
-        of it. As the paper begins, the constant part of a feature is twelve times what varies, and
-        a short training goes no farther than the mean shape. After Krähenbühl et al.,
-        "Data-dependent initializations of convolutional neural networks", ICLR 2016.
+        of it (the 1×1×1 skip of Res3D-GRU-3 is left as it is). As the paper begins, the constant
+        part of a feature is twelve times what varies, and a short training goes no farther than the
+        mean shape. After Krähenbühl et al., "Data-dependent initializations of convolutional neural
+        networks", ICLR 2016.
         """
         layers = []
 

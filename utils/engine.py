@@ -206,7 +206,7 @@ def evaluate(
 
 
 def progress_bar(batches, title: str) -> tqdm:
-    """A bar on a terminal, and nothing but its last line where the output goes to a file."""
+    """A bar with the batches that are done, and room for what is known of them."""
     return tqdm(
         batches, desc=title, leave=True, dynamic_ncols=True, file=sys.stdout, mininterval=0.5
     )
