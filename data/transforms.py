@@ -66,10 +66,10 @@ def letterbox(picture: Image.Image) -> Image.Image:
 def as_bytes(views: list[Image.Image]) -> np.ndarray:
     """RGB views of S pixels a side as bytes (V, S, S, 3)."""
     size = views[0].width
-    column = Image.new("RGB", (size, len(views) * size))  # turned into bytes at one go
+    content = np.empty((len(views), size, size, 3), np.uint8)
     for number, view in enumerate(views):
-        column.paste(view, (0, number * size))
-    return np.asarray(column).reshape(len(views), size, size, 3)
+        content[number] = np.frombuffer(view.tobytes(), np.uint8).reshape(size, size, 3)
+    return content
 
 
 def evaluation_view(picture: Image.Image, size: int) -> Image.Image:
