@@ -14,7 +14,6 @@ from utils import distributed
 from utils.checkpoint import (
     checkpoint_path,
     find_checkpoint,
-    find_weights,
     forget_within,
     load_checkpoint,
     load_network,
@@ -191,7 +190,10 @@ def prepare_network(config, folder: Path) -> tuple[R2N2, tuple[Path, dict] | Non
         )
     if config.start in NEW_WEIGHTS:
         return build_network(config.network, **network_options(config)), None
-    network = load_network(find_weights(folder, config.start, 0))
+    if not Path(config.start).is_file():
+        expected = f"{', '.join(NEW_WEIGHTS)} or a file of weights"
+        raise UserError(f"start: expected {expected}, found {config.start!r}")
+    network = load_network(config.start)
     check_network(network, config, config.start)
     return network, None
 
@@ -206,10 +208,12 @@ def fit_start(network: R2N2, samples: Samples, members: list[int], config, devic
 
 def check_network(network: R2N2, config, path) -> None:
     """Refuse a network from `path` that is not the one that the configuration describes."""
-    expected, found = (config.network, network_options(config)), (network.name, network.options)
-    if found != expected:
+    expected = {"network": config.network, **network_options(config)}
+    found = {"network": network.name, **network.options}
+    if other := [key for key in expected if found[key] != expected[key]]:
         raise UserError(
-            f"{path}: expected {expected[0]} {expected[1]}, found {found[0]} {found[1]}"
+            f"{path}: expected {', '.join(f'{key} = {expected[key]}' for key in other)}, "
+            f"found {', '.join(f'{key} = {found[key]}' for key in other)}"
         )
 
 

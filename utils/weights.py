@@ -107,9 +107,11 @@ def read_torch(path: str | Path) -> dict:
             _check_archive(file)
             content = torch.load(file, map_location="cpu", weights_only=True)
             _check_storages(content, os.fstat(file.fileno()).st_size)
+        except ValueError as error:
+            raise UserError(f"{path}: expected a file saved by torch: {error}") from error
         except Exception as error:  # torch raises whatever its unzipping and unpickling meet
-            reason = str(error).strip().split("\n")[0][:100]
-            raise UserError(f"{path}: expected a file saved by torch: {reason}") from error
+            found = "another kind of file, a damaged one, or one that would run code"
+            raise UserError(f"{path}: expected a file saved by torch, found {found}") from error
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected a dictionary, found a {type(content).__name__}")
     return content
