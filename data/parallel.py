@@ -21,8 +21,8 @@ def in_parallel(work, items: list, label: str, processes: int | None = None) -> 
     """The results of work(item), in the order of the items, on all cores unless told.
 
     With `processes` = 1 this one works, whose memory nothing limits. After an error or Ctrl-C, what
-    is under way is finished and the rest left alone. Raises UserError when a process dies, which
-    names what was under way.
+    is under way is finished and the rest left alone. Raises UserError, naming what was under way,
+    when a process dies.
     """
     if not items:
         return []

@@ -54,9 +54,7 @@ class Source:
             raise UserError(explain(error)) from error
         turn = np.reshape(self.turn, (3, 3))
         if not np.allclose(turn @ turn.T, np.eye(3), atol=1e-3):
-            raise UserError(
-                f"{self.place}: expected a rotation in the catalogue, found {self.turn}"
-            )
+            raise UserError(f"expected a rotation in the catalogue, found {self.turn}")
         return transformed(surface, rotation(up, front or self.front) @ turn)
 
     def _archived_surface(self) -> Surface:

@@ -124,8 +124,6 @@ def thresholds(text: str) -> tuple[float, ...]:
 
 
 def start(text: str) -> str:
-    if text in NEW_WEIGHTS:
-        return text
     if text and "\0" not in text:
         return os.path.expanduser(text)
     raise ValueError(f"{' or '.join(NEW_WEIGHTS)}, or a file of weights")

@@ -108,7 +108,8 @@ def read_torch(path: str | Path) -> dict:
             content = torch.load(file, map_location="cpu", weights_only=True)
             _check_storages(content, os.fstat(file.fileno()).st_size)
         except ValueError as error:
-            raise UserError(f"{path}: expected a file saved by torch: {error}") from error
+            reason = str(error).split("\n")[0][:100]  # it may quote the file
+            raise UserError(f"{path}: expected a file saved by torch: {reason}") from error
         except Exception as error:  # torch raises whatever its unzipping and unpickling meet
             found = "another kind of file, a damaged one, or one that would run code"
             raise UserError(f"{path}: expected a file saved by torch, found {found}") from error
