@@ -324,6 +324,32 @@ def test_a_shrunk_network_is_small_and_predicts_nearly_the_same(tmp_path, monkey
     assert 0 < difference < 0.01
 
 
+def test_of_several_checkpoints_the_mean_is_shrunk(tmp_path, monkeypatch):
+    paths, values = [str(tmp_path / f"{number}.pth") for number in range(3)], []
+    for seed, path in enumerate(paths):
+        torch.manual_seed(seed)
+        save_network(path, network := build_network("3D-LSTM-3", **SMALL))
+        values.append(network.state_dict())
+    monkeypatch.setattr("sys.argv", ["shrink", *paths, str(tmp_path / "mean.pth")])
+    shrink.main()
+    for key, found in load_network(tmp_path / "mean.pth").state_dict().items():
+        expected = sum(value[key] for value in values) / 3
+        assert torch.allclose(found, expected, rtol=1e-3, atol=1e-6), key
+
+
+def test_a_mean_of_different_networks_or_over_a_checkpoint_is_refused(tmp_path, monkeypatch):
+    last = tmp_path / "checkpoint_epoch_00000002.pth"
+    save_network(tmp_path / "a.pth", build_network("3D-LSTM-3", **SMALL))
+    save_network(last, build_network("3D-GRU-3", **SMALL))
+    before = last.read_bytes()
+    for typed in (["a.pth", last.name], ["a.pth", last.name, "b"]):
+        monkeypatch.setattr("sys.argv", ["shrink", *(str(tmp_path / name) for name in typed)])
+        with pytest.raises(UserError, match=last.name):
+            shrink.main()
+    assert last.read_bytes() == before
+    assert not (tmp_path / "b").exists()
+
+
 @pytest.mark.parametrize(
     "value",
     [
