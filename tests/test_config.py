@@ -113,6 +113,11 @@ def test_a_flag_of_another_script_is_refused_by_that_ones_name():
         read("", "--weights=a.pth")
 
 
+def test_a_word_that_is_no_flag_is_named_with_the_way_to_give_a_file():
+    with pytest.raises(UserError, match=r"^my\.ini: .*--cfg="):
+        read_config("train", "", ["my.ini"])
+
+
 def test_only_demo_takes_pictures_and_only_test_takes_a_part():
     assert read("", "a.png", "b.png", script="demo").images == ["a.png", "b.png"]
     assert read("", "--part=val", script="test").part == "val"
