@@ -38,6 +38,7 @@ from utils.interruption import Interruption
 from utils.lock import locked
 from utils.logbook import Logbook
 from utils.precision import Precision
+from utils.weights import check_network
 
 
 def main() -> None:
@@ -181,7 +182,7 @@ def prepare_network(config, folder: Path) -> tuple[R2N2, tuple[Path, dict] | Non
                     "move what comes later away, or go on with --resume_epoch=last"
                 )
         network, content = load_checkpoint(path)
-        check_network(network, config, path)
+        check_network(network, path, config.network, network_options(config))
         return network, (path, content)
     if newest_checkpoint(folder):
         raise UserError(
@@ -194,7 +195,7 @@ def prepare_network(config, folder: Path) -> tuple[R2N2, tuple[Path, dict] | Non
         expected = f"{', '.join(NEW_WEIGHTS)} or a file of weights"
         raise UserError(f"start: expected {expected}, found {config.start!r}")
     network = load_network(config.start)
-    check_network(network, config, config.start)
+    check_network(network, config.start, config.network, network_options(config))
     return network, None
 
 
@@ -204,17 +205,6 @@ def fit_start(network: R2N2, samples: Samples, members: list[int], config, devic
     draws = next(iter(TrainingBatches(members, 24, views, views, config.seed)))
     images, voxels, _ = collate([samples[draw] for draw in draws])
     network.fit_to(to_device(images, voxels, device)[0])
-
-
-def check_network(network: R2N2, config, path) -> None:
-    """Refuse a network from `path` that is not the one that the configuration describes."""
-    expected = {"network": config.network, **network_options(config)}
-    found = {"network": network.name, **network.options}
-    if other := [key for key in expected if found[key] != expected[key]]:
-        raise UserError(
-            f"{path}: expected {', '.join(f'{key} = {expected[key]}' for key in other)}, "
-            f"found {', '.join(f'{key} = {found[key]}' for key in other)}"
-        )
 
 
 def check_same_epoch(

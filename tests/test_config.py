@@ -114,8 +114,9 @@ def test_a_flag_of_another_script_is_refused_by_that_ones_name():
 
 
 def test_a_word_that_is_no_flag_is_named_with_the_way_to_give_a_file():
-    with pytest.raises(UserError, match=r"^my\.ini: .*--cfg="):
-        read_config("train", "", ["my.ini"])
+    for word in ("my.ini", "batch_size=8"):
+        with pytest.raises(UserError, match=rf"^{word}: .*--cfg="):
+            read_config("train", "", [word])
 
 
 def test_only_demo_takes_pictures_and_only_test_takes_a_part():

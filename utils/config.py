@@ -212,11 +212,11 @@ def read_config(script: str, description: str, arguments: list[str] | None = Non
     flags, unknown = parser.parse_known_intermixed_args(full)
     if unknown:
         name = unknown[0].split("=")[0].strip("-")
+        if not unknown[0].startswith("-"):
+            raise UserError(f"{unknown[0]}: expected --key=value (an INI file: --cfg=FILE)")
         if name in BY_NAME:
             owners = " and ".join(f"{owner}.py" for owner in BY_NAME[name].scripts)
             raise UserError(f"{unknown[0]}: expected a flag of {script}.py, found one of {owners}")
-        if not unknown[0].startswith("-"):
-            raise UserError(f"{unknown[0]}: expected --key=value (an INI file: --cfg=FILE)")
         raise UserError(f"{unknown[0]}: no such flag{_nearest(name)}")
 
     cfg = flags.cfg or ("config.ini" if Path("config.ini").exists() else None)

@@ -1,6 +1,6 @@
 """Make a small file of a network's weights, to ship: a tenth of a checkpoint.
 
-python -m utils.shrink CHECKPOINT ... OUT.pth
+python -m utils.shrink CHECKPOINT ... --out OUT.pth
 
 Of several checkpoints of one training it takes the mean of their weights, often better than the
 last of them (Izmailov et al., "Averaging weights leads to wider optima", UAI 2018).
@@ -9,22 +9,18 @@ last of them (Izmailov et al., "Averaging weights leads to wider optima", UAI 20
 from pathlib import Path
 
 from models import R2N2
-from utils.checkpoint import NAME, load_network
-from utils.errors import Parser, UserError, run
-from utils.weights import compress, write_torch
+from utils.checkpoint import load_network
+from utils.errors import Parser, run
+from utils.weights import check_network, compress, write_torch
 
 
 def mean_network(paths: list[str]) -> R2N2:
-    """A network whose weights are the mean of those in files of networks with the same options."""
+    """A network with the mean of the weights in files. UserError for one of another network."""
     network = load_network(paths[0])
     total = network.state_dict()
     for path in paths[1:]:
         other = load_network(path)
-        if (other.name, other.options) != (network.name, network.options):
-            raise UserError(
-                f"{path}: expected {network.name} with the options of {paths[0]}, "
-                f"found {other.name} with {other.options}"
-            )
+        check_network(other, path, network.name, network.options)
         for key, value in other.state_dict().items():
             total[key] += value
     for value in total.values():
@@ -36,10 +32,8 @@ def main() -> None:
     parser = Parser(prog="python -m utils.shrink", description=__doc__.split("\n", 1)[0])
     sources = "any file that --weights takes; of several, the mean of their weights is written"
     parser.add_argument("sources", nargs="+", metavar="CHECKPOINT", help=sources)
-    parser.add_argument("out", metavar="OUT.pth", help="the file to write")
+    parser.add_argument("--out", required=True, metavar="OUT.pth", help="the file to write")
     arguments = parser.parse_args()
-    if NAME.match(Path(arguments.out).name):
-        raise UserError(f"{arguments.out}: expected a file to write, found a checkpoint's name")
     network = mean_network(arguments.sources)
     write_torch(arguments.out, compress(network))
     size = Path(arguments.out).stat().st_size

@@ -43,6 +43,16 @@ def rebuild(content: dict, path: str | Path) -> R2N2:
     return fill(network, weights, path)
 
 
+def check_network(network: R2N2, path: str | Path, name: str, options: dict) -> None:
+    """Raise UserError, naming what differs, when the network from `path` is another one."""
+    expected, found = {"network": name, **options}, {"network": network.name, **network.options}
+    if other := [key for key in expected if found[key] != expected[key]]:
+        raise UserError(
+            f"{path}: expected {', '.join(f'{key} = {expected[key]}' for key in other)}, "
+            f"found {', '.join(f'{key} = {found[key]}' for key in other)}"
+        )
+
+
 def fill(network: R2N2, weights: dict, path: str | Path) -> R2N2:
     """Put `weights` into `network`; name the first parameter that is missing or does not fit."""
     own, fitting = network.state_dict(), {}
