@@ -49,8 +49,8 @@ class Surface:
         return np.stack([corners.min(0), corners.max(0)])
 
 
-def join(meshes: list[trimesh.Trimesh]) -> Surface:
-    """One surface from meshes with their materials.
+def join(meshes: list[trimesh.Trimesh], *, linear: bool = False) -> Surface:
+    """One surface from meshes with their materials, whose colours may be linear, as glTF's are.
 
     A mesh without normals of its own gets smooth ones across edges of less than 40 degrees.
     Raises UserError when there is no triangle, or a coordinate that is huge or no number.
@@ -60,7 +60,7 @@ def join(meshes: list[trimesh.Trimesh]) -> Surface:
         raise UserError("expected triangles, found none")
     if not all(np.abs(mesh.triangles).max() < FARTHEST for mesh in meshes):
         raise UserError(f"expected coordinates below {FARTHEST:g}, found larger ones or none")
-    parts = [_part(mesh) for mesh in meshes]
+    parts = [_part(mesh, linear) for mesh in meshes]
     places: dict[tuple, int] = {}  # of each picture in the surface's list, by its content
     for part in parts:
         for picture in part.textures:
@@ -74,7 +74,7 @@ def join(meshes: list[trimesh.Trimesh]) -> Surface:
     )
 
 
-def _part(mesh: trimesh.Trimesh) -> Surface:
+def _part(mesh: trimesh.Trimesh, linear: bool) -> Surface:
     """A surface of one mesh, and so of at most one texture."""
     faces = mesh.faces
     count = len(faces)
@@ -92,12 +92,22 @@ def _part(mesh: trimesh.Trimesh) -> Surface:
     elif visual.kind == "face":
         colours = np.repeat(visual.face_colors[:, None], 3, axis=1)
     else:
-        colours = np.broadcast_to(np.uint8(GREY), (count, 3, 4))
+        colours, linear = np.broadcast_to(np.uint8(GREY), (count, 3, 4)), False
+    if linear:  # a texture is sRGB already
+        colours = srgb(colours)
     if "vertex_normals" in mesh._cache:  # where trimesh keeps the normals that a file gave
         normals = mesh.vertex_normals[faces]
     else:
         normals = smooth_normals(mesh.triangles)
     return Surface(mesh.triangles, np.nan_to_num(normals), colours, uv, texture, textures)
+
+
+def srgb(linear: np.ndarray) -> np.ndarray:
+    """Encode linear RGBA colours (..., 4), uint8, as sRGB; alpha is kept."""
+    value = linear / 255
+    encoded = np.where(value <= 0.0031308, 12.92 * value, 1.055 * value ** (1 / 2.4) - 0.055)
+    encoded[..., 3] = value[..., 3]
+    return np.rint(255 * encoded).astype(np.uint8)
 
 
 def _colour(material, textured: bool) -> np.ndarray:
@@ -196,7 +206,8 @@ def parse_surface(content: bytes, kind: str, assets: Assets) -> Surface:
         for mesh in scene.geometry.values():
             if isinstance(getattr(mesh, "visual", None), trimesh.visual.TextureVisuals):
                 mesh.visual.material = _reduced(mesh.visual.material)  # before it is copied
-        return join([mesh for mesh in scene.dump() if isinstance(mesh, trimesh.Trimesh)])
+        found = [mesh for mesh in scene.dump() if isinstance(mesh, trimesh.Trimesh)]
+        return join(found, linear=kind in ("glb", "gltf"))
     except UserError:
         raise
     except Exception as error:  # a broken file can break a parser in any way

@@ -56,6 +56,23 @@ def test_an_obj_finds_its_texture_in_the_folder_beside_its_own(tmp_path):
     np.testing.assert_array_equal(surface.colours[0, 0, :3], [255] * 3)  # the texture, not Kd
 
 
+def test_colors_of_gltf_are_linear(tmp_path):
+    """A linear 0.214 is an sRGB 0.5: in a material, and at vertices where there is none."""
+    material = trimesh.visual.material.PBRMaterial(baseColorFactor=[0.214, 0.214, 1.0, 1.0])
+    painted, plain = trimesh.creation.box(), trimesh.creation.box()
+    painted.visual = trimesh.visual.TextureVisuals(material=material)
+    plain.visual.vertex_colors = np.tile(np.uint8([55, 55, 255, 255]), (8, 1))
+    for mesh in (painted, plain):
+        mesh.export(tmp_path / "box.glb")
+        colors = load_surface(tmp_path / "box.glb").colours.reshape(-1, 4)
+        np.testing.assert_allclose(colors, np.tile([128, 128, 255, 255], (36, 1)), atol=1)
+
+
+def test_a_gltf_without_colors_is_gray(tmp_path):
+    trimesh.creation.box().export(tmp_path / "box.glb")
+    assert (load_surface(tmp_path / "box.glb").colours == meshes.GREY).all()
+
+
 def test_a_texture_far_away_is_looked_for_beside_the_mesh_alone(tmp_path):
     (tmp_path / "secret.png").write_bytes(png((1, 2, 3)))
     folder = tmp_path / "a" / "b"
