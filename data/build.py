@@ -17,7 +17,7 @@ from data.layout import GRID, VIEWS
 from data.meshes import AXES, Surface, rotation, transformed
 from data.objects import is_finished, sweep, write_object
 from data.parallel import in_parallel
-from data.sources import Source, category_folder, distinct, find_sources, with_categories
+from data.sources import Source, category_folder, clean_name, distinct, find_sources, with_categories
 from utils.errors import Parser, UserError, check_ranges, run
 from utils.files import replacing
 
@@ -117,6 +117,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--categories", type=Path, help="CSV of path,category")
     listed = "build no other meshes than those that --categories lists"
     parser.add_argument("--only-listed", action="store_true", help=listed)
+    parser.add_argument("--prefix", default="", help="begins the names of all objects")
     parser.add_argument("--up", default="y", choices=AXES, help="axis that points up (y)")
     front = "axis that points to the front (-z; z for Sweet Home 3D)"
     parser.add_argument("--front", choices=AXES, help=front)
@@ -140,6 +141,9 @@ def main() -> int:
     if arguments.category:
         category = category_folder(arguments.category)
         sources = [replace(source, category=category) for source in sources]
+    if arguments.prefix:
+        prefix = clean_name(arguments.prefix)
+        sources = [replace(source, model=f"{prefix}-{source.model}") for source in distinct(sources)]
     if arguments.categories:
         sources = with_categories(sources, arguments.categories, only_listed=arguments.only_listed)
     elif arguments.only_listed:

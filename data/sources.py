@@ -113,17 +113,17 @@ def _category(file: Path, base: Path) -> str:
 
 def category_folder(name: str) -> str:
     """The folder of a category: the id of an official one given by name or id, else the name."""
-    name = _clean(name)
+    name = clean_name(name)
     return SYNSETS.get(name.lower(), name)
 
 
 def _model(file: Path) -> str:
     """A mesh's name: its file's, or that of the nearest folder that says more than "models"."""
     names = (file.stem, *reversed(file.parts[:-1]))
-    return _clean(next((name for name in names if name.lower() not in GENERIC), file.stem))
+    return clean_name(next((name for name in names if name.lower() not in GENERIC), file.stem))
 
 
-def _clean(name: str) -> str:
+def clean_name(name: str) -> str:
     """A name that can be a folder's anywhere; "+" is kept for variants."""
     return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "unnamed"
 
@@ -184,23 +184,22 @@ def _catalogued(path: Path, label: str, text: str) -> list[Source]:
 def distinct(sources: list[Source]) -> list[Source]:
     """The sources, those whose names clash in a category named by their whole path.
 
-    Raises UserError for two meshes that cannot be told apart.
+    Names that even then differ in punctuation or case alone ("chair 1", "chair-1") are numbered.
     """
+    sources = list({source.place: source for source in sources}.values())
     count = Counter((source.category, source.model.lower()) for source in sources)
-    sources = [
-        replace(source, model=_clean(source.label))
-        if count[source.category, source.model.lower()] > 1
-        else source
-        for source in sources
-    ]
-    seen: dict[tuple[str, str], Source] = {}
+    named, taken = [], set()
     for source in sources:
-        other = seen.setdefault((source.category, source.model.lower()), source)
-        if other is not source:
-            raise UserError(
-                f"{source.place}: expected another name, found {other.place} of the same"
-            )
-    return sources
+        model = source.model
+        if count[source.category, model.lower()] > 1:
+            model = clean_name(source.label)
+        name, number = model, 1
+        while (source.category, name.lower()) in taken:
+            number += 1
+            name = f"{model}-{number}"
+        taken.add((source.category, name.lower()))
+        named.append(replace(source, model=name))
+    return named
 
 
 def with_categories(sources: list[Source], path: Path, *, only_listed: bool) -> list[Source]:

@@ -125,8 +125,30 @@ def test_meshes_of_one_name_are_told_apart(tmp_path):
     write(tmp_path / "chair" / "y" / "seat.obj")
     sources = distinct(find_sources([tmp_path]))
     assert [source.model for source in sources] == ["chair-x-seat.obj", "chair-y-seat.obj"]
-    with pytest.raises(UserError, match="of the same"):
-        distinct([*sources, sources[0].__class__(**{**vars(sources[0]), "path": tmp_path})])
+
+
+@pytest.mark.parametrize(
+    "names", [["chair 1.obj", "chair-1.obj"], ["a/chair 1.obj", "a/chair-1.obj", "b/chair-1.obj"]]
+)
+def test_names_that_differ_in_punctuation_alone_stay_apart(tmp_path, names):
+    for name in names:
+        write(tmp_path / "chair" / name)
+    write(tmp_path / "chair" / "table.obj")
+    models = [source.model.lower() for source in distinct(find_sources([tmp_path / "chair"]))]
+    assert len(set(models)) == len(names) + 1
+
+
+def test_a_mesh_given_twice_is_built_once(tmp_path):
+    path = write(tmp_path / "chair" / "a.obj")
+    assert len(distinct(find_sources([path, tmp_path]))) == 1
+
+
+def test_a_prefix_keeps_the_names_of_two_sources_apart(tmp_path):
+    for source in ("first", "second"):
+        path = write(tmp_path / source / "chair" / "a.obj")
+        command(path.parents[1], "--out", tmp_path / "out", "--prefix", source, "--views", 1)
+    built = (tmp_path / "out" / "ShapeNetVox32" / "03001627").iterdir()
+    assert sorted(path.name for path in built) == ["first-a", "second-a"]
 
 
 def test_an_archive_gives_its_meshes_with_their_textures(tmp_path):
