@@ -6,22 +6,22 @@ import numpy as np
 import torch
 from PIL import Image
 
-from data.photographs import open_photograph
-from data.transforms import as_bytes, evaluation_view, open_picture
+from data.photographs import load_photograph
+from data.transforms import as_bytes, eval_transform, load_image
 from utils import page
 from utils.checkpoint import find_weights, load_network
 from utils.config import read_config
 from utils.engine import choose_device
-from utils.errors import UserError, run
+from utils.errors import InputError, run
 from utils.export import check_form, save_prediction
-from utils.files import replacing
-from utils.metrics import evidence
-from utils.pictures import draw_voxels, stacked
+from utils.files import atomic_write
+from utils.metrics import occupancy_logits
 from utils.precision import Precision
+from utils.visualize import draw_voxels, image_grid
 
 HERE = Path(__file__).parent
-BUNDLED_PICTURES = [HERE / "data" / "demo" / f"{number}.png" for number in range(3)]
-BUNDLED_WEIGHTS = HERE / "models" / "pretrained" / "3d-lstm-3.pth"
+DEMO_IMAGES = [HERE / "data" / "demo" / f"{number}.png" for number in range(3)]
+PRETRAINED = HERE / "models" / "pretrained" / "3d-lstm-3.pth"
 SIDES = (30, 120, 300)  # azimuths of the drawings of the result, in degrees
 
 
@@ -31,23 +31,25 @@ def main() -> None:
     check_form(config.output, smoothed)
     picture_path = Path(config.output).with_suffix(".png")
     if picture_path.resolve() in [Path(path).resolve() for path in config.images]:
-        raise UserError(f"output: {config.output} would take {picture_path}, an input, with it")
+        raise InputError(f"output: {config.output} would take {picture_path}, an input, with it")
     folder = Path(config.saved_models_path) / config.experiment_name
-    weights = find_weights(folder, config.weights, config.resume_epoch, otherwise=BUNDLED_WEIGHTS)
+    weights = find_weights(folder, config.weights, config.resume_epoch, otherwise=PRETRAINED)
     device = choose_device(config.device)
     network = load_network(weights).to(device)
 
-    read = open_photograph if config.crop == "yes" else open_picture
-    pictures = [read(path) for path in config.images or BUNDLED_PICTURES]
-    views = as_bytes([evaluation_view(picture, network.image_size) for picture in pictures])
+    read = load_photograph if config.crop == "yes" else load_image
+    pictures = [read(path) for path in config.images or DEMO_IMAGES]
+    views = as_bytes([eval_transform(picture, network.image_size) for picture in pictures])
     images = torch.tensor(views).to(device).permute(0, 3, 1, 2)[None] / 255
     with torch.no_grad(), Precision(config.precision, device).autocast():
-        odds = torch.cat([evidence(logits).float() for logits in network.each(images)])
+        odds = torch.cat(
+            [occupancy_logits(logits).float() for logits in network.forward_all_views(images)]
+        )
     probabilities = torch.sigmoid(odds).cpu().numpy()  # (V, 32, 32, 32), after each further view
 
     written = save_prediction(config.output, probabilities[-1], config.threshold, smoothed)
     grown = probabilities >= config.threshold
-    with replacing(picture_path) as temporary:
+    with atomic_write(picture_path) as temporary:
         draw(views, grown).save(temporary, "PNG")
     print(f"{weights}: {network.name}, {len(pictures)} views")
     print(f"{config.output}: {written}")
@@ -68,7 +70,7 @@ def draw(views: np.ndarray, grown: np.ndarray) -> Image.Image:
     seen = [Image.fromarray(view) for view in views]
     growth = [draw_voxels(occupied, azimuth=SIDES[0]) for occupied in grown]
     sides = [draw_voxels(grown[-1], azimuth=azimuth) for azimuth in SIDES]
-    return stacked([seen, growth, sides])
+    return image_grid([seen, growth, sides])
 
 
 def write_html(path: Path, title: str, views: np.ndarray, grown: np.ndarray) -> None:

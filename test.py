@@ -6,13 +6,13 @@ import numpy as np
 import torch
 
 from data.loading import make_loader, open_dataset
-from data.sampling import Draw, EvaluationBatches
-from data.shapenet import Samples, collate
+from data.sampling import EvalBatchSampler, SampleKey
+from data.shapenet import ShapeNetDataset, collate
 from utils.checkpoint import find_weights, load_network
 from utils.config import read_config
 from utils.engine import choose_device, evaluate, to_device
-from utils.errors import UserError, run
-from utils.metrics import evidence
+from utils.errors import InputError, run
+from utils.metrics import occupancy_logits
 from utils.precision import Precision
 from utils.published import write_markdown
 from utils.report import Example, choose_examples, write_report
@@ -25,17 +25,17 @@ def main() -> None:
     folder = Path(config.saved_models_path) / config.experiment_name
     weights = find_weights(folder, config.weights, config.resume_epoch)
     network = load_network(weights).to(device)
-    index, parts = open_dataset(config.database_path, config.split_file, config.val_portion)
+    index, parts = open_dataset(config.database_path, config.split_file, config.val_fraction)
     if not parts[config.part]:
-        raise UserError(f"part: expected objects in the part {config.part}, found none")
+        raise InputError(f"part: expected objects in the part {config.part}, found none")
     if config.thresholds and not parts["val"]:
-        raise UserError("thresholds: expected objects in the part val to choose on, found none")
+        raise InputError("thresholds: expected objects in the part val to choose on, found none")
 
-    samples = Samples(index, network.image_size, config.seed, training=False)
+    samples = ShapeNetDataset(index, network.image_size, config.seed, training=False)
     precision = Precision(config.precision, device)
 
     def measure(part: str, thresholds: list[float], title: str) -> dict:
-        batches = EvaluationBatches(parts[part], config.batch_size, config.max_views)
+        batches = EvalBatchSampler(parts[part], config.batch_size, config.max_views)
         loader = make_loader(samples, batches, config.num_workers, pin=device.type == "cuda")
         return evaluate(network, loader, precision, thresholds, title)
 
@@ -74,7 +74,7 @@ def main() -> None:
     if config.report == "yes":
         examples = []
         for kind, number in choose_examples(values["iou"][:, -1]):
-            sample = samples[Draw(positions[number], 0, config.max_views)]
+            sample = samples[SampleKey(positions[number], 0, config.max_views)]
             prediction = reconstruct(network, sample, precision) >= config.threshold
             ious = values["iou"][number]
             examples.append(Example(kind, names[number], ious, *sample[:2], prediction))
@@ -88,7 +88,7 @@ def reconstruct(network, sample, precision: Precision) -> np.ndarray:
     images, voxels, _ = collate([sample])
     with precision.autocast():
         logits = network(to_device(images, voxels, precision.device)[0])
-    return torch.sigmoid(evidence(logits).float())[0].cpu().numpy()
+    return torch.sigmoid(occupancy_logits(logits).float())[0].cpu().numpy()
 
 
 if __name__ == "__main__":

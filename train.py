@@ -7,24 +7,25 @@ from pathlib import Path
 import torch
 
 from data.loading import make_loader, open_dataset
-from data.sampling import EvaluationBatches, TrainingBatches
-from data.shapenet import Index, Samples, collate
+from data.sampling import EvalBatchSampler, TrainBatchSampler
+from data.shapenet import ShapeNetDataset, ShapeNetIndex, collate
 from models import R2N2, build_network
+from models.weights import check_network
 from utils import distributed
 from utils.checkpoint import (
     checkpoint_path,
     find_checkpoint,
-    forget_within,
     load_checkpoint,
     load_network,
     newest_checkpoint,
+    remove_interrupted,
     restore,
     save_checkpoint,
 )
 from utils.config import NEW_WEIGHTS, network_options, read_config, write_ini
 from utils.engine import (
-    Diverged,
-    Running,
+    NonFiniteError,
+    Progress,
     check_weights,
     choose_device,
     evaluate,
@@ -33,12 +34,11 @@ from utils.engine import (
     to_device,
     train_one_epoch,
 )
-from utils.errors import Interrupted, UserError, run
+from utils.errors import InputError, Interrupted, run
 from utils.interruption import Interruption
 from utils.lock import locked
-from utils.logbook import Logbook
 from utils.precision import Precision
-from utils.weights import check_network
+from utils.tensorboard import TensorBoardLogger
 
 
 def main() -> None:
@@ -48,9 +48,9 @@ def main() -> None:
     try:
         with locked(folder) if rank == 0 else nullcontext():
             Training(config, folder, device, rank, processes).run()
-    except Diverged as error:
+    except NonFiniteError as error:
         good = newest_checkpoint(folder) or "none was written"
-        raise UserError(f"{error}; the last good checkpoint: {good}") from None
+        raise InputError(f"{error}; the last good checkpoint: {good}") from None
     distributed.stop()
 
 
@@ -61,21 +61,23 @@ class Training:
         self.config, self.folder, self.device, self.rank = config, folder, device, rank
         torch.manual_seed(config.seed)
         self.network, resumed = prepare_network(config, folder)
-        with distributed.first_before_others():  # the first one may have to build the dataset
-            index, parts = open_dataset(config.database_path, config.split_file, config.val_portion)
+        with distributed.rank_zero_first():  # the first one may have to build the dataset
+            index, parts = open_dataset(
+                config.database_path, config.split_file, config.val_fraction
+            )
         if not parts["train"]:
-            raise UserError(f"{index.root}: expected objects in the training part, found none")
+            raise InputError(f"{index.root}: expected objects in the training part, found none")
 
         self.network.to(device)
         self.network.recompute = config.recompute == "yes"
         self.optimizer = make_optimizer(self.network, config.LR, config.weight_decay)
         self.precision = Precision(config.precision, device)
-        self.done, self.steps, self.running = 0, 0, Running()  # epochs, their steps, the next one
+        self.done, self.steps, self.running = 0, 0, Progress()  # epochs, their steps, the next one
         if resumed:
             state = restore(*resumed, self.optimizer, self.precision.scaler)
             self.done, self.steps, self.running = state
         if self.done >= config.num_epochs:
-            raise UserError(f"num_epochs: expected more than the {self.done} epochs done already")
+            raise InputError(f"num_epochs: expected more than the {self.done} epochs done already")
         self.train_loader, self.val_loader = make_loaders(
             config, index, parts, device, rank, processes
         )
@@ -84,7 +86,7 @@ class Training:
         self.trained_network = prepare_forward(self.network, config, processes)
         if self.running.batches:
             check_same_epoch(config, *resumed, self.running, self.train_loader.batch_sampler)
-        self.running = self.running.share_of(rank, device)
+        self.running = self.running.shard(rank, device)
         self.interruption = Interruption()
         self.train_loader.check = self.interruption.check
         if processes == 1:  # several have unequal numbers of batches to check between
@@ -93,18 +95,18 @@ class Training:
         if rank == 0:
             write_ini(folder / "config.ini", config)
             shown = parts["val"] or parts["train"]
-            self.logbook = Logbook(folder, self.steps, self.val_loader.dataset, shown)
+            self.logbook = TensorBoardLogger(folder, self.steps, self.val_loader.dataset, shown)
 
     def run(self) -> None:
         if self.rank == 0 and not self.running.batches:
-            forget_within(self.folder)
+            remove_interrupted(self.folder)
         with self.interruption:
             try:
                 while self.done < self.config.num_epochs:
                     self.run_epoch(self.done + 1)
             except Interrupted:
                 if self.running.batches:
-                    self.save(self.done + 1, running=self.running.of_all())
+                    self.save(self.done + 1, running=self.running.all_reduce())
                     print("go on with --resume_epoch=last")
                 raise
             finally:
@@ -124,10 +126,10 @@ class Training:
             metrics["val"] = {"loss": float(loss), "iou": float(iou)}
             print(f"validation: loss {loss:.4f}, IoU {iou:.4f}")
         self.done, self.steps = epoch, self.steps + self.running.batches
-        self.running = Running().share_of(self.rank, self.device)
+        self.running = Progress().shard(self.rank, self.device)
         self.save(epoch, metrics=metrics)
         if self.rank == 0:
-            forget_within(self.folder)
+            remove_interrupted(self.folder)
             for part, values in metrics.items():
                 scalars |= {f"{name}/{part}": value for name, value in values.items()}
             self.logbook.write(self.steps, scalars, self.network, self.device, self.config)
@@ -164,7 +166,7 @@ class Training:
             state |= {"epoch": epoch, "step": self.steps, "config": vars(self.config)}
             save_checkpoint(path, self.network, self.optimizer, self.precision.scaler, **state)
             print(f"written: {path}")
-        distributed.wait()  # the first to leave would have torchrun end the others
+        distributed.barrier()  # the first to leave would have torchrun end the others
 
     def title(self, epoch: int) -> str:
         return f"epoch {epoch}/{self.config.num_epochs}"
@@ -177,7 +179,7 @@ def prepare_network(config, folder: Path) -> tuple[R2N2, tuple[Path, dict] | Non
         if config.resume_epoch != "last":
             epochs = (other.name for other in folder.glob("checkpoint_epoch_*.pth"))
             if later := [name for name in epochs if name > path.name]:
-                raise UserError(
+                raise InputError(
                     f"{path}: expected the last epoch there is, found {min(later)} as well: "
                     "move what comes later away, or go on with --resume_epoch=last"
                 )
@@ -185,7 +187,7 @@ def prepare_network(config, folder: Path) -> tuple[R2N2, tuple[Path, dict] | Non
         check_network(network, path, config.network, network_options(config))
         return network, (path, content)
     if newest_checkpoint(folder):
-        raise UserError(
+        raise InputError(
             f"{folder} holds a training already: "
             "go on with it (--resume_epoch=last) or choose another --experiment_name"
         )
@@ -193,44 +195,46 @@ def prepare_network(config, folder: Path) -> tuple[R2N2, tuple[Path, dict] | Non
         return build_network(config.network, **network_options(config)), None
     if not Path(config.start).is_file():
         expected = f"{', '.join(NEW_WEIGHTS)} or a file of weights"
-        raise UserError(f"start: expected {expected}, found {config.start!r}")
+        raise InputError(f"start: expected {expected}, found {config.start!r}")
     network = load_network(config.start)
     check_network(network, config.start, config.network, network_options(config))
     return network, None
 
 
-def fit_start(network: R2N2, samples: Samples, members: list[int], config, device) -> None:
+def fit_start(network: R2N2, samples: ShapeNetDataset, members: list[int], config, device) -> None:
     """Scale the weights of a new network by the first pictures of 24 objects."""
     views = min(2, config.max_views)
-    draws = next(iter(TrainingBatches(members, 24, views, views, config.seed)))
+    draws = next(iter(TrainBatchSampler(members, 24, views, views, config.seed)))
     images, voxels, _ = collate([samples[draw] for draw in draws])
-    network.fit_to(to_device(images, voxels, device)[0])
+    network.data_dependent_init(to_device(images, voxels, device)[0])
 
 
 def check_same_epoch(
-    config, path: Path, content: dict, running: Running, batches: TrainingBatches
+    config, path: Path, content: dict, running: Progress, batches: TrainBatchSampler
 ) -> None:
     """Refuse to go on within an epoch whose batches would be others than when it began."""
-    same = ("seed", "batch_size", "min_views", "max_views", "split_file", "val_portion")
+    same = ("seed", "batch_size", "min_views", "max_views", "split_file", "val_fraction")
     before = {name: content["config"].get(name) for name in same}
     changed = [name for name in same if getattr(config, name) != before[name]]
     seen = running.sums[2]
     if not (0 < running.batches <= len(batches) and seen == batches.objects(running.batches)):
         changed += ["the processes", "the dataset"]
     if changed:
-        raise UserError(
+        raise InputError(
             f"{path}: expected {' and '.join(changed)} as when its epoch began; "
             "without this file the epoch begins anew"
         )
 
 
-def make_loaders(config, index: Index, parts: dict, device, rank: int, processes: int):
+def make_loaders(config, index: ShapeNetIndex, parts: dict, device, rank: int, processes: int):
     """The loaders of training and validation, of this process alone where there are several."""
     views, share = (config.min_views, config.max_views), (rank, processes)
-    train_batches = TrainingBatches(parts["train"], config.batch_size, *views, config.seed, *share)
+    train_batches = TrainBatchSampler(
+        parts["train"], config.batch_size, *views, config.seed, *share
+    )
     val_members = parts["val"][rank::processes]
-    val_batches = EvaluationBatches(val_members, config.batch_size, config.max_views)
-    make_samples = partial(Samples, index, config.image_size, config.seed)
+    val_batches = EvalBatchSampler(val_members, config.batch_size, config.max_views)
+    make_samples = partial(ShapeNetDataset, index, config.image_size, config.seed)
     train_samples = make_samples(training=True, varied=config.varied == "yes")
     val_samples = make_samples(training=False)
     loading = {"num_workers": config.num_workers, "pin": device.type == "cuda"}

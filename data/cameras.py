@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from utils.errors import UserError
-from utils.files import read_text, replacing
+from utils.errors import InputError
+from utils.files import atomic_write, read_text
 
 LARGEST_METADATA = 2**20  # bytes; a view takes about 60
 FARTHEST = 1.75  # distance from the origin at distance_ratio 1, in bounding-box diagonals
@@ -79,19 +79,21 @@ def directions(view: View, columns: np.ndarray, rows: np.ndarray, width: int) ->
 def read_views(path: str | Path, within: Path | None = None) -> list[View]:
     """Read a `rendering_metadata.txt`: a line `azimuth elevation in-plane ratio fov` a view.
 
-    Raises UserError for a line that is not five numbers, a picture that is turned in its plane, and
-    a link out of the folder `within`.
+    Raises InputError for a line that is not five numbers, a picture that is turned in its plane,
+    and a link out of the folder `within`.
     """
     views, lines = [], read_text(path, LARGEST_METADATA, within).splitlines()
     for number, line in enumerate(lines, start=1):
         try:
             azimuth, elevation, in_plane, distance_ratio, _ = map(float, line.split())
         except ValueError:
-            raise UserError(
+            raise InputError(
                 f"{path}:{number}: expected five numbers, found {line[:60]!r}"
             ) from None
         if in_plane != 0:
-            raise UserError(f"{path}:{number}: expected an in-plane angle of 0, found {in_plane:g}")
+            raise InputError(
+                f"{path}:{number}: expected an in-plane angle of 0, found {in_plane:g}"
+            )
         views.append(View(azimuth, elevation, distance_ratio))
     return views
 
@@ -102,5 +104,5 @@ def write_views(path: str | Path, views: list[View]) -> None:
         f"{view.azimuth:.12g} {view.elevation:.12g} 0 {view.distance_ratio:.12g} {NOMINAL_FOV}\n"
         for view in views
     ]
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text("".join(lines))

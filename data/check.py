@@ -16,10 +16,10 @@ from PIL import Image
 from data.binvox import read_binvox
 from data.cameras import LARGEST_METADATA
 from data.layout import EXCLUDED, RENDERINGS, SIZE, VOXELS, real_trees
-from data.parallel import in_parallel
+from data.parallel import parallel_map
 from data.transforms import LARGEST_PICTURE
-from utils.errors import Parser, UserError, check_ranges, explain, run
-from utils.files import read_bytes, read_text, replacing
+from utils.errors import InputError, Parser, check_ranges, explain, run
+from utils.files import atomic_write, read_bytes, read_text
 
 
 @dataclass
@@ -38,7 +38,7 @@ def check(root: str | Path, processes: int | None = None) -> tuple[dict[str, lis
     """Open every file of the objects under root.
 
     Returns the problems of each object "category/model" that has some, and notes on objects that
-    can be used but have the voxels of another. Raises UserError when there is no object.
+    can be used but have the voxels of another. Raises InputError when there is no object.
     """
     root = Path(root)
     names = sorted(
@@ -50,8 +50,8 @@ def check(root: str | Path, processes: int | None = None) -> tuple[dict[str, lis
         }
     )
     if not names:
-        raise UserError(f"{root}: expected objects in {RENDERINGS} and {VOXELS}, found none")
-    findings = in_parallel(partial(examine, root), names, "objects", processes)
+        raise InputError(f"{root}: expected objects in {RENDERINGS} and {VOXELS}, found none")
+    findings = parallel_map(partial(examine, root), names, "objects", processes)
     _compare(findings)
     notes = _same_voxels(findings)
     return {found.name: found.problems for found in findings if found.problems}, notes
@@ -68,7 +68,7 @@ def examine(root: Path, name: str) -> Finding:
         return found
     try:
         occupied = read_binvox(path, voxels)
-    except (UserError, OSError) as error:
+    except (InputError, OSError) as error:
         found.problems.append(explain(error).replace(str(path), path.name))
         return found
     found.grid = len(occupied)
@@ -104,7 +104,7 @@ def _examine_views(folder: Path, within: Path, found: Finding) -> None:
             found.problems.append(f"{name}: not in renderings.txt")
         try:
             content = read_bytes(folder / name, LARGEST_PICTURE, within)
-        except (UserError, OSError) as error:
+        except (InputError, OSError) as error:
             found.problems.append(explain(error).replace(str(folder / name), name))
             continue
         other = found.pictures.setdefault(blake2b(content, digest_size=16).digest(), name)
@@ -121,7 +121,7 @@ def _lines(path: Path, within: Path, found: Finding) -> list[str] | None:
         return None
     try:
         return read_text(path, LARGEST_METADATA, within).splitlines()
-    except (UserError, OSError) as error:
+    except (InputError, OSError) as error:
         found.problems.append(explain(error).replace(str(path), path.name))
         return None
 
@@ -184,7 +184,7 @@ def write_exclude(root: str | Path, problems: dict[str, list[str]]) -> Path:
     lines = ["# Written by data.check; one category/model a line."]
     for name, several in problems.items():
         lines += [*(f"# {problem}" for problem in several), name]
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
 

@@ -11,14 +11,14 @@ import trimesh
 from PIL import Image
 
 from data.binvox import read_binvox
+from data.builder.mesh import Mesh, concatenate, normalized
+from data.builder.render import render
 from data.cameras import View, read_views
 from data.layout import RENDERINGS, SIZE, VOXELS, real_trees
-from data.meshes import Surface, join, normalised
-from data.parallel import in_parallel
-from data.render import render
-from data.transforms import open_picture
-from utils.errors import Parser, UserError, check_ranges, run
-from utils.files import replacing
+from data.parallel import parallel_map
+from data.transforms import load_image
+from utils.errors import InputError, Parser, check_ranges, run
+from utils.files import atomic_write
 from utils.surface import exposed_faces
 
 VIEWS = 2  # pictures of an object
@@ -31,16 +31,16 @@ def sheet(
 ) -> Image.Image:
     """Up to `limit` objects, chosen at random and sorted, each two views and its voxels.
 
-    Raises UserError when there is no object with both.
+    Raises InputError when there is no object with both.
     """
     root = Path(root)
     folders = sorted(folder.relative_to(root / VOXELS) for folder in (root / VOXELS).glob("*/*"))
     folders = [folder for folder in folders if (root / RENDERINGS / folder / "rendering").is_dir()]
     if not folders:
-        raise UserError(f"{root}: expected objects in {RENDERINGS} and {VOXELS}, found none")
+        raise InputError(f"{root}: expected objects in {RENDERINGS} and {VOXELS}, found none")
     chosen = np.random.default_rng(seed).permutation(len(folders))[:limit]
     folders = [folders[number] for number in sorted(chosen)]
-    tiles = in_parallel(partial(_tile, root), folders, "contact sheet", processes)
+    tiles = parallel_map(partial(_tile, root), folders, "contact sheet", processes)
     width, height = tiles[0].size
     rows = -(-len(tiles) // columns)
     page = Image.new("RGB", (min(columns, len(tiles)) * width, rows * height), "white")
@@ -55,7 +55,7 @@ def _tile(root: Path, folder: Path) -> Image.Image:
     renderings, voxels = real_trees(root)
     views = read_views(rendering / "rendering_metadata.txt", renderings)
     shown = [min(number, len(views) - 1) for number in range(VIEWS)]
-    pictures = [open_picture(rendering / f"{number:02d}.png", renderings) for number in shown]
+    pictures = [load_image(rendering / f"{number:02d}.png", renderings) for number in shown]
     view = views[shown[-1]]
     occupied = read_binvox(root / VOXELS / folder / "model.binvox", voxels)
     if occupied.any():
@@ -68,17 +68,17 @@ def _tile(root: Path, folder: Path) -> Image.Image:
 
 def draw_voxels(occupied: np.ndarray, view: View) -> Image.Image:
     """A picture of the cells (X, Y, Z) of a grid, cubes seen from a view."""
-    return Image.fromarray(render(normalised(_cubes(occupied)), [view])[0])
+    return Image.fromarray(render(normalized(_cubes(occupied)), [view])[0])
 
 
-def _cubes(occupied: np.ndarray) -> Surface:
+def _cubes(occupied: np.ndarray) -> Mesh:
     """The faces between an occupied cell and an empty one."""
     squares, _ = exposed_faces(occupied)
     triangles = squares[:, [[0, 1, 2], [0, 2, 3]]].reshape(-1, 3, 3)
     corners = np.arange(len(triangles) * 3).reshape(-1, 3)
     mesh = trimesh.Trimesh(triangles.reshape(-1, 3), corners, process=False)
     mesh.visual.face_colors = np.tile(np.uint8(CLAY), (len(triangles), 1))
-    return join([mesh])
+    return concatenate([mesh])
 
 
 def main() -> None:
@@ -92,13 +92,13 @@ def main() -> None:
     check_ranges(arguments, columns=(1, 100), limit=(1, 10_000), seed=(0, 2**32 - 1))
     form = FORMS.get(Path(arguments.out).suffix.lower())
     if form is None:
-        raise UserError(f"--out: expected a .png, .jpg or .webp file, found {arguments.out}")
+        raise InputError(f"--out: expected a .png, .jpg or .webp file, found {arguments.out}")
     page = sheet(arguments.dataset, arguments.columns, arguments.limit, arguments.seed)
-    with replacing(arguments.out) as temporary:
+    with atomic_write(arguments.out) as temporary:
         try:
             page.save(temporary, form)
         except ValueError as error:
-            raise UserError(f"--out: expected fewer objects for this format: {error}") from error
+            raise InputError(f"--out: expected fewer objects for this format: {error}") from error
     print(f"wrote {arguments.out}")
 
 

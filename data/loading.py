@@ -10,8 +10,15 @@ from pathlib import Path
 import torch
 from torch.utils.data import DataLoader
 
-from data.shapenet import Index, Samples, collate, index_dataset, split_from_file, split_sorted
-from utils.errors import UserError
+from data.shapenet import (
+    ShapeNetDataset,
+    ShapeNetIndex,
+    collate,
+    index_dataset,
+    split_from_file,
+    split_sorted,
+)
+from utils.errors import InputError
 
 # More workers than cores is for the user to choose.
 warnings.filterwarnings("ignore", "This DataLoader will create")
@@ -20,15 +27,15 @@ SYNTHETIC = Path("datasets/synthetic")
 
 
 def open_dataset(
-    database_path: str, split_file: str, val_portion: float
-) -> tuple[Index, dict[str, list[int]]]:
+    database_path: str, split_file: str, val_fraction: float
+) -> tuple[ShapeNetIndex, dict[str, list[int]]]:
     """Index a dataset and split it; print what there is and what was left out.
 
     `database_path` "synthetic" stands for the furniture set that is built on first use. The parts
     "train", "val", "test" and "all" are lists of positions in the index.
     """
     if database_path == "synthetic":
-        from data.synthetic import build  # only this dataset needs trimesh and embreex
+        from data.builder.synthetic import build  # only this dataset needs trimesh and embreex
 
         build(SYNTHETIC)
         database_path = SYNTHETIC
@@ -38,7 +45,7 @@ def open_dataset(
         parts, missing = split_from_file(index, split_file)
         left_out |= missing
     else:
-        parts = split_sorted(index, val_portion)
+        parts = split_sorted(index, val_fraction)
     if index.excluded:
         left_out["in exclude.txt"] = sum(name in index.excluded for name in index.names)
     parts["all"] = [p for p, name in enumerate(index.names) if name not in index.excluded]
@@ -53,10 +60,10 @@ def open_dataset(
 class Loader(DataLoader):
     """Batches that one can stop between: `check` is called before each, and may raise.
 
-    Raises UserError when a process that loads them dies, naming what it was to load.
+    Raises InputError when a process that loads them dies, naming what it was to load.
     """
 
-    dataset: Samples
+    dataset: ShapeNetDataset
     check: Callable[[], None] | None = None
 
     def __iter__(self) -> Iterator:
@@ -74,14 +81,14 @@ class Loader(DataLoader):
                     raise
                 index = self.dataset.index
                 names = ", ".join(index.names[draw.position] for draw in draws)
-                raise UserError(
+                raise InputError(
                     f"{index.root}: a process that loads pictures and voxels died, maybe for want "
                     f"of memory (--num_workers=0 loads without); awaited were {names}"
                 ) from error
             yield batch
 
 
-def make_loader(samples: Samples, batches, num_workers: int, *, pin: bool) -> Loader:
+def make_loader(samples: ShapeNetDataset, batches, num_workers: int, *, pin: bool) -> Loader:
     """Load the samples that `batches` draws, in `num_workers` processes (0: in this one)."""
     return Loader(
         samples,

@@ -12,17 +12,17 @@ from functools import partial
 
 from tqdm import tqdm
 
-from utils.errors import UserError
+from utils.errors import InputError
 
 LARGEST_PROCESS = 2**32  # bytes of memory
 
 
-def in_parallel(work, items: list, label: str, processes: int | None = None) -> list:
+def parallel_map(work, items: list, label: str, processes: int | None = None) -> list:
     """The results of work(item), in the order of the items, on all cores unless told.
 
     With `processes` = 1 this one works, whose memory nothing limits. After an error or Ctrl-C, what
-    is under way is finished and the rest left alone. Raises UserError, naming what was under way,
-    when a process dies.
+    is in progress is finished and the rest left alone. Raises InputError, naming what was in
+    progress, when a process dies.
     """
     if not items:
         return []
@@ -39,7 +39,7 @@ def in_parallel(work, items: list, label: str, processes: int | None = None) -> 
         except BrokenProcessPool as error:
             jobs = zip(items, futures, strict=True)
             failed = [str(item) for item, future in jobs if future.exception()]
-            raise UserError(
+            raise InputError(
                 f"{label}: a process died, maybe for want of memory, "
                 f"at {' or '.join(failed[:processes])}"
             ) from error
@@ -49,7 +49,7 @@ def in_parallel(work, items: list, label: str, processes: int | None = None) -> 
 
 
 def _begin() -> None:
-    """Leave Ctrl-C to the parent, so that what is under way is finished, and end when it ends.
+    """Leave Ctrl-C to the parent, so that what is in progress is finished, and end when it ends.
 
     A stranger's file may make a library take any amount of memory; it gets no more than this.
     """

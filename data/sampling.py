@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 
-class Draw(NamedTuple):
+class SampleKey(NamedTuple):
     """A sample to make: an object's position in the index, the epoch, and a number of views."""
 
     position: int
@@ -14,7 +14,7 @@ class Draw(NamedTuple):
     views: int
 
 
-class TrainingBatches:
+class TrainBatchSampler:
     """Batches of an epoch: objects in random order, one number of views for each batch.
 
     Both follow from (seed, epoch) alone; `begin` an epoch before iterating. The last batch holds
@@ -44,7 +44,7 @@ class TrainingBatches:
     def __len__(self) -> int:
         return -(-len(self.members) // self.batch_size) - self.first
 
-    def __iter__(self) -> Iterator[list[Draw]]:
+    def __iter__(self) -> Iterator[list[SampleKey]]:
         rng = np.random.default_rng((self.seed, self.epoch))
         order = rng.permutation(self.members).tolist()
         starts = range(0, len(order), self.batch_size)
@@ -53,7 +53,7 @@ class TrainingBatches:
         for start, count in list(zip(starts, views, strict=True))[self.first :]:
             batch = order[start : start + self.batch_size]
             share = batch[self.rank :: self.processes] or batch[:1]
-            yield [Draw(position, self.epoch, count) for position in share]
+            yield [SampleKey(position, self.epoch, count) for position in share]
 
     def objects(self, batches: int) -> int:
         """How many objects the first `batches` of an epoch hold, of all processes together."""
@@ -70,7 +70,7 @@ class TrainingBatches:
             yield self.processes / size if self.rank < size else 0.0
 
 
-class EvaluationBatches:
+class EvalBatchSampler:
     """All objects in their order, nothing dropped, each with its first views."""
 
     def __init__(self, members, batch_size: int, views: int):
@@ -79,7 +79,7 @@ class EvaluationBatches:
     def __len__(self) -> int:
         return -(-len(self.members) // self.batch_size)
 
-    def __iter__(self) -> Iterator[list[Draw]]:
+    def __iter__(self) -> Iterator[list[SampleKey]]:
         for start in range(0, len(self.members), self.batch_size):
             batch = self.members[start : start + self.batch_size]
-            yield [Draw(position, 0, self.views) for position in batch]
+            yield [SampleKey(position, 0, self.views) for position in batch]

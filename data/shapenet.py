@@ -20,9 +20,9 @@ from torch.utils.data import Dataset
 from data.binvox import read_binvox
 from data.categories import CATEGORIES
 from data.layout import EXCLUDED, GRID, RENDERINGS, VOXELS, real_trees
-from data.sampling import Draw
-from data.transforms import as_bytes, evaluation_view, open_picture, training_view
-from utils.errors import UserError, explain
+from data.sampling import SampleKey
+from data.transforms import as_bytes, eval_transform, load_image, train_transform
+from utils.errors import InputError, explain
 from utils.files import read_text
 
 MOST_VIEWS = 255  # that are told apart in the index
@@ -32,7 +32,7 @@ PARTS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
-class Index:
+class ShapeNetIndex:
     """The objects of a dataset that have both views and voxels.
 
     `names` are "category/model", sorted; `views` counts the pictures of each; `excluded` are the
@@ -62,15 +62,15 @@ class Index:
         return real_trees(self.root)
 
 
-def index_dataset(root: str | Path) -> Index:
+def index_dataset(root: str | Path) -> ShapeNetIndex:
     """List the dataset under `root`, without opening a file of it.
 
-    Raises UserError when a tree is missing or a category has no object that can be used.
+    Raises InputError when a tree is missing or a category has no object that can be used.
     """
     root = Path(root)
     for tree in (RENDERINGS, VOXELS):
         if not (root / tree).is_dir():
-            raise UserError(
+            raise InputError(
                 f"database_path: expected a folder {root / tree}, found none "
                 "(README tells how to get ShapeNet; 'synthetic' needs no download)"
             )
@@ -90,12 +90,12 @@ def index_dataset(root: str | Path) -> Index:
             else:
                 left_out["no voxels" if pictures else "no views"] += 1
         if not usable:
-            raise UserError(
+            raise InputError(
                 f"{root / RENDERINGS / category}: expected models with views and voxels, found none"
             )
     if not names:
-        raise UserError(f"{root / RENDERINGS}: expected categories of models, found none")
-    return Index(root, names, np.array(views, np.uint8), _excluded(root), +left_out)
+        raise InputError(f"{root / RENDERINGS}: expected categories of models, found none")
+    return ShapeNetIndex(root, names, np.array(views, np.uint8), _excluded(root), +left_out)
 
 
 def _folders(path: str | Path) -> set[str]:
@@ -121,10 +121,10 @@ def _excluded(root: Path) -> frozenset[str]:
     return frozenset(line.strip() for line in lines if line.strip() and not line.startswith("#"))
 
 
-def split_sorted(index: Index, val_portion: float) -> dict[str, list[int]]:
+def split_sorted(index: ShapeNetIndex, val_fraction: float) -> dict[str, list[int]]:
     """The authors' split: of each category's sorted models the first 80% train, the rest test.
 
-    `val_portion` of the training part, from its end and at least one object where there are two,
+    `val_fraction` of the training part, from its end and at least one object where there are two,
     is validation. A mesh's stretched variants, "name+1" and so on, stay in the part of its name.
     The parts are lists of positions in the index.
     """
@@ -133,7 +133,7 @@ def split_sorted(index: Index, val_portion: float) -> dict[str, list[int]]:
     for count in Counter(name.partition("/")[0] for name in index.names).values():
         originals = [name.partition("+")[0] for name in index.names[start : start + count]]
         train = _whole_originals(originals, int(0.8 * count))
-        val = max(int(val_portion * train), int(val_portion > 0 and train > 1))
+        val = max(int(val_fraction * train), int(val_fraction > 0 and train > 1))
         ends = (0, _whole_originals(originals, train - val), train, count)
         for part, first, end in zip(PARTS, ends, ends[1:], strict=False):
             parts[part] += range(start + first, start + end)
@@ -148,7 +148,7 @@ def _whole_originals(originals: list[str], end: int) -> int:
     return end
 
 
-def split_from_file(index: Index, path: str | Path) -> tuple[dict[str, list[int]], Counter]:
+def split_from_file(index: ShapeNetIndex, path: str | Path) -> tuple[dict[str, list[int]], Counter]:
     """The split in a JSON file of Pix2Vox's form, and counts of what it and the index lack.
 
     The form: a list of {"taxonomy_id": ..., "train": [model, ...], "val": [...], "test": [...]}.
@@ -156,21 +156,21 @@ def split_from_file(index: Index, path: str | Path) -> tuple[dict[str, list[int]
     try:
         content = json.loads(read_text(path, LARGEST_LIST))
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: expected JSON: {error}") from error
+        raise InputError(f"{path}: expected JSON: {error}") from error
     positions = {name: position for position, name in enumerate(index.names)}
     parts, seen, missing = {part: [] for part in PARTS}, {}, Counter()
     for number, entry in enumerate(content if isinstance(content, list) else [content]):
         where = f"{path}: entry {number}"
         if not isinstance(entry, dict) or not isinstance(entry.get("taxonomy_id"), str):
-            raise UserError(f"{where}: expected an object with a text 'taxonomy_id'")
+            raise InputError(f"{where}: expected an object with a text 'taxonomy_id'")
         for part in PARTS:
             models = entry.get(part)
             if not isinstance(models, list) or not all(isinstance(m, str) for m in models):
-                raise UserError(f"{where}: {part}: expected a list of model names")
+                raise InputError(f"{where}: {part}: expected a list of model names")
             for model in models:
                 name = f"{entry['taxonomy_id']}/{model}"
                 if name in seen:
-                    raise UserError(f"{where}: {name} is in {seen[name]} and in {part}")
+                    raise InputError(f"{where}: {name} is in {seen[name]} and in {part}")
                 seen[name] = part
                 if name in positions:
                     parts[part].append(positions[name])
@@ -180,58 +180,64 @@ def split_from_file(index: Index, path: str | Path) -> tuple[dict[str, list[int]
     return _without_excluded(index, parts), +missing
 
 
-def _without_excluded(index: Index, parts: dict[str, list[int]]) -> dict[str, list[int]]:
+def _without_excluded(index: ShapeNetIndex, parts: dict[str, list[int]]) -> dict[str, list[int]]:
     return {
         part: sorted(p for p in positions if index.names[p] not in index.excluded)
         for part, positions in parts.items()
     }
 
 
-class Samples(Dataset):
+class ShapeNetDataset(Dataset):
     """Views and voxels of objects; what a sample is depends on seed and draw alone.
 
-    `samples[Draw(position, epoch, views)]` is (images, voxels, position): bytes (V, S, S, 3), bytes
-    (32, 32, 32) of 0 and 1, and the object's position in the index. For training, V different views
-    are drawn at random and augmented, with scale, light and colours too where `varied`; else they
-    are the first V, cropped in the middle.
+    `samples[SampleKey(position, epoch, views)]` is (images, voxels, position): bytes (V, S, S, 3),
+    bytes (32, 32, 32) of 0 and 1, and the object's position in the index. For training, V different
+    views are drawn at random and augmented, with scale, light and colors too where `varied`; else
+    they are the first V, cropped in the middle.
     """
 
     def __init__(
-        self, index: Index, image_size: int, seed: int, *, training: bool, varied: bool = False
+        self,
+        index: ShapeNetIndex,
+        image_size: int,
+        seed: int,
+        *,
+        training: bool,
+        varied: bool = False,
     ):
         self.index, self.image_size, self.seed = index, image_size, seed
         self.training, self.varied = training, varied
 
-    def __getitem__(self, draw: Draw) -> tuple[np.ndarray, np.ndarray, int]:
+    def __getitem__(self, draw: SampleKey) -> tuple[np.ndarray, np.ndarray, int]:
         try:
             return self.make(draw)
         except OSError as error:  # a loading process would lose the file's name
-            raise UserError(explain(error)) from error
+            raise InputError(explain(error)) from error
 
-    def make(self, draw: Draw) -> tuple[np.ndarray, np.ndarray, int]:
+    def make(self, draw: SampleKey) -> tuple[np.ndarray, np.ndarray, int]:
         position, epoch, count = draw
         available = int(self.index.views[position])
         if count > available:
             folder = os.path.dirname(self.index.picture_path(position, 0))
-            raise UserError(f"{folder}: expected {count} views (max_views), found {available}")
+            raise InputError(f"{folder}: expected {count} views (max_views), found {available}")
         rng = np.random.default_rng((self.seed, epoch, position))
         numbers = rng.choice(available, count, replace=False) if self.training else range(count)
         within = self.index.folders[0]
-        pictures = (open_picture(self.index.picture_path(position, n), within) for n in numbers)
+        pictures = (load_image(self.index.picture_path(position, n), within) for n in numbers)
         if self.training:
             views = [
-                training_view(picture, self.image_size, rng, varied=self.varied)
+                train_transform(picture, self.image_size, rng, varied=self.varied)
                 for picture in pictures
             ]
         else:
-            views = [evaluation_view(picture, self.image_size) for picture in pictures]
+            views = [eval_transform(picture, self.image_size) for picture in pictures]
         return as_bytes(views), self.voxels(position), position
 
     def voxels(self, position: int) -> np.ndarray:
         path = self.index.voxels_path(position)
         voxels = read_binvox(path, self.index.folders[1])
         if voxels.shape != (GRID, GRID, GRID):
-            raise UserError(f"{path}: expected {GRID} cells a side, found {voxels.shape[0]}")
+            raise InputError(f"{path}: expected {GRID} cells a side, found {voxels.shape[0]}")
         return voxels.view(np.uint8)
 
 

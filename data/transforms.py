@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from data.layout import SIZE
-from utils.errors import UserError
+from utils.errors import InputError
 from utils.files import read_bytes
 
 PNG_END = b"IEND\xaeB`\x82"
@@ -24,16 +24,16 @@ SCALES, LIGHTS, GAMMAS, TINTS = (0.82, 1.12), (0.6, 1.25), (0.7, 1.4), (0.92, 1.
 VARIED_BACKGROUNDS = (150, 255)
 
 
-def open_picture(path: str | Path, within: Path | None = None) -> Image.Image:
+def load_image(path: str | Path, within: Path | None = None) -> Image.Image:
     """Read a picture as RGBA of 137×137 pixels, with `letterbox` where it has another size."""
-    picture = read_picture(path, within)
+    picture = read_image(path, within)
     return picture if picture.size == (SIZE, SIZE) else letterbox(picture)
 
 
-def read_picture(path: str | Path, within: Path | None = None) -> Image.Image:
+def read_image(path: str | Path, within: Path | None = None) -> Image.Image:
     """Read a picture as RGBA, upright where a camera noted how it was held.
 
-    Raises UserError when it is not a complete picture, one of more than 50 million pixels or 256
+    Raises InputError when it is not a complete picture, one of more than 50 million pixels or 256
     MB, or a link out of the folder `within`.
     """
     content = read_bytes(path, LARGEST_PICTURE, within)
@@ -50,7 +50,7 @@ def read_picture(path: str | Path, within: Path | None = None) -> Image.Image:
         raise
     except Exception as error:  # a broken file can break a decoder in any way
         found = str(error).partition(" <")[0]  # without the name of the buffer in memory
-        raise UserError(f"{path}: expected a whole picture, found: {found}") from error
+        raise InputError(f"{path}: expected a whole picture, found: {found}") from error
 
 
 def letterbox(picture: Image.Image) -> Image.Image:
@@ -72,18 +72,18 @@ def as_bytes(views: list[Image.Image]) -> np.ndarray:
     return content
 
 
-def evaluation_view(picture: Image.Image, size: int) -> Image.Image:
+def eval_transform(picture: Image.Image, size: int) -> Image.Image:
     """The middle of an RGBA picture, `size` pixels a side, on the background of evaluation."""
     corner = (SIZE - size) // 2
     return _view(picture, (corner, corner), size, TEST_BACKGROUND)
 
 
-def training_view(
+def train_transform(
     picture: Image.Image, size: int, rng: np.random.Generator, *, varied: bool = False
 ) -> Image.Image:
     """A random crop of an RGBA picture, flipped or not, on a random light background.
 
-    Where it is to be `varied`, scale, light and colours are random as well.
+    Where it is to be `varied`, scale, light and colors are random as well.
     """
     darkest, lightest = VARIED_BACKGROUNDS if varied else TRAIN_BACKGROUNDS
     if varied:

@@ -85,8 +85,8 @@ def unpool(x: Tensor, unpooling: str) -> Tensor:
 
 
 @torch.no_grad()
-def initialise(module: nn.Module) -> None:
-    """The authors' initialisation: weights N(0, √(2/n)) with n the mean of fan-in and fan-out.
+def xavier_init(module: nn.Module) -> None:
+    """The authors' initialization: weights N(0, √(2/n)) with n the mean of fan-in and fan-out.
 
     Biases are 0.1. A module that holds several gates in one weight counts one gate's outputs; it
     says so in `gates`.

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from models import decoder, encoder
-from models.layers import UNPOOLINGS, UnpoolConv3d, initialise, standardise
+from models.layers import UNPOOLINGS, UnpoolConv3d, standardise, xavier_init
 from models.recurrence import GRU, LSTM
 
 HIDDEN = 128
@@ -61,10 +61,10 @@ class R2N2(nn.Module):
         )
         self.recurrence = {"LSTM": LSTM, "GRU": GRU}[recurrence](features, hidden, hidden_kernel)
         self.decoder = make_decoder(hidden, scaled(*decoder.CHANNELS), unpooling, leaky_slope)
-        initialise(self)
+        xavier_init(self)
 
     @torch.no_grad()
-    def fit_to(self, images: Tensor) -> None:
+    def data_dependent_init(self, images: Tensor) -> None:
         """Scale a new network so that what tells `images`, (B, V, 3, S, S), apart reaches the end.
 
         Every layer of encoder and decoder puts out mean 0 and deviation 1 on them, the last a tenth
@@ -95,17 +95,17 @@ class R2N2(nn.Module):
         `images` is (B, V, 3, S, S) in [0, 1] with S = image_size and any B and V of at least 1.
         Returns logits (B, 2, 32, 32, 32): channel 1 says occupied, axes are x, y, z.
         """
-        return self.decode(self.states(images)[-1])
+        return self.decode(self.hidden_states(images)[-1])
 
-    def each(self, images: Tensor) -> Iterator[Tensor]:
+    def forward_all_views(self, images: Tensor) -> Iterator[Tensor]:
         """Yield the logits from the first view, from the first two, ... from all V of `images`.
 
         One pass of the encoder and of the recurrence serves all of them.
         """
-        for state in self.states(images):
+        for state in self.hidden_states(images):
             yield self.decode(state)
 
-    def states(self, images: Tensor) -> list[Tensor]:
+    def hidden_states(self, images: Tensor) -> list[Tensor]:
         """The hidden state after each view: V grids (B, C, 4, 4, 4)."""
         batch, views = images.shape[:2]
         pictures = images.flatten(0, 1).contiguous(memory_format=torch.channels_last)

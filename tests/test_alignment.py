@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from data.builder.synthetic import build
 from data.cameras import project, read_views
-from data.sampling import Draw
-from data.shapenet import Samples, index_dataset
-from data.synthetic import build
+from data.sampling import SampleKey
+from data.shapenet import ShapeNetDataset, index_dataset
 
 CROP = (137 - 128) // 2
 
@@ -29,8 +29,8 @@ def mean_overlap(root, name, turn=lambda voxels: voxels):
     """Mean IoU of the silhouettes of an object's voxels and of the pictures in its sample."""
     index = index_dataset(root)
     position = index.names.index(name)
-    samples = Samples(index, 128, seed=0, training=False)
-    images, voxels, _ = samples[Draw(position, 0, 24)]
+    samples = ShapeNetDataset(index, 128, seed=0, training=False)
+    images, voxels, _ = samples[SampleKey(position, 0, 24)]
     views = read_views(Path(index.picture_path(position, 0)).with_name("rendering_metadata.txt"))
     header = index.voxels_path(position).read_bytes()[:200]
     side_length = float(header.partition(b"scale ")[2].split()[0])

@@ -16,26 +16,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import SMALL, make_dataset
 from PIL import Image
 
 from data.binvox import read_binvox, write_binvox
 from data.shapenet import split_from_file
-from data.transforms import read_picture
-from models import build_network
-from utils import weights
+from data.transforms import read_image
+from models import build_network, weights
+from models.convert import read_object_array
+from models.weights import network_state
+from tests.helpers import SMALL, make_dataset
 from utils.checkpoint import load_network
 from utils.config import read_ini
-from utils.errors import UserError
+from utils.errors import InputError
 from utils.files import read_bytes
-from utils.legacy import read_object_array
-from utils.weights import describe
 
 PICTURE = "data/ShapeNetRendering/a/model00/rendering/00.png"
 VOXELS = "data/ShapeNetVox32/a/model00/model.binvox"
-TRAIN = ["train", "--database_path=data", "--num_epochs=1", "--val_portion=0", *SMALL]
+TRAIN = ["train", "--database_path=data", "--num_epochs=1", "--val_fraction=0", *SMALL]
 TEST = ["test", "--database_path=data", "--weights=w.pth", "--part=all", *SMALL[1:]]
 DEMO = ["demo", "--device=cpu", "--weights=w.pth"]
+BUILD = "data.builder.__main__"
 HEADER = b"#binvox 1\ndim %s\ntranslate 0 0 0\nscale 1\ndata\n"
 
 
@@ -47,7 +47,7 @@ def original(tmp_path_factory) -> Path:
     (folder / "m").mkdir()
     (folder / "m" / "a.off").write_text("OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n")
     torch.manual_seed(0)
-    torch.save(describe(build_network("3D-LSTM-3", width=1 / 16)), folder / "w.pth")
+    torch.save(network_state(build_network("3D-LSTM-3", width=1 / 16)), folder / "w.pth")
     return folder
 
 
@@ -121,14 +121,14 @@ def torch_bytes(content) -> bytes:
 
 def stretched_weights() -> bytes:
     """Weights of which each repeats one number: a small file that would fill any memory."""
-    content = describe(build_network("3D-LSTM-3", width=1 / 16))
+    content = network_state(build_network("3D-LSTM-3", width=1 / 16))
     weights = {key: torch.zeros(()).expand(w.shape) for key, w in content["weights"].items()}
     return torch_bytes(content | {"weights": weights})
 
 
 def damaged_weights() -> bytes:
     """Weights of which one byte has changed since they were written."""
-    content = bytearray(torch_bytes(describe(build_network("3D-LSTM-3", width=1 / 16))))
+    content = bytearray(torch_bytes(network_state(build_network("3D-LSTM-3", width=1 / 16))))
     content[len(content) // 2] ^= 1
     return bytes(content)
 
@@ -136,7 +136,7 @@ def damaged_weights() -> bytes:
 def hollow_weights() -> bytes:
     """A file of the form before archives that claims numbers and leaves them out."""
     file = io.BytesIO()
-    content = describe(build_network("3D-LSTM-3", width=1 / 16))
+    content = network_state(build_network("3D-LSTM-3", width=1 / 16))
     torch.save(content, file, _use_new_zipfile_serialization=False)
     written = file.getvalue()
     file = io.BytesIO(written)
@@ -146,7 +146,7 @@ def hollow_weights() -> bytes:
 
 
 def odd_weights(**options) -> bytes:
-    content = describe(build_network("3D-LSTM-3", width=1 / 16))
+    content = network_state(build_network("3D-LSTM-3", width=1 / 16))
     content["network"]["options"] |= options
     return torch_bytes(content)
 
@@ -283,21 +283,31 @@ CASES = [
     (DEMO, nothing, ["--output=/proc/absent/a.obj"], "/proc/absent"),
     (DEMO, nothing, ["--output=a.txt"], "a.txt"),
     (DEMO, folder("a.obj"), ["--output=a.obj"], "a.obj"),
-    (["data.build"], nothing, [], "--out"),
-    (["data.build"], nothing, ["absent", "--out=o"], "absent"),
-    (["data.build"], put("a.zip", b"PK"), ["a.zip", "--out=o"], "a.zip"),
-    (["data.build"], put("a.csv", "x"), ["data", "--out=o", "--categories=a.csv"], "data"),
+    ([BUILD], nothing, [], "--out"),
+    ([BUILD], nothing, ["absent", "--out=o"], "absent"),
+    ([BUILD], put("a.zip", b"PK"), ["a.zip", "--out=o"], "a.zip"),
+    (
+        [BUILD],
+        put("a.csv", "x"),
+        ["data", "--out=o", "--categories=a.csv"],
+        "data",
+    ),
     (["data.contact"], nothing, ["absent", "--out=a.png"], "absent"),
     (["data.check"], nothing, ["absent"], "absent"),
     *[
-        (["data.build"], put("m/a.csv", text), ["m", "--out=o", "--categories=m/a.csv"], "a.csv")
+        (
+            [BUILD],
+            put("m/a.csv", text),
+            ["m", "--out=o", "--categories=m/a.csv"],
+            "a.csv",
+        )
         for text in (b"a.off,M\xf6bel", "a.off," + "x" * 200_000, "\0,chair", "a.off,b,c")
     ],
-    (["data.build"], pipe("a.zip"), ["a.zip", "--out=o"], "a.zip"),
+    ([BUILD], pipe("a.zip"), ["a.zip", "--out=o"], "a.zip"),
     (TRAIN, link("data/exclude.txt", "/etc/passwd"), [], "link to /etc/passwd"),
-    (["utils.legacy"], put("a.npy", b"x"), ["a.npy", "b.pth"], "a.npy"),
-    (["utils.legacy"], pipe("a.npy"), ["a.npy", "b.pth"], "a.npy"),
-    (["utils.legacy"], nothing, ["w.pth", "b.pth"], "w.pth"),
+    (["models.convert"], put("a.npy", b"x"), ["a.npy", "b.pth"], "a.npy"),
+    (["models.convert"], pipe("a.npy"), ["a.npy", "b.pth"], "a.npy"),
+    (["models.convert"], nothing, ["w.pth", "b.pth"], "w.pth"),
 ]
 
 
@@ -338,10 +348,10 @@ def test_a_file_truncated_anywhere_is_refused_or_read_whole(tmp_path, original):
     np.save(tmp_path / "a.npy", np.array([np.zeros(3), np.ones(2)], object), allow_pickle=True)
     (tmp_path / "a.json").write_text(split(ENTRY))
     shutil.copy(original / "w.pth", tmp_path / "a.pth")
-    index = type("Index", (), {"names": [], "excluded": ()})
+    index = type("ShapeNetIndex", (), {"names": [], "excluded": ()})
     readers = {
         "a.binvox": read_binvox,
-        "a.png": read_picture,
+        "a.png": read_image,
         "a.npy": read_object_array,
         "a.json": lambda path: split_from_file(index, path),
         "a.pth": load_network,
@@ -352,7 +362,7 @@ def test_a_file_truncated_anywhere_is_refused_or_read_whole(tmp_path, original):
         read(path)
         for length in lengths(whole):
             path.write_bytes(whole[:length])
-            with pytest.raises(UserError, match=name) as error:
+            with pytest.raises(InputError, match=name) as error:
                 read(path)
             assert "\n" not in str(error.value)
 
@@ -364,7 +374,7 @@ def test_an_ini_truncated_anywhere_is_read_or_refused_with_its_line(tmp_path):
         path.write_bytes(whole[:length])
         try:
             read_ini(path)
-        except UserError as error:
+        except InputError as error:
             assert "a.ini" in str(error) and "\n" not in str(error)
 
 
@@ -405,7 +415,7 @@ def test_links_within_a_dataset_and_links_to_its_trees_are_followed(script, plac
 def test_a_large_file_is_refused_before_it_is_read(tmp_path):
     with open(tmp_path / "large", "wb") as file:
         file.truncate(2**40)
-    with pytest.raises(UserError, match="large: expected at most 100 bytes"):
+    with pytest.raises(InputError, match="large: expected at most 100 bytes"):
         read_bytes(tmp_path / "large", 100)
 
 
@@ -413,12 +423,12 @@ def test_an_archive_of_weights_that_unpacks_to_too_much_is_refused_unread(tmp_pa
     monkeypatch.setattr(weights, "LARGEST_WEIGHTS", 2**20)
     with zipfile.ZipFile(tmp_path / "w.pth", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("archive/data/0", bytes(2**24))
-    with pytest.raises(UserError, match=r"w\.pth: .*16777216 bytes when it is unpacked"):
+    with pytest.raises(InputError, match=r"w\.pth: .*16777216 bytes when it is unpacked"):
         load_network(tmp_path / "w.pth")
 
 
 def test_compressed_weights_are_refused_unread(tmp_path):
     with zipfile.ZipFile(tmp_path / "w.pth", "w", zipfile.ZIP_BZIP2) as archive:
         archive.writestr("archive/data/0", bytes(2**24))
-    with pytest.raises(UserError, match=r"w\.pth: .*compressed"):
+    with pytest.raises(InputError, match=r"w\.pth: .*compressed"):
         load_network(tmp_path / "w.pth")

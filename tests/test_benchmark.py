@@ -1,6 +1,6 @@
 import pytest
 
-from utils import benchmark
+from tests import benchmark
 
 
 def test_the_generated_tree_is_indexed_whole(tmp_path):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from data.binvox import read_binvox, write_binvox
-from utils.errors import UserError
+from utils.errors import InputError
 
 
 @pytest.mark.parametrize("size", [1, 5, 32, 64])
@@ -57,5 +57,5 @@ GOOD = b"#binvox 1\ndim 2 2 2\ntranslate 0 0 0\nscale 1\ndata\n\x00\x08"
 def test_a_damaged_file_is_refused_by_name(tmp_path, content):
     path = tmp_path / "model.binvox"
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"model\.binvox"):
+    with pytest.raises(InputError, match=r"model\.binvox"):
         read_binvox(path)

@@ -10,14 +10,16 @@ import pytest
 import trimesh
 from PIL import Image
 
-from data import assets, build, meshes, synthetic
 from data.binvox import read_binvox
-from data.build import Plan, object_name, stretched
+from data.builder import __main__ as build
+from data.builder import assets, synthetic
+from data.builder import mesh as meshes
+from data.builder.__main__ import Plan, object_name, stretched
+from data.builder.mesh import concatenate
+from data.builder.sources import category_folder, distinct, find_sources, with_categories
 from data.cameras import project, read_views
-from data.meshes import join
-from data.parallel import in_parallel
-from data.sources import category_folder, distinct, find_sources, with_categories
-from utils.errors import UserError
+from data.parallel import parallel_map
+from utils.errors import InputError
 
 OFFICIAL = Path(__file__).parents[2] / "shared" / "real"
 OBJ = trimesh.creation.box((1, 2, 3)).export(file_type="obj").encode()
@@ -116,7 +118,7 @@ def test_a_csv_names_categories_and_unlisted_meshes_keep_theirs(tmp_path):
     assert [source.category for source in sources] == ["03636649", tmp_path.name]
     assert with_categories(found, csv, only_listed=True) == sources[:1]
     write(csv, b"a.obj,lamp\nmissing.obj,lamp\n")
-    with pytest.raises(UserError, match=r"c\.csv:2: expected one of the meshes, found 'missing"):
+    with pytest.raises(InputError, match=r"c\.csv:2: expected one of the meshes, found 'missing"):
         with_categories(sources, csv, only_listed=False)
 
 
@@ -188,13 +190,13 @@ def test_an_archives_entry_that_unpacks_too_far_is_refused(tmp_path, monkeypatch
     path = archive(tmp_path / "bomb.zip", {"a.obj": b"\n" * 100_000})
     monkeypatch.setattr(assets, "LARGEST_FILE", 1000)
     (source,) = find_sources([path])
-    with pytest.raises(UserError, match=r"bomb\.zip/a\.obj: expected at most 1000 bytes"):
+    with pytest.raises(InputError, match=r"bomb\.zip/a\.obj: expected at most 1000 bytes"):
         source.load("y", None)
 
 
 def test_a_damaged_archive_is_named(tmp_path):
     path = write(tmp_path / "lib.zip", b"no archive")
-    with pytest.raises(UserError, match=r"lib\.zip: expected a ZIP archive"):
+    with pytest.raises(InputError, match=r"lib\.zip: expected a ZIP archive"):
         find_sources([path])
 
 
@@ -259,7 +261,7 @@ def test_an_entry_whose_unpacking_cannot_be_bounded_is_refused(tmp_path):
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as file:
         file.writestr("a.obj", OBJ)
-    with pytest.raises(UserError, match=r"a\.zip/a\.obj: expected it stored or deflated"):
+    with pytest.raises(InputError, match=r"a\.zip/a\.obj: expected it stored or deflated"):
         find_sources([path])[0].load("y", None)
 
 
@@ -270,17 +272,17 @@ def die_at_b(item: str) -> str:
 
 
 def test_what_a_process_died_of_is_named():
-    with pytest.raises(UserError, match=r"objects: a process died.* at .*b"):
-        in_parallel(die_at_b, ["a", "b"], "objects", processes=2)
+    with pytest.raises(InputError, match=r"objects: a process died.* at .*b"):
+        parallel_map(die_at_b, ["a", "b"], "objects", processes=2)
 
 
 def test_nothing_usable_is_status_1_and_nothing_at_all_an_error(tmp_path):
     write(tmp_path / "a" / "empty.obj", b"")
     assert command(tmp_path / "a", "--out", tmp_path / "out") == 1
     (tmp_path / "b").mkdir()
-    with pytest.raises(UserError, match="expected meshes, found none"):
+    with pytest.raises(InputError, match="expected meshes, found none"):
         command(tmp_path / "b", "--out", tmp_path / "out")
-    with pytest.raises(UserError, match="found nothing"):
+    with pytest.raises(InputError, match="found nothing"):
         command(tmp_path / "c", "--out", tmp_path / "out")
 
 
@@ -294,13 +296,13 @@ def test_views_and_grid_are_what_one_asks_for(tmp_path):
     (voxels,) = (out / "ShapeNetVox32").rglob("model.binvox")
     assert read_binvox(voxels).shape == (40, 40, 40)
     for bad in (("--views", 0), ("--grid", 1000), ("--variants", -1)):
-        with pytest.raises(UserError, match=rf"{bad[0]}: expected"):
+        with pytest.raises(InputError, match=rf"{bad[0]}: expected"):
             command(tmp_path / "in", "--out", out, *bad)
 
 
 def test_axes_that_clash_are_an_error_before_the_work(tmp_path):
     write(tmp_path / "a.obj")
-    with pytest.raises(UserError, match="different axes, found z and -z"):
+    with pytest.raises(InputError, match="different axes, found z and -z"):
         command(tmp_path / "a.obj", "--out", tmp_path / "out", "--up", "z")
     assert not (tmp_path / "out").exists()
 
@@ -367,7 +369,7 @@ def test_variants_are_other_shapes_that_sort_directly_behind_their_original(tmp_
 
 
 def test_a_variant_is_stretched_within_its_range():
-    surface = join([trimesh.creation.box((1, 1, 1))])
+    surface = concatenate([trimesh.creation.box((1, 1, 1))])
     generator = np.random.default_rng(0)
     extents = [np.ptp(stretched(surface, generator).bounds, axis=0) for _ in range(200)]
     assert np.min(extents) >= 0.8
@@ -376,7 +378,7 @@ def test_a_variant_is_stretched_within_its_range():
 
 
 def conventions(root: Path, name: str) -> dict:
-    """What could tell a built object from an official one, its shape and colours aside."""
+    """What could tell a built object from an official one, its shape and colors aside."""
     rendering = root / "ShapeNetRendering" / name / "rendering"
     header, _, _ = (
         (root / "ShapeNetVox32" / name / "model.binvox").read_bytes().partition(b"data\n")
@@ -402,14 +404,14 @@ def conventions(root: Path, name: str) -> dict:
         "files": sorted(path.name for path in rendering.iterdir()),
         "list": (rendering / "renderings.txt").read_text(),
         "binvox": (magic, size, translate.split()[0], scale.split()[0]),
-        "a grid around the centred box": bool(np.isclose(2 * np.abs(corner).max(), side, 1e-5)),
+        "a grid around the centered box": bool(np.isclose(2 * np.abs(corner).max(), side, 1e-5)),
         "a diagonal of one": bool(np.isclose(np.linalg.norm(2 * corner), 1, atol=1e-5)),
         "at most six digits": max(len(word.lstrip(b"-0.")) for word in translate.split()[1:]) <= 6,
         "as many cells as the box has": all(
             abs(len(cells) - 32 * width / side) < 2
             for cells, width in zip(filled, -2 * corner, strict=True)
         ),
-        "centred cells": all(abs(cells.mean() - 15.5) < 1 for cells in filled),
+        "centered cells": all(abs(cells.mean() - 15.5) < 1 for cells in filled),
         "modes": {(picture.mode, picture.size, picture.format) for picture in pictures},
         "cameras": bool(
             ((views >= [0, 25, 0, 0.65, 25]) & (views <= [360, 30, 0, 0.95, 25])).all()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from data.cameras import View, axes, directions, eye, project, read_views, sample_views, write_views
-from utils.errors import UserError
+from utils.errors import InputError
 
 VIEW = View(azimuth=209.190372118, elevation=25.4208381993, distance_ratio=0.848215613661)
 
@@ -71,5 +71,5 @@ def test_metadata_looks_like_the_official_lines(tmp_path):
 def test_a_bad_line_is_named(tmp_path, line):
     path = Path(tmp_path, "views.txt")
     path.write_text(f"1 2 0 0.8 25\n{line}\n")
-    with pytest.raises(UserError, match=r"views\.txt:2: expected"):
+    with pytest.raises(InputError, match=r"views\.txt:2: expected"):
         read_views(path)

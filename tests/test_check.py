@@ -9,7 +9,7 @@ from PIL import Image
 from data import check as module
 from data.binvox import write_binvox
 from data.check import check, write_exclude
-from utils.errors import UserError
+from utils.errors import InputError
 
 OFFICIAL = Path(__file__).parents[2] / "shared" / "real"
 
@@ -162,7 +162,7 @@ def test_equal_voxels_are_noted_and_no_problem(dataset):
 
 
 def test_no_dataset_is_an_error(tmp_path):
-    with pytest.raises(UserError, match="expected objects in"):
+    with pytest.raises(InputError, match="expected objects in"):
         check(tmp_path)
 
 

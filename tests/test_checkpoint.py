@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from models import NETWORKS, build_network
-from utils import checkpoint, legacy, shrink, weights
+from models import NETWORKS, build_network, weights
+from models import convert as legacy
+from models.weights import network_state, save_network
+from utils import checkpoint, shrink
 from utils.checkpoint import find_weights, load_checkpoint, load_network, restore, save_checkpoint
 from utils.engine import make_optimizer
-from utils.errors import UserError
-from utils.weights import describe, save_network
+from utils.errors import InputError
 
 SMALL = {"width": 1 / 16, "leaky_slope": 0.1, "unpooling": "zero"}
 
@@ -49,7 +50,7 @@ def test_a_checkpoint_brings_back_all_that_a_training_needs(tmp_path):
         assert all(torch.equal(a[key], b[key]) for key in ("step", "exp_avg", "exp_avg_sq"))
     assert [g["weight_decay"] for g in other.param_groups] == [0.3, 0.0]  # what was asked for
     load_network(path)
-    with pytest.raises(UserError, match="resume"):
+    with pytest.raises(InputError, match="resume"):
         save_network(tmp_path / "a.pth", network)
         load_checkpoint(tmp_path / "a.pth")
 
@@ -82,14 +83,14 @@ def test_which_weights_are_taken(tmp_path):
     assert find_weights(tmp_path / "absent", str(tmp_path), 2) == second
     assert find_weights(tmp_path, "", 0, otherwise=other) == other
     assert find_weights(tmp_path, "", 2, otherwise=other) == second
-    with pytest.raises(UserError, match=r"epoch 3 .*_00000010"):
+    with pytest.raises(InputError, match=r"epoch 3 .*_00000010"):
         find_weights(tmp_path, "", 3)
-    with pytest.raises(UserError, match=r"train\.py"):
+    with pytest.raises(InputError, match=r"train\.py"):
         find_weights(tmp_path / "absent", "", 0)
 
 
 def damaged(change):
-    content = describe(build_network("3D-LSTM-3", **SMALL))
+    content = network_state(build_network("3D-LSTM-3", **SMALL))
     change(content)
     return content
 
@@ -112,7 +113,7 @@ def damaged(change):
 )
 def test_a_checkpoint_that_does_not_fit_is_refused_by_name(tmp_path, change, named):
     torch.save(damaged(change), tmp_path / "bad.pth")
-    with pytest.raises(UserError, match=rf"bad\.pth.*{named}"):
+    with pytest.raises(InputError, match=rf"bad\.pth.*{named}"):
         load_network(tmp_path / "bad.pth")
 
 
@@ -121,7 +122,7 @@ def test_a_truncated_checkpoint_is_refused_in_one_line(tmp_path):
     good = (tmp_path / "good.pth").read_bytes()
     for length in (0, 1, 100, len(good) // 2, len(good) - 1):
         (tmp_path / "bad.pth").write_bytes(good[:length])
-        with pytest.raises(UserError, match=r"bad\.pth") as error:
+        with pytest.raises(InputError, match=r"bad\.pth") as error:
             load_network(tmp_path / "bad.pth")
         assert "\n" not in str(error.value)
 
@@ -147,7 +148,7 @@ def test_a_file_that_would_run_code_is_refused_and_runs_none(tmp_path, kind):
         arrays = np.empty(33, object)
         arrays[:] = [Spy(trap)] * 33
         np.save(path, arrays, allow_pickle=True)
-    with pytest.raises(UserError, match=path.name):
+    with pytest.raises(InputError, match=path.name):
         load_network(path)
     assert not trap.exists()
     with open(path, "rb") as file:
@@ -197,7 +198,7 @@ class Forged:
 )
 def test_a_hostile_object_array_is_refused_by_name(tmp_path, content):
     (tmp_path / "bad.npy").write_bytes(content)
-    with pytest.raises(UserError, match=r"bad\.npy"):
+    with pytest.raises(InputError, match=r"bad\.npy"):
         load_network(tmp_path / "bad.npy")
 
 
@@ -288,7 +289,7 @@ def test_the_wrong_parameter_of_a_foreign_file_is_named(golden, tmp_path, seed_f
         )
     weights["fc1.bias"] = torch.zeros(5)
     torch.save(weights, tmp_path / "encoder_epoch_00000060.pth")
-    with pytest.raises(UserError, match=r"encoder\.fc\.bias: .*\(1024,\).*\(5,\)"):
+    with pytest.raises(InputError, match=r"encoder\.fc\.bias: .*\(1024,\).*\(5,\)"):
         load_network(tmp_path / "decoder_epoch_00000060.pth")
     (tmp_path / "encoder_epoch_00000060.pth").unlink()
     with pytest.raises(FileNotFoundError, match="encoder_epoch_00000060"):
@@ -298,10 +299,10 @@ def test_the_wrong_parameter_of_a_foreign_file_is_named(golden, tmp_path, seed_f
     arrays = np.load(path, allow_pickle=True)
     arrays[14] = arrays[14][:, :1]
     np.save(path, arrays, allow_pickle=True)
-    with pytest.raises(UserError, match=r"array 14 \(update\.hidden\)"):
+    with pytest.raises(InputError, match=r"array 14 \(update\.hidden\)"):
         load_network(path)
     np.save(path, arrays[:32], allow_pickle=True)
-    with pytest.raises(UserError, match="32"):
+    with pytest.raises(InputError, match="32"):
         load_network(path)
 
 
@@ -349,7 +350,7 @@ def test_a_mean_of_different_networks_is_refused_with_what_differs(tmp_path, mon
         save_network(tmp_path / "b.pth", build_network(name, **options))
         paths = [str(tmp_path / file) for file in ("a.pth", "b.pth")]
         monkeypatch.setattr("sys.argv", ["shrink", *paths, f"--out={tmp_path / 'c.pth'}"])
-        with pytest.raises(UserError, match=rf"b\.pth: expected {differing} = "):
+        with pytest.raises(InputError, match=rf"b\.pth: expected {differing} = "):
             shrink.main()
     assert not (tmp_path / "c.pth").exists()
 
@@ -367,7 +368,7 @@ def test_a_mean_of_different_networks_is_refused_with_what_differs(tmp_path, mon
 def test_eight_bit_rows_that_do_not_fit_are_refused_by_name(tmp_path, value):
     content = damaged(lambda content: content["weights"].update({"encoder.fc.weight": value}))
     torch.save(content, tmp_path / "bad.pth")
-    with pytest.raises(UserError, match=r"bad\.pth.*encoder\.fc\.weight"):
+    with pytest.raises(InputError, match=r"bad\.pth.*encoder\.fc\.weight"):
         load_network(tmp_path / "bad.pth")
 
 
@@ -378,5 +379,5 @@ def test_a_matrix_that_the_network_has_not_is_not_expanded(tmp_path, monkeypatch
     )
     torch.save(content, tmp_path / "bad.pth")
     monkeypatch.setattr(torch.Tensor, "__mul__", lambda *_: pytest.fail("expanded"))
-    with pytest.raises(UserError, match=r"bad\.pth.*extra"):
+    with pytest.raises(InputError, match=r"bad\.pth.*extra"):
         load_network(tmp_path / "bad.pth")

@@ -4,8 +4,10 @@ import sys
 
 import pytest
 
-from data import build, check, contact, synthetic
-from utils.errors import UserError
+from data import check, contact
+from data.builder import __main__ as build
+from data.builder import synthetic
+from utils.errors import InputError
 
 
 @pytest.mark.parametrize(
@@ -32,7 +34,7 @@ def test_a_number_out_of_range_is_named_and_nothing_is_written(
     place = {build: ["absent", "--out=a"], synthetic: ["--out=a"], check: ["absent"]}
     arguments = place.get(command, ["absent", "--out=a.png"])
     monkeypatch.setattr(sys, "argv", ["command", *arguments, *flags])
-    with pytest.raises(UserError) as error:
+    with pytest.raises(InputError) as error:
         command.main()
     assert named in str(error.value)
     assert not list(tmp_path.iterdir())

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from utils.config import KEYS, read_config, read_ini, write_ini
-from utils.errors import UserError
+from utils.errors import InputError
 
 EXAMPLE = Path(__file__).parents[1] / "config.ini.example"
 
@@ -66,7 +66,7 @@ def test_sections_comments_blanks_and_a_byte_order_mark_are_tolerated():
     ],
 )
 def test_a_bad_line_is_named_with_its_number_and_key(text, line, words):
-    with pytest.raises(UserError) as error:
+    with pytest.raises(InputError) as error:
         read(text)
     for word in ("my.ini", f"line {line}", *words):
         assert word in str(error.value)
@@ -74,13 +74,13 @@ def test_a_bad_line_is_named_with_its_number_and_key(text, line, words):
 
 @pytest.mark.parametrize("flags", [["--batchsize=3"], ["--LR"], ["--LR=x"], ["stray"]])
 def test_a_bad_flag_is_an_error_of_one_line(flags):
-    with pytest.raises(UserError) as error:
+    with pytest.raises(InputError) as error:
         read_config("train", "", flags)
     assert "\n" not in str(error.value)
 
 
 def test_views_that_contradict_each_other_are_refused():
-    with pytest.raises(UserError, match="min_views"):
+    with pytest.raises(InputError, match="min_views"):
         read("min_views = 6")
 
 
@@ -97,7 +97,7 @@ def test_a_file_that_is_not_there_is_named():
 
 
 def test_what_was_resolved_is_read_back_the_same():
-    config = read("LR = 3e-05\nresume_epoch = last\nval_portion = 0.1")
+    config = read("LR = 3e-05\nresume_epoch = last\nval_fraction = 0.1")
     write_ini("again.ini", config)
     assert read_config("train", "", ["--cfg=again.ini"]) == config
 
@@ -109,18 +109,18 @@ def test_yes_and_no_may_follow_a_flag_as_a_word_of_its_own():
 
 
 def test_a_flag_of_another_script_is_refused_by_that_ones_name():
-    with pytest.raises(UserError, match=r"--weights=a\.pth: .*train\.py.*test\.py and demo\.py"):
+    with pytest.raises(InputError, match=r"--weights=a\.pth: .*train\.py.*test\.py and demo\.py"):
         read("", "--weights=a.pth")
 
 
 def test_a_word_that_is_no_flag_is_named_with_the_way_to_give_a_file():
     for word in ("my.ini", "batch_size=8"):
-        with pytest.raises(UserError, match=rf"^{word}: .*--cfg="):
+        with pytest.raises(InputError, match=rf"^{word}: .*--cfg="):
             read_config("train", "", [word])
 
 
 def test_only_demo_takes_pictures_and_only_test_takes_a_part():
     assert read("", "a.png", "b.png", script="demo").images == ["a.png", "b.png"]
     assert read("", "--part=val", script="test").part == "val"
-    with pytest.raises(UserError):
+    with pytest.raises(InputError):
         read("", "--part=val", script="train")

@@ -5,19 +5,19 @@ import pytest
 import trimesh
 
 from data.binvox import write_binvox
+from data.builder.mesh import concatenate
+from data.builder.writer import write_shape
 from data.cameras import View
 from data.contact import draw_voxels, sheet
-from data.meshes import join
-from data.objects import write_object
-from utils.errors import UserError
+from utils.errors import InputError
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     root = tmp_path_factory.mktemp("dataset")
     for number, extents in enumerate([(1, 2, 1), (1, 1, 1), (2, 1, 1)]):
-        surface = join([trimesh.creation.box(extents)])
-        write_object(root, "box", str(number), surface, np.random.default_rng(number), views=2)
+        surface = concatenate([trimesh.creation.box(extents)])
+        write_shape(root, "box", str(number), surface, np.random.default_rng(number), views=2)
     return root
 
 
@@ -49,12 +49,12 @@ def test_a_link_out_of_the_dataset_is_not_followed(dataset, tmp_path):
     path = tmp_path / "ShapeNetRendering/box/0/rendering/rendering_metadata.txt"
     path.unlink()
     path.symlink_to("/etc/passwd")
-    with pytest.raises(UserError, match="found a link to /etc/passwd"):
+    with pytest.raises(InputError, match="found a link to /etc/passwd"):
         sheet(tmp_path, processes=1)
 
 
 def test_nothing_to_show_is_an_error(tmp_path):
-    with pytest.raises(UserError, match="expected objects in"):
+    with pytest.raises(InputError, match="expected objects in"):
         sheet(tmp_path)
 
 

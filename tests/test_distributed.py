@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from data.sampling import TrainingBatches
+from data.sampling import TrainBatchSampler
 
 ROOT = Path(__file__).parents[1]
 
@@ -18,9 +18,9 @@ ROOT = Path(__file__).parents[1]
 @pytest.mark.parametrize("count", [1, 7, 8, 9, 16])
 @pytest.mark.parametrize("processes", [2, 3])
 def test_processes_share_the_batches_of_one_with_all_their_objects(count, processes):
-    whole = TrainingBatches(list(range(count)), 2 * processes, 1, 5, 0)
+    whole = TrainBatchSampler(list(range(count)), 2 * processes, 1, 5, 0)
     shares = [
-        TrainingBatches(list(range(count)), 2, 1, 5, 0, r, processes) for r in range(processes)
+        TrainBatchSampler(list(range(count)), 2, 1, 5, 0, r, processes) for r in range(processes)
     ]
     seen = Counter()
     for batch, *parts in zip(whole, *shares, strict=True):
@@ -34,7 +34,7 @@ def test_processes_share_the_batches_of_one_with_all_their_objects(count, proces
         assert all(scale in (0, pytest.approx(processes * one)) for scale in scales)
 
 
-FLAGS = ["--width=0.0625", "--max_views=2", "--num_workers=0", "--device=cpu", "--val_portion=0.3"]
+FLAGS = ["--width=0.0625", "--max_views=2", "--num_workers=0", "--device=cpu", "--val_fraction=0.3"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2"]
 TORCHRUN += ["--rdzv_backend=c10d", "--rdzv_endpoint=localhost:0", "train.py", "--batch_size=3"]
 

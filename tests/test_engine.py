@@ -2,15 +2,15 @@ from itertools import pairwise
 
 import pytest
 import torch
-from conftest import make_dataset
 
 from data.loading import make_loader
-from data.sampling import Draw, EvaluationBatches, TrainingBatches
-from data.shapenet import Samples, collate, index_dataset
+from data.sampling import EvalBatchSampler, SampleKey, TrainBatchSampler
+from data.shapenet import ShapeNetDataset, collate, index_dataset
 from models import build_network
+from tests.helpers import make_dataset
 from utils.config import read_config
 from utils.engine import (
-    Running,
+    Progress,
     choose_device,
     evaluate,
     learning_rate,
@@ -66,15 +66,15 @@ def test_evaluation_measures_every_object_alone_and_leaves_the_network_as_it_was
     torch.manual_seed(0)
     network = build_network("3D-LSTM-3", width=1 / 16)
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    samples = Samples(index_dataset(dataset), 128, seed=0, training=False)
-    batches = EvaluationBatches(list(range(15)), 4, 2)
+    samples = ShapeNetDataset(index_dataset(dataset), 128, seed=0, training=False)
+    batches = EvalBatchSampler(list(range(15)), 4, 2)
     loader = make_loader(samples, batches, 0, pin=False)
     measured = evaluate(network, loader, FP32, [0.3, 0.4], "")
     assert measured["position"] == list(range(15))
     assert measured["loss"].shape == (15, 2) and measured["iou"].shape == (15, 2, 2)
     with torch.no_grad():
         for position, views in ((0, 1), (0, 2), (14, 1), (14, 2)):
-            images, voxels, _ = collate([samples[Draw(position, 0, views)]])
+            images, voxels, _ = collate([samples[SampleKey(position, 0, views)]])
             logits = network(images / 255)
             row = {
                 name: values[position][views - 1]
@@ -100,34 +100,34 @@ def test_a_small_network_learns_sixteen_objects(tmp_path):
     torch.manual_seed(0)
     network = build_network("3D-LSTM-3", width=1 / 8)
     index = index_dataset(make_dataset(tmp_path, {"03001627": 16}))
-    samples = Samples(index, 128, seed=0, training=False)
-    batches = TrainingBatches(range(16), 16, 2, 2, seed=0)
+    samples = ShapeNetDataset(index, 128, seed=0, training=False)
+    batches = TrainBatchSampler(range(16), 16, 2, 2, seed=0)
     loader = make_loader(samples, batches, 0, pin=False)
-    network.fit_to(next(iter(loader))[0] / 255)
+    network.data_dependent_init(next(iter(loader))[0] / 255)
     optimizer = make_optimizer(network, rate=0.003, weight_decay=0.00005)
     for epoch in range(40):
         batches.begin(epoch + 1)
         rate = 0.003 * (1 - epoch / 40)
-        train_one_epoch(network, loader, optimizer, FP32, 0.4, [rate], "", Running())
-    loader = make_loader(samples, EvaluationBatches(range(16), 16, 2), 0, pin=False)
+        train_one_epoch(network, loader, optimizer, FP32, 0.4, [rate], "", Progress())
+    loader = make_loader(samples, EvalBatchSampler(range(16), 16, 2), 0, pin=False)
     measured = evaluate(network, loader, FP32, [0.4], "")
     assert measured["iou"][:, -1].mean() > 0.65
 
 
 @pytest.mark.parametrize("name", ["tf32", "bf16", "fp16"])
 def test_other_precisions_learn_and_measure_nearly_the_same(dataset, name):
-    samples = Samples(index_dataset(dataset), 128, seed=0, training=True)
+    samples = ShapeNetDataset(index_dataset(dataset), 128, seed=0, training=True)
     results = []
     for precision in (FP32, Precision(name, torch.device("cpu"))):
         torch.manual_seed(0)
         network = build_network("3D-LSTM-3", width=1 / 16)
         optimizer = make_optimizer(network, rate=0.003, weight_decay=0)
-        batches = TrainingBatches(list(range(4)), 2, 1, 2, seed=0)
+        batches = TrainBatchSampler(list(range(4)), 2, 1, 2, seed=0)
         loader = make_loader(samples, batches, 0, pin=False)
-        running = Running()
+        running = Progress()
         train_one_epoch(network, loader, optimizer, precision, 0.4, 2 * [0.003], "", running)
         assert all(parameter.dtype == torch.float32 for parameter in network.parameters())
-        loader = make_loader(samples, EvaluationBatches([0, 1], 2, 2), 0, pin=False)
+        loader = make_loader(samples, EvalBatchSampler([0, 1], 2, 2), 0, pin=False)
         measured = evaluate(network, loader, precision, [0.4], "")
         results.append((running.means()["loss"], *measured["loss"].ravel()))
     assert results[0] == pytest.approx(results[1], rel=0.05)
@@ -149,8 +149,8 @@ def test_recomputing_changes_neither_loss_nor_gradients():
 
 def test_a_coarse_network_learns_the_occupied_share_of_each_of_its_cells(dataset):
     index = index_dataset(dataset)
-    samples = Samples(index, 128, seed=0, training=True)
-    batches = TrainingBatches([3], 1, 2, 2, seed=0)
+    samples = ShapeNetDataset(index, 128, seed=0, training=True)
+    batches = TrainBatchSampler([3], 1, 2, 2, seed=0)
     loader = make_loader(samples, batches, 0, pin=False)
     torch.manual_seed(0)
     network = build_network("3D-LSTM-3", width=1 / 16)
@@ -160,24 +160,24 @@ def test_a_coarse_network_learns_the_occupied_share_of_each_of_its_cells(dataset
     with torch.no_grad():
         expected = voxel_loss(network(images / 255), shares.mean((2, 4, 6))).item()
     optimizer = make_optimizer(network, rate=0.003, weight_decay=0)
-    running = Running()
+    running = Progress()
     train_one_epoch(network, loader, optimizer, FP32, 0.4, [0.003], "", running)
     assert running.means()["loss"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_fitted_start_lets_pictures_be_told_apart(dataset):
-    images = collate([Samples(index_dataset(dataset), 128, 0, training=True)[Draw(p, 1, 2)]
-                      for p in range(12)])[0] / 255  # fmt: skip
+    samples = ShapeNetDataset(index_dataset(dataset), 128, 0, training=True)
+    images = collate([samples[SampleKey(p, 1, 2)] for p in range(12)])[0] / 255
     for name in ("3D-LSTM-3", "Res3D-GRU-3"):
         torch.manual_seed(0)
         network = build_network(name, width=1 / 4)
         shares = []
         for fitted in (False, True):
             if fitted:
-                network.fit_to(images)
+                network.data_dependent_init(images)
             with torch.no_grad():
                 features = network.encoder(images.flatten(0, 1))
             shares.append((features.std(0).mean() / features.mean(0).abs().mean()).item())
         assert shares[1] > 1 > 2 * shares[0]
-        outputs = network.decode(network.states(images)[-1]).detach()
+        outputs = network.decode(network.hidden_states(images)[-1]).detach()
         assert outputs.abs().mean() < 0.5

@@ -3,9 +3,9 @@ import pytest
 import trimesh
 
 from data.binvox import read_binvox
-from utils.errors import UserError
+from utils.errors import InputError
 from utils.export import SURFACES, save_prediction
-from utils.surface import cubes, exposed_faces, smooth
+from utils.surface import exposed_faces, marching_cubes, voxels_to_mesh
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ TOUCHING = {
 def test_cells_that_touch_along_an_edge_or_in_a_corner_leave_two_faces_at_each_edge(
     tmp_path, grid, form
 ):
-    vertices, faces = cubes(grid)
+    vertices, faces = voxels_to_mesh(grid)
     edges = np.sort(faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
     assert (np.unique(edges, axis=0, return_counts=True)[1] == 2).all()
     assert len(np.unique(vertices, axis=0)) == len(vertices)
@@ -83,7 +83,7 @@ def test_a_smooth_surface_of_a_ball_is_closed_and_lies_where_the_ball_does(tmp_p
 
 
 def test_a_smooth_surface_is_closed_where_the_object_fills_the_grid():
-    mesh = trimesh.Trimesh(*smooth(np.ones((4, 4, 4)), 0.4))
+    mesh = trimesh.Trimesh(*marching_cubes(np.ones((4, 4, 4)), 0.4))
     assert mesh.is_watertight and 0.9 < mesh.volume < 1.1
 
 
@@ -118,5 +118,5 @@ def test_an_empty_prediction_is_a_file_without_faces(tmp_path, form, smoothed):
 
 @pytest.mark.parametrize(("name", "smoothed"), [("a.xyz", False), ("a.binvox", True)])
 def test_another_ending_is_refused(tmp_path, name, smoothed):
-    with pytest.raises(UserError, match=name):
+    with pytest.raises(InputError, match=name):
         save_prediction(tmp_path / name, np.zeros((4, 4, 4)), 0.4, smoothed)

@@ -14,12 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from data.binvox import read_binvox, write_binvox
-from data.shapenet import Index, split_from_file
+from data.shapenet import ShapeNetIndex, split_from_file
 from models import build_network
+from models.convert import read_object_array
+from models.weights import network_from_state, network_state, read_torch
 from utils.config import read_ini
-from utils.errors import UserError
-from utils.legacy import read_object_array
-from utils.weights import describe, read_torch, rebuild
+from utils.errors import InputError
 
 INTERESTING = [0, 1, 2, 127, 128, 255, 256, 65535, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1]
 integers = st.sampled_from([struct.pack(f, n % 2 ** (8 * struct.calcsize(f)))
@@ -64,17 +64,17 @@ def good_arrays(path) -> bytes:
 
 def good_weights(_path) -> bytes:
     file = io.BytesIO()
-    content = describe(build_network("3D-LSTM-3", width=0.1))
+    content = network_state(build_network("3D-LSTM-3", width=0.1))
     torch.save(content | {"weights": {"a": torch.ones(2)}}, file)
     return file.getvalue()
 
 
 def read_split(path):
-    split_from_file(Index(path, ["a/x"], np.array([1])), path)
+    split_from_file(ShapeNetIndex(path, ["a/x"], np.array([1])), path)
 
 
 def read_weights(path):
-    rebuild(read_torch(path), path)
+    network_from_state(read_torch(path), path)
 
 
 READERS = {
@@ -98,7 +98,7 @@ def test_anything_is_read_or_refused_in_one_line(tmp_path, kind):
         path.write_bytes(content)
         try:
             read(path)
-        except UserError as error:
+        except InputError as error:
             assert str(path) in str(error) and "\n" not in str(error)
 
     attempt()

@@ -6,9 +6,16 @@ import pytest
 import trimesh
 from PIL import Image
 
-from data import meshes
-from data.meshes import join, load_surface, normalised, rotation, smooth_normals, transformed
-from utils.errors import UserError
+from data.builder import mesh as meshes
+from data.builder.mesh import (
+    concatenate,
+    load_mesh,
+    normalized,
+    rotation,
+    smooth_normals,
+    transformed,
+)
+from utils.errors import InputError
 
 QUAD = """mtllib box.mtl
 v 0 0 0
@@ -29,16 +36,16 @@ def write_obj(folder: Path, faces: str, material: str = "newmtl m\nKd 1 0.5 0\n"
     return folder / "box.obj"
 
 
-def png(colour, size=(2, 2)) -> bytes:
+def png(color, size=(2, 2)) -> bytes:
     content = io.BytesIO()
-    Image.new("RGB", size, colour).save(content, "PNG")
+    Image.new("RGB", size, color).save(content, "PNG")
     return content.getvalue()
 
 
 def test_an_obj_brings_its_material_colour_and_normals(tmp_path):
-    surface = load_surface(write_obj(tmp_path, "f 1//1 2//1 3//1"))
+    surface = load_mesh(write_obj(tmp_path, "f 1//1 2//1 3//1"))
     assert surface.triangles.shape == (1, 3, 3)
-    np.testing.assert_array_equal(surface.colours[0, 0], [255, 128, 0, 255])
+    np.testing.assert_array_equal(surface.colors[0, 0], [255, 128, 0, 255])
     np.testing.assert_allclose(surface.normals[0], [[0, 0, 1]] * 3)
     np.testing.assert_array_equal(surface.texture, [-1])
 
@@ -50,10 +57,10 @@ def test_an_obj_finds_its_texture_in_the_folder_beside_its_own(tmp_path):
     path = write_obj(
         tmp_path / "models", "f 1/1 2/2 3/3", "newmtl m\nKd 0 0 0\nmap_Kd ../images/t.png\n"
     )
-    surface = load_surface(path)
+    surface = load_mesh(path)
     np.testing.assert_array_equal(surface.texture, [0])
     np.testing.assert_array_equal(surface.textures[0][0, 0], [10, 200, 30, 255])
-    np.testing.assert_array_equal(surface.colours[0, 0, :3], [255] * 3)  # the texture, not Kd
+    np.testing.assert_array_equal(surface.colors[0, 0, :3], [255] * 3)  # the texture, not Kd
 
 
 def test_colors_of_gltf_are_linear(tmp_path):
@@ -64,13 +71,13 @@ def test_colors_of_gltf_are_linear(tmp_path):
     plain.visual.vertex_colors = np.tile(np.uint8([55, 55, 255, 255]), (8, 1))
     for mesh in (painted, plain):
         mesh.export(tmp_path / "box.glb")
-        colors = load_surface(tmp_path / "box.glb").colours.reshape(-1, 4)
+        colors = load_mesh(tmp_path / "box.glb").colors.reshape(-1, 4)
         np.testing.assert_allclose(colors, np.tile([128, 128, 255, 255], (36, 1)), atol=1)
 
 
 def test_a_gltf_without_colors_is_gray(tmp_path):
     trimesh.creation.box().export(tmp_path / "box.glb")
-    assert (load_surface(tmp_path / "box.glb").colours == meshes.GREY).all()
+    assert (load_mesh(tmp_path / "box.glb").colors == meshes.GRAY).all()
 
 
 def test_a_texture_far_away_is_looked_for_beside_the_mesh_alone(tmp_path):
@@ -78,25 +85,25 @@ def test_a_texture_far_away_is_looked_for_beside_the_mesh_alone(tmp_path):
     folder = tmp_path / "a" / "b"
     folder.mkdir(parents=True)
     path = write_obj(folder, "f 1/1 2/2 3/3", f"newmtl m\nmap_Kd {tmp_path}/secret.png\n")
-    assert load_surface(path).textures == []
+    assert load_mesh(path).textures == []
     (folder / "secret.png").write_bytes(png((4, 5, 6)))
-    np.testing.assert_array_equal(load_surface(path).textures[0][0, 0, :3], [4, 5, 6])
+    np.testing.assert_array_equal(load_mesh(path).textures[0][0, 0, :3], [4, 5, 6])
 
 
 def test_a_texture_of_too_many_pixels_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(meshes, "LARGEST_TEXTURE", 100)
     (tmp_path / "t.png").write_bytes(png((1, 2, 3), (11, 10)))
     path = write_obj(tmp_path, "f 1/1 2/2 3/3", "newmtl m\nmap_Kd t.png\n")
-    with pytest.raises(UserError, match="at most 100 pixels, found 11x10"):
-        load_surface(path)
+    with pytest.raises(InputError, match="at most 100 pixels, found 11x10"):
+        load_mesh(path)
 
 
 def test_a_texture_that_is_a_program_is_not_run(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "t.eps")
     (tmp_path / "t.eps").rename(tmp_path / "t.png")
     path = write_obj(tmp_path, "f 1/1 2/2 3/3", "newmtl m\nmap_Kd t.png\n")
-    with pytest.raises(UserError, match="found EPS"):
-        load_surface(path)
+    with pytest.raises(InputError, match="found EPS"):
+        load_mesh(path)
 
 
 def test_faces_of_points_that_are_not_there_are_an_error(tmp_path):
@@ -104,8 +111,8 @@ def test_faces_of_points_that_are_not_there_are_an_error(tmp_path):
     mesh.export(tmp_path / "box.ply", encoding="ascii")
     text = (tmp_path / "box.ply").read_text()
     (tmp_path / "box.ply").write_text(text.rsplit("3 ", 1)[0] + "3 0 1 99\n")
-    with pytest.raises(UserError, match="cannot be read as ply"):
-        load_surface(tmp_path / "box.ply")
+    with pytest.raises(InputError, match="cannot be read as ply"):
+        load_mesh(tmp_path / "box.ply")
 
 
 def test_a_mesh_in_many_places_is_counted_before_it_is_copied(tmp_path, monkeypatch):
@@ -115,26 +122,24 @@ def test_a_mesh_in_many_places_is_counted_before_it_is_copied(tmp_path, monkeypa
         scene.graph.update(f"node {number}", geometry="box")
     scene.export(tmp_path / "boxes.glb")
     monkeypatch.setattr(meshes, "LARGEST_MESH", 120)
-    assert len(load_surface(tmp_path / "boxes.glb").triangles) == 120
+    assert len(load_mesh(tmp_path / "boxes.glb").triangles) == 120
     monkeypatch.setattr(meshes, "LARGEST_MESH", 119)
     monkeypatch.setattr(trimesh.Scene, "dump", None)
-    with pytest.raises(UserError, match="at most 119 triangles, found 120"):
-        load_surface(tmp_path / "boxes.glb")
+    with pytest.raises(InputError, match="at most 119 triangles, found 120"):
+        load_mesh(tmp_path / "boxes.glb")
 
 
 def test_vertex_colours_are_kept(tmp_path):
     mesh = trimesh.creation.box()
     mesh.visual.vertex_colors = np.tile(np.uint8([9, 90, 200, 255]), (8, 1))
     mesh.export(tmp_path / "box.ply")
-    np.testing.assert_array_equal(
-        load_surface(tmp_path / "box.ply").colours[3, 1], [9, 90, 200, 255]
-    )
+    np.testing.assert_array_equal(load_mesh(tmp_path / "box.ply").colors[3, 1], [9, 90, 200, 255])
 
 
 @pytest.mark.parametrize("kind", ["off", "ply", "stl", "glb", "obj"])
 def test_each_format_gives_the_same_triangles(tmp_path, kind):
     trimesh.creation.box((1, 2, 3)).export(tmp_path / f"box.{kind}")
-    surface = load_surface(tmp_path / f"box.{kind}")
+    surface = load_mesh(tmp_path / f"box.{kind}")
     assert len(surface.triangles) == 12
     np.testing.assert_allclose(surface.bounds, [[-0.5, -1, -1.5], [0.5, 1, 1.5]])
 
@@ -146,18 +151,18 @@ def test_a_scene_places_its_meshes(tmp_path):
             trimesh.creation.box(), transform=trimesh.transformations.translation_matrix([x, 0, 0])
         )
     scene.export(tmp_path / "scene.glb")
-    np.testing.assert_allclose(load_surface(tmp_path / "scene.glb").bounds[:, 0], [-0.5, 5.5])
+    np.testing.assert_allclose(load_mesh(tmp_path / "scene.glb").bounds[:, 0], [-0.5, 5.5])
 
 
 def test_nothing_to_draw_is_an_error():
-    with pytest.raises(UserError, match="expected triangles, found none"):
-        join([])
+    with pytest.raises(InputError, match="expected triangles, found none"):
+        concatenate([])
 
 
 def test_infinite_coordinates_are_an_error():
     mesh = trimesh.Trimesh([[0, 0, 0], [1, 0, 0], [0, np.inf, 0]], [[0, 1, 2]], process=False)
-    with pytest.raises(UserError, match="expected coordinates below 1e\\+12"):
-        join([mesh])
+    with pytest.raises(InputError, match="expected coordinates below 1e\\+12"):
+        concatenate([mesh])
 
 
 def test_shallow_edges_are_smooth_and_sharp_ones_stay_sharp():
@@ -187,12 +192,12 @@ def test_shapenet_needs_its_270_degrees_about_y():
 
 
 def test_front_and_up_cannot_be_one_axis():
-    with pytest.raises(UserError, match="different axes, found y and -y"):
+    with pytest.raises(InputError, match="different axes, found y and -y"):
         rotation("y", "-y")
 
 
 def test_a_stretch_keeps_normals_perpendicular():
-    surface = transformed(join([trimesh.creation.icosphere(1)]), np.diag([1, 3, 0.5]))
+    surface = transformed(concatenate([trimesh.creation.icosphere(1)]), np.diag([1, 3, 0.5]))
     edges = surface.triangles[:, 1] - surface.triangles[:, 0]
     flat = np.cross(edges, surface.triangles[:, 2] - surface.triangles[:, 0])
     mean = surface.normals.mean(axis=1)
@@ -203,12 +208,12 @@ def test_a_stretch_keeps_normals_perpendicular():
 def test_normalised_means_centred_with_a_diagonal_of_one():
     mesh = trimesh.creation.box((1, 2, 3))
     mesh.apply_translation([7, 8, 9])
-    lower, upper = normalised(join([mesh])).bounds
+    lower, upper = normalized(concatenate([mesh])).bounds
     np.testing.assert_allclose(lower, -upper, atol=1e-12)
     assert np.linalg.norm(upper - lower) == pytest.approx(1)
 
 
 def test_a_point_cannot_be_normalised():
     mesh = trimesh.Trimesh(np.ones((3, 3)), [[0, 1, 2]], process=False)
-    with pytest.raises(UserError, match="found a point"):
-        normalised(join([mesh]))
+    with pytest.raises(InputError, match="found a point"):
+        normalized(concatenate([mesh]))

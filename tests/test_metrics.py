@@ -3,7 +3,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from utils.metrics import average_precision, evidence, intersection_over_union, voxel_loss
+from utils.metrics import average_precision, intersection_over_union, occupancy_logits, voxel_loss
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def test_the_loss_is_the_mean_cross_entropy_of_each_object(prediction):
     logits, voxels = prediction
     expected = [F.cross_entropy(a[None], b[None].long()) for a, b in zip(*prediction, strict=True)]
     assert torch.allclose(voxel_loss(logits, voxels), torch.stack(expected), atol=1e-6)
-    assert torch.allclose(torch.sigmoid(evidence(logits)), logits.softmax(1)[:, 1])
+    assert torch.allclose(torch.sigmoid(occupancy_logits(logits)), logits.softmax(1)[:, 1])
 
 
 @pytest.mark.parametrize("threshold", [0.1, 0.4, 0.5, 0.9])
@@ -55,7 +55,7 @@ def test_average_precision_is_that_of_a_plain_computation(prediction, ties):
     if ties:
         logits = logits.round()
     found = average_precision(logits, voxels)
-    scores = torch.sigmoid(evidence(logits)).numpy()
+    scores = torch.sigmoid(occupancy_logits(logits)).numpy()
     for value, one, truth in zip(found, scores, voxels.numpy(), strict=True):
         expected = plain_average_precision(one.ravel(), truth.ravel())
         assert value.item() == pytest.approx(expected, abs=1e-9)

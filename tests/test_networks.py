@@ -6,9 +6,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from models import NETWORKS, build_network
-from models.__main__ import measure
-from models.layers import UnpoolConv3d, initialise, unpool
-from utils import reference
+from models.layers import UnpoolConv3d, unpool, xavier_init
+from models.profile import measure
+from tests import reference
 
 AUTHORS = {"image_size": 127, "pool_padding": 1, "unpooling": "zero"}
 SMALL = {"width": 1 / 16}
@@ -46,7 +46,7 @@ def test_the_number_of_parameters_is_that_of_the_code_it_follows(name, options, 
 def test_unpooling_and_convolution_are_one_transposed_convolution(unpooling, size):
     torch.manual_seed(0)
     layer = UnpoolConv3d(3, 4, unpooling).double()
-    initialise(layer)
+    xavier_init(layer)
     x = torch.randn(2, 3, size, size, size, dtype=torch.float64, requires_grad=True)
 
     def plain(x):
@@ -68,7 +68,7 @@ def test_unpooling_and_convolution_are_one_transposed_convolution(unpooling, siz
 
 def test_the_kept_kernel_follows_its_weight():
     layer = UnpoolConv3d(2, 2, "nearest")
-    initialise(layer)
+    xavier_init(layer)
     x = torch.ones(1, 2, 2, 2, 2)
     with torch.no_grad():
         before = layer(x)
@@ -82,7 +82,7 @@ def test_the_kept_kernel_follows_its_weight():
 
 def test_the_kept_kernel_is_dropped_after_a_step_of_a_fused_optimizer():
     layer = UnpoolConv3d(2, 2, "nearest")
-    initialise(layer)
+    xavier_init(layer)
     optimizer = torch.optim.Adam(layer.parameters(), lr=0.1, fused=True)
     x = torch.ones(1, 2, 2, 2, 2)
     for _ in range(2):
@@ -158,7 +158,7 @@ def test_objects_of_a_batch_do_not_touch_each_other(name):
 def test_one_pass_gives_what_each_number_of_views_gives(name):
     network, images = small_network(name), pictures(2, 3)
     with torch.no_grad():
-        each = list(network.each(images))
+        each = list(network.forward_all_views(images))
         for views in (1, 2, 3):
             assert torch.allclose(each[views - 1], network(images[:, :views]), atol=1e-5)
 

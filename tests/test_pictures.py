@@ -1,7 +1,7 @@
 import numpy as np
 from PIL import Image
 
-from utils.pictures import draw_voxels, stacked
+from utils.visualize import draw_voxels, image_grid
 
 
 def test_a_drawing_shows_what_a_camera_at_its_azimuth_sees():
@@ -17,7 +17,7 @@ def test_a_drawing_shows_what_a_camera_at_its_azimuth_sees():
 
 def test_rows_stand_on_each_other_with_their_columns_in_line():
     black, red = Image.new("RGB", (10, 20)), Image.new("RGB", (30, 10), (255, 0, 0))
-    page = stacked([[black, red], [red]], gap=5)
+    page = image_grid([[black, red], [red]], gap=5)
     assert page.size == (30 + 5 + 30, 20 + 5 + 10)
     assert page.getpixel((15, 10)) == (0, 0, 0)  # in the middle of its column
     assert page.getpixel((1, 1)) == page.getpixel((64, 34)) == (255, 255, 255)

@@ -6,20 +6,20 @@ import trimesh
 from PIL import Image
 
 from data.binvox import read_binvox
+from data.builder.mesh import concatenate, load_mesh, normalized, rotation, transformed
+from data.builder.render import render
+from data.builder.voxelize import voxelize
 from data.cameras import View, project, read_views, sample_views
-from data.meshes import join, load_surface, normalised, rotation, transformed
-from data.render import render
-from data.voxelise import voxelise
 
 OFFICIAL = Path(__file__).parents[2] / "shared" / "real"
 CHAIR = "1a6f615e8b1b5ae4dbbc9440457e303e"
 FRONT = View(0, 27, 0.8)
 
 
-def box(size=(1, 1, 1), colour=(200, 100, 50, 255)):
+def box(size=(1, 1, 1), color=(200, 100, 50, 255)):
     mesh = trimesh.creation.box(size)
-    mesh.visual.face_colors = np.tile(np.uint8(colour), (len(mesh.faces), 1))
-    return normalised(join([mesh]))
+    mesh.visual.face_colors = np.tile(np.uint8(color), (len(mesh.faces), 1))
+    return normalized(concatenate([mesh]))
 
 
 def test_pictures_have_the_official_form():
@@ -64,7 +64,7 @@ def test_faces_are_lit_whichever_way_they_are_wound():
     surface = trimesh.creation.box()
     inverted = surface.copy()
     inverted.invert()
-    one, other = (render(normalised(join([mesh])), [FRONT]) for mesh in (surface, inverted))
+    one, other = (render(normalized(concatenate([mesh])), [FRONT]) for mesh in (surface, inverted))
     np.testing.assert_array_equal(one, other)
 
 
@@ -80,7 +80,7 @@ def test_a_texture_is_upright():
             uv=[[0, 0], [1, 0], [1, 1], [0, 1]], image=Image.fromarray(pixels)
         ),
     )
-    picture = render(normalised(join([mesh])), [View(0, 0, 1)])[0].astype(int)
+    picture = render(normalized(concatenate([mesh])), [View(0, 0, 1)])[0].astype(int)
     places = [(50, 50, 0), (50, 87, 1), (87, 50, 2)]
     for row, column, channel in places:
         others = [other for other in range(3) if other != channel]
@@ -98,20 +98,20 @@ def test_the_holes_of_a_texture_show_what_is_behind():
             uv=[[0, 0], [0, 1], [1, 1], [1, 0]], image=Image.fromarray(pixels)
         ),
     )
-    alone = render(normalised(join([leaf])), [View(0, 0, 1)])[0]
+    alone = render(normalized(concatenate([leaf])), [View(0, 0, 1)])[0]
     assert alone[55, 68, 3] == 255
     assert alone[82, 68, 3] == 0
     wall = trimesh.creation.box(bounds=[[-0.2, -1, -1], [-0.1, 1, 1]])
     wall.visual.face_colors = [255, 0, 0, 255]
-    both = render(normalised(join([leaf, wall])), [View(0, 0, 1)])[0].astype(int)
+    both = render(normalized(concatenate([leaf, wall])), [View(0, 0, 1)])[0].astype(int)
     assert both[82, 68, 3] == 255
     assert both[82, 68, 0] > both[82, 68, 1] + 50
 
 
 @pytest.mark.skipif(not OFFICIAL.is_dir(), reason="no official data in ../shared/real")
 def test_the_official_chair_gives_its_official_files():
-    surface = load_surface(OFFICIAL / "mesh" / CHAIR / "models" / "model_normalized.obj")
-    surface = normalised(transformed(surface, rotation("y", "-z")))
+    surface = load_mesh(OFFICIAL / "mesh" / CHAIR / "models" / "model_normalized.obj")
+    surface = normalized(transformed(surface, rotation("y", "-z")))
     rendering = OFFICIAL / "ShapeNetRendering" / "03001627" / CHAIR / "rendering"
     views = read_views(rendering / "rendering_metadata.txt")
     built = render(surface, views).astype(int)
@@ -122,5 +122,5 @@ def test_the_official_chair_gives_its_official_files():
     both = ours & theirs
     assert np.abs(built - official)[both][:, :3].mean() / 255 <= 0.12
     occupied = read_binvox(OFFICIAL / "ShapeNetVox32" / "03001627" / CHAIR / "model.binvox")
-    cells = voxelise(surface)
+    cells = voxelize(surface)
     assert (cells & occupied).sum() / (cells | occupied).sum() >= 0.82

@@ -3,13 +3,13 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from browser import open_browser
 from PIL import Image
 
+from tests.browser import open_browser
 from utils import page
-from utils.pictures import draw_voxels
 from utils.report import Example, choose_examples, write_report
 from utils.results import summarise
+from utils.visualize import draw_voxels
 
 EVIL = "<script>alert(1)</script>\"'&"
 

@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 import scipy.io
 import torch
-from conftest import SMALL, make_dataset
-from test_report import results_of
 
-from data.sampling import Draw
-from data.shapenet import Samples, collate, index_dataset
+from data.sampling import SampleKey
+from data.shapenet import ShapeNetDataset, collate, index_dataset
 from models import build_network
+from models.weights import network_state, write_torch
+from tests.helpers import SMALL, make_dataset
+from tests.test_report import results_of
 from utils.checkpoint import load_network
 from utils.config import KEYS, read_config
-from utils.errors import UserError
+from utils.errors import InputError
 from utils.published import PUBLISHED, write_markdown
 from utils.results import checksum, choose_threshold, format_table, summarise, table
-from utils.weights import describe, write_torch
 
 
 def plain_measures(probability, truth, thresholds):
@@ -51,12 +51,12 @@ def measured(tmp_path_factory):
     with torch.no_grad():
         for parameter in network.decoder.parameters():
             parameter *= 1.3  # probabilities well apart
-    write_torch(folder / "weights.pth", describe(network))
+    write_torch(folder / "weights.pth", network_state(network))
     index = index_dataset(root)
-    samples = Samples(index, 128, 0, training=False)
+    samples = ShapeNetDataset(index, 128, 0, training=False)
     network, plain = load_network(folder / "weights.pth"), {}
     for position in (6, 7, 8, 9, 13, 14):  # the last of training are validation, then test
-        images, voxels, _ = collate([samples[Draw(position, 0, 2)]])
+        images, voxels, _ = collate([samples[SampleKey(position, 0, 2)]])
         with torch.no_grad():
             plain[index.names[position]] = [
                 plain_measures(
@@ -72,7 +72,7 @@ def measured(tmp_path_factory):
 def test_the_tables_agree_with_a_plain_computation(script, measured, tmp_path, monkeypatch):
     root, weights, plain = measured
     monkeypatch.chdir(tmp_path)
-    arguments = [*SMALL, f"--database_path={root}", f"--weights={weights}", "--val_portion=0.25"]
+    arguments = [*SMALL, f"--database_path={root}", f"--weights={weights}", "--val_fraction=0.25"]
     status, output, errors = script(
         "test", *arguments, "--thresholds=0.3:0.6:0.1", "--threshold=0.5", "--report"
     )
@@ -140,7 +140,7 @@ def test_a_threshold_is_chosen_only_where_there_is_a_validation_part(
 ):  # fmt: skip
     root, weights, _ = measured
     monkeypatch.chdir(tmp_path)
-    arguments = [*SMALL, f"--database_path={root}", f"--weights={weights}", "--val_portion=0"]
+    arguments = [*SMALL, f"--database_path={root}", f"--weights={weights}", "--val_fraction=0"]
     status, _, errors = script("test", *arguments, "--thresholds=0.3,0.4")
     assert status == 2 and errors.startswith("error: thresholds") and errors.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
@@ -211,7 +211,7 @@ def test_thresholds_are_numbers_and_ranges(text, expected):
 @pytest.mark.parametrize("text", ["0", "1.5", "a", "0.1:0.9", "0.9:0.1:0.1", "0.1:0.9:0.0001"])
 def test_thresholds_that_are_none_are_refused(text, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="thresholds"):
+    with pytest.raises(InputError, match="thresholds"):
         read_config("test", "", [f"--thresholds={text}"])
 
 

@@ -11,16 +11,16 @@ import pytest
 import scipy.io
 import torch
 import trimesh
-from conftest import ROOT, SMALL, assert_same, make_dataset
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from data.photographs import open_photograph
-from data.transforms import evaluation_view, open_picture
+from data.photographs import load_photograph
+from data.transforms import eval_transform, load_image
 from models import build_network
+from models.weights import network_state, write_torch
+from tests.helpers import ROOT, SMALL, assert_same, make_dataset
 from utils.checkpoint import load_network
-from utils.pictures import draw_voxels
-from utils.weights import describe, write_torch
+from utils.visualize import draw_voxels
 
 
 def test_train_test_and_demo_follow_each_other(script, small, tmp_path, dataset):
@@ -89,7 +89,7 @@ def test_the_weights_in_the_box_see_a_chair_in_the_pictures_in_the_box(
 
 def write_weights(path: Path, width: float = 1 / 16):
     torch.manual_seed(0)
-    write_torch(path, describe(build_network("3D-LSTM-3", width=width)))
+    write_torch(path, network_state(build_network("3D-LSTM-3", width=width)))
 
 
 def test_demo_writes_smooth_surfaces_and_a_page(script, tmp_path, monkeypatch):
@@ -117,10 +117,10 @@ def test_demo_shows_what_the_network_saw_and_how_the_object_grows(script, tmp_pa
     photograph.transpose(Image.Transpose.FLIP_TOP_BOTTOM).save("b.png")
     flags = ["--weights=w.pth", "--device=cpu", "--threshold=0.5", "--output=out.obj"]
     network = load_network("w.pth")
-    for switch, read in ((["--no-crop"], open_picture), ([], open_photograph)):
+    for switch, read in ((["--no-crop"], load_image), ([], load_photograph)):
         assert script("demo", *flags, *switch, "a.png", "b.png")[0] == 0
         drawn = np.asarray(Image.open("out.png"))
-        views = np.stack([evaluation_view(read(name), 128) for name in ("a.png", "b.png")])
+        views = np.stack([eval_transform(read(name), 128) for name in ("a.png", "b.png")])
         for column, view in zip((0, 264), views, strict=True):
             assert np.array_equal(drawn[:128, column + 64 : column + 192], view)
             images = torch.from_numpy(views[: 1 + (column > 0)]).permute(0, 3, 1, 2)[None] / 255
@@ -276,7 +276,7 @@ def test_a_mistake_is_one_line_and_status_2_and_leaves_no_checkpoint(
     monkeypatch.chdir(tmp_path)
     root = make_dataset(tmp_path / "data", {"a": 2, "b": 1}, views=2)
     spoiled(root)
-    arguments = [*SMALL, "--val_portion=0", f"--database_path={root}", *flags]
+    arguments = [*SMALL, "--val_fraction=0", f"--database_path={root}", *flags]
     status, _, errors = script("train", *arguments, "--num_epochs=1")
     assert status == 2 and named in errors
     assert errors.startswith("error: ") and errors.count("\n") == 1

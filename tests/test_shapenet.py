@@ -5,14 +5,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import make_dataset
 from PIL import Image
 
 from data.loading import make_loader, open_dataset
-from data.sampling import Draw, EvaluationBatches, TrainingBatches
-from data.shapenet import Index, Samples, collate, index_dataset, split_from_file, split_sorted
-from data.transforms import open_picture, training_view
-from utils.errors import UserError
+from data.sampling import EvalBatchSampler, SampleKey, TrainBatchSampler
+from data.shapenet import (
+    ShapeNetDataset,
+    ShapeNetIndex,
+    collate,
+    index_dataset,
+    split_from_file,
+    split_sorted,
+)
+from data.transforms import load_image, train_transform
+from tests.helpers import make_dataset
+from utils.errors import InputError
 
 
 def test_only_objects_with_views_and_voxels_are_indexed_and_the_rest_is_counted(tmp_path):
@@ -30,14 +37,14 @@ def test_only_objects_with_views_and_voxels_are_indexed_and_the_rest_is_counted(
 
 def test_the_split_is_80_20_of_sorted_names_with_validation_at_the_end_of_training(dataset):
     index = index_dataset(dataset)
-    parts = split_sorted(index, val_portion=0.25)
+    parts = split_sorted(index, val_fraction=0.25)
     assert parts == {
         "train": [0, 1, 2, 3, 4, 5, 10, 11, 12],
         "val": [6, 7, 13],
         "test": [8, 9, 14],
     }
-    assert split_sorted(index, val_portion=0)["val"] == []
-    assert split_sorted(index, val_portion=0.01)["val"] == [7, 13]
+    assert split_sorted(index, val_fraction=0)["val"] == []
+    assert split_sorted(index, val_fraction=0.01)["val"] == [7, 13]
 
 
 def test_excluded_objects_leave_every_part_and_move_no_other(tmp_path):
@@ -54,7 +61,7 @@ def test_variants_stay_in_the_part_of_their_original(variants):
     models = sorted(
         name + end for name in originals for end in ("", "+1", "+2", "+3")[: variants + 1]
     )
-    index = Index(Path("."), [f"chair/{model}" for model in models], np.ones(len(models)))
+    index = ShapeNetIndex(Path("."), [f"chair/{model}" for model in models], np.ones(len(models)))
     parts = split_sorted(index, 0.3)
     assert sorted(p for members in parts.values() for p in members) == list(range(len(models)))
     seen = [{models[p].partition("+")[0] for p in members} for members in parts.values()]
@@ -87,28 +94,28 @@ def test_a_split_file_replaces_the_sorted_split(dataset, tmp_path):
 def test_a_bad_split_file_is_refused_by_name(dataset, tmp_path, content):
     path = tmp_path / "split.json"
     path.write_text(content, encoding="utf-8")
-    with pytest.raises(UserError, match=r"split\.json"):
+    with pytest.raises(InputError, match=r"split\.json"):
         split_from_file(index_dataset(dataset), path)
 
 
 def test_a_sample_depends_on_seed_epoch_and_position_alone(dataset):
     index = index_dataset(dataset)
-    samples = Samples(index, 128, seed=1, training=True)
-    first = [samples[Draw(position, 1, 3)][0] for position in range(4)]
-    again = [samples[Draw(position, 1, 3)][0] for position in reversed(range(4))]
+    samples = ShapeNetDataset(index, 128, seed=1, training=True)
+    first = [samples[SampleKey(position, 1, 3)][0] for position in range(4)]
+    again = [samples[SampleKey(position, 1, 3)][0] for position in reversed(range(4))]
     for a, b in zip(first, reversed(again), strict=True):
         assert np.array_equal(a, b)
-    assert not np.array_equal(first[0], samples[Draw(0, 2, 3)][0])
+    assert not np.array_equal(first[0], samples[SampleKey(0, 2, 3)][0])
     assert not np.array_equal(
-        first[0], Samples(index, 128, seed=2, training=True)[Draw(0, 1, 3)][0]
+        first[0], ShapeNetDataset(index, 128, seed=2, training=True)[SampleKey(0, 1, 3)][0]
     )
 
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_the_number_of_workers_changes_nothing(dataset, workers):
     index = index_dataset(dataset)
-    samples = Samples(index, 128, seed=0, training=True)
-    batches = TrainingBatches(range(15), 4, 1, 3, seed=0)
+    samples = ShapeNetDataset(index, 128, seed=0, training=True)
+    batches = TrainBatchSampler(range(15), 4, 1, 3, seed=0)
     alone = list(make_loader(samples, batches, 0, pin=False))
     together = list(make_loader(samples, batches, workers, pin=False))
     for a, b in zip(alone, together, strict=True):
@@ -116,7 +123,7 @@ def test_the_number_of_workers_changes_nothing(dataset, workers):
 
 
 def test_an_epoch_draws_every_object_once_and_one_number_of_views_for_each_batch():
-    batches = TrainingBatches(range(100, 150), 8, 1, 5, seed=0)
+    batches = TrainBatchSampler(range(100, 150), 8, 1, 5, seed=0)
     epochs = []
     for epoch in (1, 2):
         batches.begin(epoch)
@@ -137,11 +144,11 @@ def test_an_epoch_draws_every_object_once_and_one_number_of_views_for_each_batch
 
 def test_evaluation_takes_all_objects_in_order_with_their_first_views(dataset):
     index = index_dataset(dataset)
-    samples = Samples(index, 128, seed=0, training=False)
-    loader = make_loader(samples, EvaluationBatches(range(15), 4, 2), 0, pin=False)
+    samples = ShapeNetDataset(index, 128, seed=0, training=False)
+    loader = make_loader(samples, EvalBatchSampler(range(15), 4, 2), 0, pin=False)
     drawn = [position for _, _, positions in loader for position in positions]
     assert drawn == list(range(15))
-    images, voxels, _ = collate([samples[Draw(3, 0, 2)]])
+    images, voxels, _ = collate([samples[SampleKey(3, 0, 2)]])
     for view in range(2):
         with Image.open(index.picture_path(3, view)) as picture:
             pixels = np.asarray(picture, np.float64)[4:132, 4:132]
@@ -156,7 +163,7 @@ def test_training_crops_flips_and_changes_the_background():
     picture.paste((255, 0, 0, 255), (60, 50, 70, 60))
     seen = set()
     for seed in range(200):
-        view = np.asarray(training_view(picture, 128, np.random.default_rng(seed))).astype(int)
+        view = np.asarray(train_transform(picture, 128, np.random.default_rng(seed))).astype(int)
         red = (view == [255, 0, 0]).all(-1)
         assert red.sum() == 100
         background = view[~red]
@@ -172,9 +179,9 @@ def test_training_crops_flips_and_changes_the_background():
 def test_varied_training_pictures_differ_in_scale_light_and_colour_around_the_same_middle():
     picture = Image.new("RGBA", (137, 137))
     picture.paste((120, 120, 120, 255), (48, 48, 89, 89))
-    sides, colours = [], []
+    sides, colors = [], []
     for seed in range(100):
-        view = training_view(picture, 128, np.random.default_rng(seed), varied=True)
+        view = train_transform(picture, 128, np.random.default_rng(seed), varied=True)
         view = np.asarray(view).astype(int)
         background = view[0, 0]
         assert (background >= 150).all()
@@ -182,9 +189,9 @@ def test_varied_training_pictures_differ_in_scale_light_and_colour_around_the_sa
         sides.append(np.ptp(rows) + 1)
         middle = rows.mean(), columns.mean()
         assert np.abs(np.array(middle) - 63.5).max() < 6.5
-        colours.append(view[round(middle[0]), round(middle[1])])
+        colors.append(view[round(middle[0]), round(middle[1])])
     assert min(sides) in range(31, 38) and max(sides) in range(44, 50)
-    light, tint = np.mean(colours, axis=1), np.ptp(colours, axis=1)
+    light, tint = np.mean(colors, axis=1), np.ptp(colors, axis=1)
     assert light.min() < 75 and light.max() > 145 and tint.max() > 8
 
 
@@ -193,7 +200,7 @@ def test_varied_training_pictures_differ_in_scale_light_and_colour_around_the_sa
 def test_a_picture_of_any_size_and_mode_is_scaled_whole(tmp_path, size, mode):
     path = tmp_path / ("a.tif" if mode == "CMYK" else "a.png")
     Image.new(mode, size, 0).save(path)
-    picture = open_picture(path)
+    picture = load_image(path)
     assert picture.size == (137, 137) and picture.mode == "RGBA"
     if mode == "RGB":
         left, top, right, bottom = picture.getchannel("A").getbbox()
@@ -202,9 +209,9 @@ def test_a_picture_of_any_size_and_mode_is_scaled_whole(tmp_path, size, mode):
 
 
 def test_more_views_than_an_object_has_is_an_error_that_names_it(dataset):
-    samples = Samples(index_dataset(dataset), 128, seed=0, training=False)
-    with pytest.raises(UserError, match=r"model03/rendering: expected 6 views .* found 5"):
-        samples[Draw(3, 0, 6)]
+    samples = ShapeNetDataset(index_dataset(dataset), 128, seed=0, training=False)
+    with pytest.raises(InputError, match=r"model03/rendering: expected 6 views .* found 5"):
+        samples[SampleKey(3, 0, 6)]
 
 
 def test_a_truncated_picture_is_refused_by_name(dataset, tmp_path):
@@ -212,8 +219,8 @@ def test_a_truncated_picture_is_refused_by_name(dataset, tmp_path):
     path = tmp_path / "00.png"
     for length in (0, 4, 30, len(good) // 2, len(good) - 20):
         path.write_bytes(good[:length])
-        with pytest.raises(UserError, match=r"00\.png"):
-            open_picture(path)
+        with pytest.raises(InputError, match=r"00\.png"):
+            load_image(path)
 
 
 def test_voxels_of_another_size_are_refused(tmp_path):
@@ -221,18 +228,18 @@ def test_voxels_of_another_size_are_refused(tmp_path):
 
     root = make_dataset(tmp_path, {"03001627": 1}, views=1)
     write_binvox(root / "ShapeNetVox32/03001627/model00/model.binvox", np.ones((16, 16, 16)))
-    with pytest.raises(UserError, match=r"model\.binvox: expected 32 .* found 16"):
-        Samples(index_dataset(root), 128, seed=0, training=False)[Draw(0, 0, 1)]
+    with pytest.raises(InputError, match=r"model\.binvox: expected 32 .* found 16"):
+        ShapeNetDataset(index_dataset(root), 128, seed=0, training=False)[SampleKey(0, 0, 1)]
 
 
 @pytest.mark.parametrize("tree", ["ShapeNetRendering", "ShapeNetVox32"])
 def test_a_missing_tree_and_an_empty_category_are_errors(tmp_path, tree):
     root = make_dataset(tmp_path / "data", {"03001627": 1, "04379243": 1}, views=1)
     shutil.rmtree(root / tree / "04379243" / "model00")
-    with pytest.raises(UserError, match="04379243"):
+    with pytest.raises(InputError, match="04379243"):
         index_dataset(root)
     shutil.rmtree(root / tree)
-    with pytest.raises(UserError, match=tree):
+    with pytest.raises(InputError, match=tree):
         index_dataset(root)
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, SMALL, assert_same, make_dataset
 
-from data.sampling import Draw, TrainingBatches
-from data.shapenet import Samples
+from data.sampling import SampleKey, TrainBatchSampler
+from data.shapenet import ShapeNetDataset
+from tests.helpers import ROOT, SMALL, assert_same, make_dataset
 from utils.checkpoint import checkpoint_path, load_checkpoint, newest_checkpoint
-from utils.errors import UserError
-from utils.files import replacing
+from utils.errors import InputError
+from utils.files import atomic_write
 from utils.lock import locked
 from utils.precision import Precision
 
@@ -161,11 +161,11 @@ def test_a_signal_to_all_processes_ends_a_training_with_workers_cleanly(
 def test_a_checkpoint_of_no_possible_moment_is_refused_by_name(
     script, small, tmp_path, batches, has_config
 ):
-    flags = [*small, "--val_portion=0", "--num_epochs=2"]
+    flags = [*small, "--val_fraction=0", "--num_epochs=2"]
     assert script("train", *flags[:-1], "--num_epochs=1")[0] == 0
     path = checkpoint_path(tmp_path / FOLDER, 1)
     content = torch.load(path, weights_only=True)
-    seen = TrainingBatches(list(range(12)), 4, 1, 1, 0).objects(batches)
+    seen = TrainBatchSampler(list(range(12)), 4, 1, 1, 0).objects(batches)
     running = {"batches": batches, "sums": torch.tensor([0.0, 0.0, seen])}
     content |= {"epoch": 2, "running": running}
     if not has_config:
@@ -215,17 +215,17 @@ def test_a_training_that_diverges_stops_and_names_the_last_good_checkpoint(
 def test_a_file_that_turns_bad_in_mid_epoch_is_named(script, tmp_path, monkeypatch, workers):
     monkeypatch.chdir(tmp_path)
     root = make_dataset(tmp_path / "data", {"a": 6}, views=2)
-    usual = Samples.make
+    usual = ShapeNetDataset.make
 
-    def make(self, draw: Draw):
+    def make(self, draw: SampleKey):
         path = self.index.picture_path(draw.position, 1)
         if draw.epoch == 2 and draw.position == 3:
             Path(path).unlink(missing_ok=True)
         return usual(self, draw)
 
-    monkeypatch.setattr(Samples, "make", make)
+    monkeypatch.setattr(ShapeNetDataset, "make", make)
     flags = [*SMALL, f"--database_path={root}", "--num_epochs=3", "--min_views=2"]
-    status, _, errors = script("train", *flags, "--val_portion=0", f"--num_workers={workers}")
+    status, _, errors = script("train", *flags, "--val_fraction=0", f"--num_workers={workers}")
     assert status == 2 and errors.count("\n") == 1
     assert "model03/rendering/01.png: No such file" in errors
     assert [path.name[-5] for path in (tmp_path / FOLDER).glob("*.pth")] == ["1"]
@@ -237,7 +237,7 @@ def test_a_worker_that_dies_stops_the_run_and_what_it_was_to_load_is_named(
     def die(self, draw):
         os.kill(os.getpid(), signal.SIGKILL)
 
-    monkeypatch.setattr(Samples, "make", die)
+    monkeypatch.setattr(ShapeNetDataset, "make", die)
     started = time.time()
     status, _, errors = script("train", *small, "--num_workers=2", "--num_epochs=1")
     assert status == 2 and errors.count("\n") == 1 and time.time() - started < 60
@@ -266,14 +266,17 @@ def test_a_lock_clears_what_a_killed_training_was_writing_and_leaves_no_empty_fo
     with locked(tmp_path / "a"):
         pass
     assert not (tmp_path / "a").exists()
-    with pytest.raises(KeyboardInterrupt), replacing(tmp_path / "b" / "checkpoint_x.pth") as file:
+    with (
+        pytest.raises(KeyboardInterrupt),
+        atomic_write(tmp_path / "b" / "checkpoint_x.pth") as file,
+    ):
         os.link(file, tmp_path / "b" / f"{file.name}.part")
         raise KeyboardInterrupt
     (tmp_path / "b" / "kept").touch()
     with locked(tmp_path / "b"):
         assert {path.name for path in (tmp_path / "b").iterdir()} == {"kept", "training.lock"}
-    with pytest.raises(UserError), locked(tmp_path / "b"):
-        raise UserError
+    with pytest.raises(InputError), locked(tmp_path / "b"):
+        raise InputError
     assert [path.name for path in (tmp_path / "b").iterdir()] == ["kept"]
 
 

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data import objects
 from data.binvox import read_binvox
+from data.builder import writer as objects
+from data.builder.furniture import GENERATORS
+from data.builder.mesh import concatenate
+from data.builder.synthetic import build
 from data.cameras import project, read_views
 from data.categories import SYNSETS
-from data.furniture import MAKERS
-from data.meshes import join
-from data.synthetic import build
 
 
 @pytest.fixture(scope="module")
@@ -100,12 +100,12 @@ def test_an_interrupted_object_leaves_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("category", MAKERS)
+@pytest.mark.parametrize("category", GENERATORS)
 def test_each_category_draws_many_upright_different_objects(category):
     areas, materials = set(), []
     for number in range(12):
-        parts = MAKERS[category](np.random.default_rng(number))
-        surface = join(parts)
+        parts = GENERATORS[category](np.random.default_rng(number))
+        surface = concatenate(parts)
         lower, upper = surface.bounds
         extent = upper - lower
         assert (extent > 0.005).all() and (extent < 4).all()
@@ -116,4 +116,4 @@ def test_each_category_draws_many_upright_different_objects(category):
 
 
 def test_most_of_the_thirteen_categories_are_there():
-    assert len(set(MAKERS) & set(SYNSETS)) >= 8
+    assert len(set(GENERATORS) & set(SYNSETS)) >= 8

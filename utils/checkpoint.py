@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 
 from models import R2N2
-from utils import legacy
-from utils.engine import Running
-from utils.errors import UserError
-from utils.weights import describe, read_torch, rebuild, write_torch
+from models import convert as legacy
+from models.weights import network_from_state, network_state, read_torch, write_torch
+from utils.engine import Progress
+from utils.errors import InputError
 
 NAME = re.compile(r"checkpoint_(epoch|within)_(\d{8})\.pth$")
 
@@ -34,7 +34,7 @@ def newest_checkpoint(folder: str | Path) -> Path | None:
     return newest and folder / newest[0]
 
 
-def forget_within(folder: str | Path) -> None:
+def remove_interrupted(folder: str | Path) -> None:
     """Remove the checkpoints of moments within epochs: the training has gone beyond them."""
     for path in Path(folder).iterdir():
         if (match := NAME.match(path.name)) and match[1] == "within":
@@ -55,7 +55,7 @@ def find_checkpoint(folder: str | Path, epoch: int | str) -> Path:
         if path.is_file():
             return path
     found = f"the newest there is {newest.name}" if newest else "found no checkpoint there"
-    raise UserError(f"resume_epoch: expected epoch {epoch} in {folder}, {found}")
+    raise InputError(f"resume_epoch: expected epoch {epoch} in {folder}, {found}")
 
 
 def find_weights(
@@ -73,7 +73,7 @@ def find_weights(
         return find_checkpoint(weights or folder, epoch or "last")
     path = otherwise or newest_checkpoint(folder)
     if path is None:
-        raise UserError(
+        raise InputError(
             f"{folder}: expected a checkpoint, found none "
             "(make one with 'python train.py', or name a file with --weights)"
         )
@@ -90,15 +90,15 @@ def save_checkpoint(
     step: int,
     config: dict,
     metrics: dict | None = None,
-    running: Running | None = None,
+    running: Progress | None = None,
 ) -> None:
     """Write network, optimizer, scaler, progress, random state, metrics and config as one file.
 
-    `epoch` is under way where there is a state `running` of it, else it is done; `step` counts the
-    steps of the epochs that are done. The same training writes the same bytes.
-    Samples are drawn from (seed, epoch, index), so torch's is the only random state there is.
+    `epoch` is in progress where there is a state `running` of it, else it is done; `step` counts
+    the steps of the epochs that are done. The same training writes the same bytes. Samples are
+    drawn from (seed, epoch, index), so torch's is the only random state there is.
     """
-    content = describe(network) | {
+    content = network_state(network) | {
         "optimizer": optimizer.state_dict(),
         "scaler": scaler.state_dict(),
         "epoch": epoch,
@@ -114,14 +114,14 @@ def save_checkpoint(
 def load_checkpoint(path: str | Path) -> tuple[R2N2, dict]:
     """The network of a checkpoint of this project, and all that was saved with it."""
     content = read_torch(path)
-    network = rebuild(content, path)
+    network = network_from_state(content, path)
     expected = {"optimizer", "scaler", "epoch", "step", "random", "running", "config"}
     if missing := expected - content.keys():
-        raise UserError(f"{path}: expected a checkpoint to resume from, found no {min(missing)}")
+        raise InputError(f"{path}: expected a checkpoint to resume from, found no {min(missing)}")
     return network, content
 
 
-def restore(path: Path, content: dict, optimizer, scaler) -> tuple[int, int, Running]:
+def restore(path: Path, content: dict, optimizer, scaler) -> tuple[int, int, Progress]:
     """Bring optimizer, scaler and torch's random state back to what `save_checkpoint` saved.
 
     Returns the epochs that are done, the steps in them, and what the next one has come to.
@@ -140,18 +140,18 @@ def restore(path: Path, content: dict, optimizer, scaler) -> tuple[int, int, Run
             raise ValueError(f"config {content['config']}")
         epoch, step, running = int(content["epoch"]), int(content["step"]), content["running"]
         if running is None:
-            return epoch, step, Running()
-        return epoch - 1, step, Running(int(running["batches"]), running["sums"].reshape(3))
+            return epoch, step, Progress()
+        return epoch - 1, step, Progress(int(running["batches"]), running["sums"].reshape(3))
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: expected a state to resume from: {error!r:.100}") from error
+        raise InputError(f"{path}: expected a state to resume from: {error!r:.100}") from error
 
 
 def load_network(path: str | Path) -> R2N2:
     """The network in a file, in evaluation mode, on the CPU, from that file alone.
 
     Takes checkpoints of this project, any one of the PyTorch seed's three files, and the authors'
-    Theano arrays (.npy). Raises UserError, naming file and parameter, when it does not fit.
+    Theano arrays (.npy). Raises InputError, naming file and parameter, when it does not fit.
     """
     if legacy.is_foreign(path):
         return legacy.load_foreign(path)
-    return rebuild(read_torch(path), path)
+    return network_from_state(read_torch(path), path)

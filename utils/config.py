@@ -17,9 +17,9 @@ from typing import NamedTuple
 
 from models import NETWORKS
 from models.layers import UNPOOLINGS
-from utils.errors import Parser, UserError
+from utils.errors import InputError, Parser
 from utils.export import FORMS
-from utils.files import read_text, replacing
+from utils.files import atomic_write, read_text
 from utils.precision import NAMES as PRECISIONS
 
 LARGEST_INI = 2**20  # bytes
@@ -141,7 +141,7 @@ NEW_WEIGHTS = ("paper", "fitted")
 KEYS = (
     Key("database_path", "synthetic", folder_path, "dataset folder, or 'synthetic'"),
     Key("split_file", "", path_value, "split in Pix2Vox's JSON form, in place of 80/20"),
-    Key("val_portion", 0.05, number(0, 0.9), "validation's share of the training part"),
+    Key("val_fraction", 0.05, number(0, 0.9), "validation's share of the training part"),
     Key("saved_models_path", "saved_models", folder_path, "folder of all experiments"),
     Key("experiment_name", "3d-r2n2", folder_name, "folder of this experiment"),
     Key("network", "3D-LSTM-3", choice(*NETWORKS), "network, by its name in the paper"),
@@ -188,7 +188,7 @@ def read_config(script: str, description: str, arguments: list[str] | None = Non
     """The resolved configuration of "train", "test" or "demo": a namespace with every key.
 
     `arguments` are those of the command line by default. "demo" takes picture files as well, as
-    `images`. Raises UserError for what is wrong, with file and line where there are any.
+    `images`. Raises InputError for what is wrong, with file and line where there are any.
     """
     parser = Parser(prog=f"python {script}.py", description=description)
     parser.add_argument("--cfg", metavar="FILE", help="INI file (default: config.ini if there)")
@@ -213,18 +213,18 @@ def read_config(script: str, description: str, arguments: list[str] | None = Non
     if unknown:
         name = unknown[0].split("=")[0].strip("-")
         if not unknown[0].startswith("-"):
-            raise UserError(f"{unknown[0]}: expected --key=value (an INI file: --cfg=FILE)")
+            raise InputError(f"{unknown[0]}: expected --key=value (an INI file: --cfg=FILE)")
         if name in BY_NAME:
             owners = " and ".join(f"{owner}.py" for owner in BY_NAME[name].scripts)
-            raise UserError(f"{unknown[0]}: expected a flag of {script}.py, found one of {owners}")
-        raise UserError(f"{unknown[0]}: no such flag{_nearest(name)}")
+            raise InputError(f"{unknown[0]}: expected a flag of {script}.py, found one of {owners}")
+        raise InputError(f"{unknown[0]}: no such flag{_nearest(name)}")
 
     cfg = flags.cfg or ("config.ini" if Path("config.ini").exists() else None)
     values = {key.name: key.default for key in KEYS}
     values |= read_ini(cfg) if cfg else {}
     values |= {name: value for name, value in vars(flags).items() if name != "cfg"}
     if values["min_views"] > values["max_views"]:
-        raise UserError(
+        raise InputError(
             f"min_views: expected at most max_views = {values['max_views']}, "
             f"found {values['min_views']}"
         )
@@ -254,22 +254,22 @@ def read_ini(path: str | Path) -> dict:
         name, equals, text = (part.strip() for part in line.partition("="))
         where = f"{path}, line {count}"
         if not equals:
-            raise UserError(f"{where}: expected 'key = value', found {line[:60]!r}")
+            raise InputError(f"{where}: expected 'key = value', found {line[:60]!r}")
         if name not in BY_NAME:
-            raise UserError(f"{where}: no such key: {name[:60]!r}{_nearest(name)}")
+            raise InputError(f"{where}: no such key: {name[:60]!r}{_nearest(name)}")
         if name in places:
-            raise UserError(f"{where}: {name} is set in line {places[name]} already")
+            raise InputError(f"{where}: {name} is set in line {places[name]} already")
         try:
             values[name], places[name] = BY_NAME[name].value(text), count
         except ValueError as error:
-            raise UserError(f"{where}: {name}: {error}") from None
+            raise InputError(f"{where}: {name}: {error}") from None
     return values
 
 
 def write_ini(path: str | Path, config) -> None:
     """Write the resolved values of a configuration as an INI file."""
     lines = [f"{key.name} = {_text(getattr(config, key.name))}\n" for key in KEYS]
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text("".join(lines), encoding="utf-8", errors="surrogateescape")
 
 

@@ -33,7 +33,7 @@ def stop() -> None:
 
 
 @contextmanager
-def first_before_others():
+def rank_zero_first():
     """Let the process of rank 0 go through the block first, and the others when it is done."""
     if dist.is_initialized() and dist.get_rank() > 0:
         dist.barrier()
@@ -42,20 +42,20 @@ def first_before_others():
         dist.barrier()
 
 
-def wait() -> None:
+def barrier() -> None:
     """Until all processes are here."""
     if dist.is_initialized():
         dist.barrier()
 
 
-def add_up(values: Tensor) -> Tensor:
+def all_reduce_sum(values: Tensor) -> Tensor:
     """The sum of `values` over the processes, in place."""
     if dist.is_initialized():
         dist.all_reduce(values)
     return values
 
 
-def largest(number: int) -> int:
+def all_reduce_max(number: int) -> int:
     """The largest of the processes' numbers; no accelerator has to wait for it."""
     if not dist.is_initialized():
         return number
@@ -64,7 +64,7 @@ def largest(number: int) -> int:
     return value.item()
 
 
-def gather(rows: list) -> list:
+def all_gather(rows: list) -> list:
     """The rows of all processes, taken from them in turn: 0, 1, 0, 1, ... for two."""
     if not dist.is_initialized():
         return rows

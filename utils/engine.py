@@ -15,7 +15,7 @@ from tqdm import tqdm
 from data.loading import Loader
 from models import R2N2
 from utils import distributed
-from utils.errors import UserError
+from utils.errors import InputError
 from utils.metrics import average_precision, intersection_over_union, voxel_loss
 from utils.precision import Precision
 
@@ -49,7 +49,7 @@ def make_optimizer(network: R2N2, rate: float, weight_decay: float) -> torch.opt
 def choose_device(name: str) -> torch.device:
     """The device of the key `device`; "auto" takes a GPU where there is one.
 
-    Raises UserError for one that is not there.
+    Raises InputError for one that is not there.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -57,7 +57,7 @@ def choose_device(name: str) -> torch.device:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:  # the latter where torch was built without
         reason = str(error).split("\n")[0]
-        raise UserError(f"device: expected one that is there, found {name}: {reason}") from error
+        raise InputError(f"device: expected one that is there, found {name}: {reason}") from error
     return torch.device(name)
 
 
@@ -67,28 +67,28 @@ def to_device(images: Tensor, voxels: Tensor, device: torch.device) -> tuple[Ten
     return images, voxels.to(device, non_blocking=True)
 
 
-class Diverged(Exception):
+class NonFiniteError(Exception):
     """A loss or a weight is no finite number."""
 
 
 @dataclass
-class Running:
+class Progress:
     """What an epoch of training has come to so far: batches done, sums over their objects."""
 
     batches: int = 0
     sums: Tensor = field(default_factory=lambda: torch.zeros(3))  # loss, IoU, objects
 
-    def share_of(self, rank: int, device: torch.device) -> "Running":
+    def shard(self, rank: int, device: torch.device) -> "Progress":
         """What a process begins with: the sums, if it is the first one, else none."""
-        return Running(self.batches, (self.sums if rank == 0 else 0 * self.sums).to(device))
+        return Progress(self.batches, (self.sums if rank == 0 else 0 * self.sums).to(device))
 
-    def of_all(self) -> "Running":
+    def all_reduce(self) -> "Progress":
         """The sums of all processes together."""
-        return Running(self.batches, distributed.add_up(self.sums.clone()).cpu())
+        return Progress(self.batches, distributed.all_reduce_sum(self.sums.clone()).cpu())
 
     def means(self) -> dict[str, float]:
         """The means over the objects of all processes."""
-        loss, iou, count = self.of_all().sums.tolist()
+        loss, iou, count = self.all_reduce().sums.tolist()
         return {"loss": loss / count, "iou": iou / count}
 
 
@@ -100,17 +100,17 @@ def train_one_epoch(
     threshold: float,
     rates,
     title: str,
-    running: Running,
+    running: Progress,
 ) -> float:
-    """One pass over `batches`, drawn by `data.sampling.TrainingBatches`, with a step for each.
+    """One pass over `batches`, drawn by `data.sampling.TrainBatchSampler`, with a step for each.
 
     `rates` yields the learning rate of each step. Where the network is coarse, so are the voxels
     that it learns: each is the occupied share of 2×2×2. `running` is brought up to date with every
     step. Nothing waits for the device but what the bar shows, once a second, and the look at the
     loss of the step before.
 
-    Returns the objects per second. Raises Diverged, which names the objects of the batch, and what
-    `batches` raises.
+    Returns the objects per second. Raises NonFiniteError, which names the objects of the batch, and
+    what `batches` raises.
     """
     network.train()
     device = precision.device
@@ -145,22 +145,22 @@ def train_one_epoch(
                 )
     for losses, positions in unseen:
         check_losses(losses, positions, batches.dataset.index.names, title)
-    count = running.of_all().sums[2].item() - before
+    count = running.all_reduce().sums[2].item() - before
     return count / (time.perf_counter() - started)
 
 
 def check_losses(losses: Tensor, positions: list[int], names: list[str], title: str) -> None:
-    """Raise Diverged, naming the objects of a batch, when one of its losses is not finite."""
+    """Raise NonFiniteError, naming the objects of a batch, when one of its losses is not finite."""
     if not losses.isfinite().all():
         objects = ", ".join(names[position] for position in positions)
-        raise Diverged(f"{title}: the loss of a batch is not finite, that of {objects}")
+        raise NonFiniteError(f"{title}: the loss of a batch is not finite, that of {objects}")
 
 
 def check_weights(network: R2N2, title: str) -> None:
-    """Raise Diverged, naming the parameter, when a weight is not finite."""
+    """Raise NonFiniteError, naming the parameter, when a weight is not finite."""
     for name, parameter in network.named_parameters():
         if not parameter.isfinite().all():
-            raise Diverged(f"{title}: {name} has weights that are not finite")
+            raise NonFiniteError(f"{title}: {name} has weights that are not finite")
 
 
 @torch.no_grad()
@@ -181,7 +181,7 @@ def evaluate(
         for images, voxels, positions in bar:
             images, voxels = to_device(images, voxels, precision.device)
             with precision.autocast():
-                views = [logits.float() for logits in network.each(images)]
+                views = [logits.float() for logits in network.forward_all_views(images)]
             each = [
                 torch.stack(
                     [
@@ -195,7 +195,7 @@ def evaluate(
             ]
             measured = torch.stack(each, dim=1).cpu().numpy()  # (B, V, 2 + T)
             rows += zip(positions, measured, strict=True)
-    positions, measured = zip(*distributed.gather(rows), strict=True)
+    positions, measured = zip(*distributed.all_gather(rows), strict=True)
     measured = np.stack(measured)  # (N, V, 2 + T)
     return {
         "position": list(positions),

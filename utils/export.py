@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from data.binvox import write_binvox
-from utils.errors import UserError
-from utils.files import replacing
-from utils.surface import cubes, smooth
+from utils.errors import InputError
+from utils.files import atomic_write
+from utils.surface import marching_cubes, voxels_to_mesh
 
 SURFACES = (".obj", ".ply", ".glb", ".stl")
 FORMS = (*SURFACES, ".binvox", ".npy")
@@ -24,27 +24,30 @@ def save_prediction(
     check_form(path, smoothed)
     occupied, form = probability >= threshold, Path(path).suffix.lower()
     if form == ".npy":
-        with replacing(path) as temporary, open(temporary, "wb") as file:
+        with atomic_write(path) as temporary, open(temporary, "wb") as file:
             np.save(file, probability)
         return f"probabilities {probability.shape}"
     if form == ".binvox":
         write_binvox(path, occupied)
     else:
-        write_surface(path, *(smooth(probability, threshold) if smoothed else cubes(occupied)))
+        save_mesh(
+            path,
+            *(marching_cubes(probability, threshold) if smoothed else voxels_to_mesh(occupied)),
+        )
     return f"{int(occupied.sum())} occupied voxels"
 
 
 def check_form(path: str | Path, smoothed: bool = False) -> None:
-    """Raise UserError when a prediction can't be written in the form of the path's ending."""
+    """Raise InputError when a prediction can't be written in the form of the path's ending."""
     forms = SURFACES if smoothed else FORMS
     if Path(path).suffix.lower() not in forms:
         reason = " (smooth)" if smoothed else ""
-        raise UserError(
+        raise InputError(
             f"output: expected a file ending in {', '.join(forms)}{reason}, found {path}"
         )
 
 
-def write_surface(path: str | Path, vertices: np.ndarray, faces: np.ndarray) -> None:
+def save_mesh(path: str | Path, vertices: np.ndarray, faces: np.ndarray) -> None:
     """Write triangles as `.obj`, `.ply`, `.glb` or `.stl`.
 
     The grid is the cube [-0.5, 0.5]³, y up and the front towards +x, as in the dataset. A surface
@@ -57,7 +60,7 @@ def write_surface(path: str | Path, vertices: np.ndarray, faces: np.ndarray) -> 
         from trimesh import Trimesh  # only these three forms need it
 
         content = Trimesh(vertices, faces, process=False).export(file_type=form)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(content)
 
 

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
-from utils.errors import UserError
+from utils.errors import InputError
 
 UNDER_WAY = ".part"  # ends the names of files that are being written
 
 
 @contextmanager
-def replacing(path: str | Path):
+def atomic_write(path: str | Path):
     """Yield the path of a temporary file that takes the place of `path` when the block ends well.
 
     The folder of `path` is made if need be. After an error nothing is left behind; an OSError
@@ -42,17 +42,17 @@ def replacing(path: str | Path):
 def open_bounded(path: str | Path, most: int, within: Path | None = None):
     """Yield the binary file at `path`, which holds at most `most` bytes.
 
-    Raises UserError for a larger one, for a pipe or a device, which might never end, and for a link
-    that leads out of the folder `within`.
+    Raises InputError for a larger one, for a pipe or a device, which might never end, and for a
+    link that leads out of the folder `within`.
     """
     if within is not None and not (real := _real(path)).startswith(f"{within}{os.sep}"):
-        raise UserError(f"{path}: expected a file inside {within}, found a link to {real}")
+        raise InputError(f"{path}: expected a file inside {within}, found a link to {real}")
     with open(path, "rb", opener=_at_once) as file:
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode):
-            raise UserError(f"{path}: expected a regular file, found a pipe or a device")
+            raise InputError(f"{path}: expected a regular file, found a pipe or a device")
         if found.st_size > most:
-            raise UserError(f"{path}: expected at most {most} bytes, found {found.st_size}")
+            raise InputError(f"{path}: expected at most {most} bytes, found {found.st_size}")
         yield file
 
 
@@ -82,4 +82,4 @@ def read_text(path: str | Path, most: int, within: Path | None = None) -> str:
     try:
         return read_bytes(path, most, within).decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise UserError(f"{path}: expected a text file in UTF-8") from None
+        raise InputError(f"{path}: expected a text file in UTF-8") from None

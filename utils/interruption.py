@@ -31,5 +31,5 @@ class Interruption:
 
     def check(self) -> None:
         """Raise Interrupted in all processes when one of them was asked to stop."""
-        if number := distributed.largest(self.number):
+        if number := distributed.all_reduce_max(self.number):
             raise Interrupted(128 + number)

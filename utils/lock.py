@@ -6,7 +6,7 @@ import socket
 from contextlib import contextmanager
 from pathlib import Path
 
-from utils.errors import UserError
+from utils.errors import InputError
 from utils.files import UNDER_WAY
 
 NAME = "training.lock"
@@ -16,7 +16,7 @@ NAME = "training.lock"
 def locked(folder: Path):
     """Hold `folder`, made if need be, for this process; the system lets go of it when it dies.
 
-    What a training that was killed was writing there is removed. Raises UserError, naming the
+    What a training that was killed was writing there is removed. Raises InputError, naming the
     process that holds the folder already. At the end a folder in which nothing was written is taken
     away again.
     """
@@ -25,7 +25,7 @@ def locked(folder: Path):
     with open(path, "a+", encoding="utf-8") as file:
         if not _take(file):
             file.seek(0)
-            raise UserError(f"{folder}: in use by another training, {file.read(200)}")
+            raise InputError(f"{folder}: in use by another training, {file.read(200)}")
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def evidence(logits: Tensor) -> Tensor:
+def occupancy_logits(logits: Tensor) -> Tensor:
     """Log-odds of being occupied: (..., 2, D, D, D) -> (..., D, D, D)."""
     free, occupied = logits.unbind(-4)
     return occupied - free
@@ -18,7 +18,7 @@ def voxel_loss(logits: Tensor, voxels: Tensor) -> Tensor:
 
     `logits` is (B, 2, D, D, D), `voxels` (B, D, D, D) of 0 and 1.
     """
-    odds = evidence(logits).float()
+    odds = occupancy_logits(logits).float()
     loss = F.binary_cross_entropy_with_logits(odds, voxels.to(odds.dtype), reduction="none")
     return loss.flatten(1).mean(1)
 
@@ -26,7 +26,7 @@ def voxel_loss(logits: Tensor, voxels: Tensor) -> Tensor:
 def intersection_over_union(logits: Tensor, voxels: Tensor, threshold: float) -> Tensor:
     """IoU of each object at `probability >= threshold` (section 5.1): (B,). Both empty counts 1."""
     least = math.log(threshold / (1 - threshold)) if threshold < 1 else math.inf
-    predicted, occupied = evidence(logits) >= least, voxels.bool()
+    predicted, occupied = occupancy_logits(logits) >= least, voxels.bool()
     overlap = (predicted & occupied).flatten(1).sum(1)
     union = (predicted | occupied).flatten(1).sum(1)
     return torch.where(union > 0, overlap / union.clamp(min=1), 1.0)
@@ -38,7 +38,7 @@ def average_precision(logits: Tensor, voxels: Tensor) -> Tensor:
     Voxels of equal probability count as one step of the curve, as in scikit-learn's
     `average_precision_score`. An object without an occupied voxel gets 0.
     """
-    scores, order = torch.sigmoid(evidence(logits).float()).flatten(1).sort(descending=True)
+    scores, order = torch.sigmoid(occupancy_logits(logits).float()).flatten(1).sort(descending=True)
     occupied = voxels.flatten(1).gather(1, order).double()
     rank = torch.arange(1, scores.shape[1] + 1, device=scores.device)
     precision = occupied.cumsum(1) / rank

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from utils.files import replacing
+from utils.files import atomic_write
 
 HERE = Path(__file__).parent
 # Should anything in the page ask for another file, the browser refuses.
@@ -27,7 +27,7 @@ def write_page(path: str | Path, title: str, body: list[str]) -> None:
         *body,
         f"<script>\n{script}</script>\n</body>\n</html>\n",
     ]
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text("\n".join(lines), encoding="utf-8")
 
 

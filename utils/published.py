@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from utils.files import replacing
-from utils.results import METRICS, describe, metrics_of, table
+from utils.files import atomic_write
+from utils.results import METRICS, available_metrics, summary_lines, table
 
 # (network, loss, IoU, source): test part of ShapeNet, 5 views.
 PUBLISHED = (
@@ -42,19 +42,19 @@ def comparison(results: dict) -> list[tuple[str, str, str, str, str]]:
 def write_markdown(path: Path, results: dict) -> Path:
     """Write result.md: the paper's two tables, with every metric for each number of views."""
     lines = ["# Results", ""]
-    lines += [f"- {name}: {_literal(value)}" for name, value in describe(results).items()]
+    lines += [f"- {name}: {_literal(value)}" for name, value in summary_lines(results).items()]
     lines += ["", "## Networks", ""]
     lines += _markdown(("network", "", "views", "loss", "IoU"), comparison(results))
     lines += ["", NOTE]
     counts = range(1, results["views"] + 1)
     head = ("category", "objects", *("1 view" if n == 1 else f"{n} views" for n in counts))
-    for metric in metrics_of(results):
+    for metric in available_metrics(results):
         rows = [
             (name, str(objects), *(f"{value:.3f}" for value in values))
             for name, objects, values in table(results, metric)
         ]
         lines += ["", f"## {METRICS[metric]}", "", *_markdown(head, rows)]
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
 

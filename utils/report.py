@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image
 
 from utils import page
-from utils.pictures import draw_voxels
 from utils.published import NOTE, comparison
-from utils.results import METRICS, describe, metrics_of, table
+from utils.results import METRICS, available_metrics, summary_lines, table
+from utils.visualize import draw_voxels
 
 EXAMPLES = 3  # objects of each kind
 
@@ -43,7 +43,8 @@ def choose_examples(ious: np.ndarray) -> list[tuple[str, int]]:
 def write_report(path: Path, results: dict, examples: list[Example]) -> Path:
     """Write report.html: what `result.json` says, and the examples to turn by dragging."""
     facts = (
-        f"<li>{escape(name)}: {escape(value)}</li>" for name, value in describe(results).items()
+        f"<li>{escape(name)}: {escape(value)}</li>"
+        for name, value in summary_lines(results).items()
     )
     body = ["<ul>", *facts, "</ul>"]
     body += ["<h2>Networks</h2>"]
@@ -51,7 +52,7 @@ def write_report(path: Path, results: dict, examples: list[Example]) -> Path:
     body += [page.table(head, [list(row) for row in comparison(results)]), f"<p>{escape(NOTE)}</p>"]
     body += ["<h2>IoU over the number of views</h2>", curve(table(results, "iou"))]
     counts = [str(count) for count in range(1, results["views"] + 1)]
-    for metric in metrics_of(results):
+    for metric in available_metrics(results):
         rows = [
             [name, str(objects), *(f"{value:.4f}" for value in values)]
             for name, objects, values in table(results, metric)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import scipy.io
 
-from utils.files import replacing
+from utils.files import atomic_write
 
 METRICS = {
     "iou": "IoU",
@@ -63,7 +63,7 @@ def checksum(names: list[str]) -> str:
     return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
 
 
-def metrics_of(results: dict) -> list[str]:
+def available_metrics(results: dict) -> list[str]:
     means = results["by_views"][0]["overall"]["mean_over_samples"]
     return [name for name in METRICS if name in means]
 
@@ -81,7 +81,7 @@ def _means(summary: dict) -> dict:
     return {name.replace("_", " "): row for name, row in summary["overall"].items()}
 
 
-def describe(results: dict) -> dict[str, str]:
+def summary_lines(results: dict) -> dict[str, str]:
     """What was measured, and how: the lines above every table."""
     split, sweep = results["split"], results["sweep"]
     lines = {
@@ -101,8 +101,8 @@ def describe(results: dict) -> dict[str, str]:
 
 def format_table(results: dict) -> str:
     """What was measured and the tables of all metrics, as lines of text."""
-    lines = [f"{name}: {value}" for name, value in describe(results).items()]
-    for metric in metrics_of(results):
+    lines = [f"{name}: {value}" for name, value in summary_lines(results).items()]
+    for metric in available_metrics(results):
         rows = table(results, metric)
         width = max(len(name) for name, _, _ in rows)
         numbers = "".join(f"{count:8}" for count in range(1, results["views"] + 1))
@@ -124,11 +124,14 @@ def write_results(
     `values` are those of `summarise` and `names` the "category/model" of each object.
     """
     paths = [folder / name for name in ("result.json", "result.mat", "per_object.csv")]
-    with replacing(paths[0]) as temporary:
+    with atomic_write(paths[0]) as temporary:
         temporary.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    with replacing(paths[1]) as temporary:
+    with atomic_write(paths[1]) as temporary:
         scipy.io.savemat(temporary, _arrays(results, values, names), appendmat=False)
-    with replacing(paths[2]) as temporary, open(temporary, "w", encoding="utf-8", newline="") as f:
+    with (
+        atomic_write(paths[2]) as temporary,
+        open(temporary, "w", encoding="utf-8", newline="") as f,
+    ):
         writer = csv.writer(f, lineterminator="\n")
         views = range(1, results["views"] + 1)
         writer.writerow(

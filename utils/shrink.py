@@ -9,13 +9,13 @@ last of them (Izmailov et al., "Averaging weights leads to wider optima", UAI 20
 from pathlib import Path
 
 from models import R2N2
+from models.weights import check_network, compress, write_torch
 from utils.checkpoint import load_network
 from utils.errors import Parser, run
-from utils.weights import check_network, compress, write_torch
 
 
 def mean_network(paths: list[str]) -> R2N2:
-    """A network with the mean of the weights in files. UserError for one of another network."""
+    """A network with the mean of the weights in files. InputError for one of another network."""
     network = load_network(paths[0])
     total = network.state_dict()
     for path in paths[1:]:

@@ -26,7 +26,7 @@ def exposed_faces(occupied: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(corners), np.concatenate(normals)
 
 
-def cubes(occupied: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def voxels_to_mesh(occupied: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The surface of occupied cells (D, D, D) as triangles, each edge with exactly two of them.
 
     Returns vertices (N, 3) in [-0.5, 0.5]³ and faces (M, 3), counter-clockwise seen from outside.
@@ -62,16 +62,16 @@ def cubes(occupied: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return vertices / max(occupied.shape) - 0.5, faces.reshape(-1, 3)
 
 
-def smooth(probability: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+def marching_cubes(probability: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
     """The surface at `threshold` in a grid of probabilities (D, D, D), by marching cubes.
 
     A probability holds at the middle of its cell, and is zero outside the grid, so that the surface
-    is closed. Returns vertices and faces as `cubes` does.
+    is closed. Returns vertices and faces as `voxels_to_mesh` does.
     """
-    from skimage.measure import marching_cubes  # only smooth surfaces need scikit-image
+    from skimage import measure  # only smooth surfaces need scikit-image
 
     if not (probability >= threshold).any():
         return np.zeros((0, 3)), np.zeros((0, 3), int)
     padded = np.pad(probability, 1)
-    vertices, faces, _, _ = marching_cubes(padded, threshold, allow_degenerate=False)
+    vertices, faces, _, _ = measure.marching_cubes(padded, threshold, allow_degenerate=False)
     return (vertices - 0.5) / max(probability.shape) - 0.5, faces[:, ::-1]

@@ -10,10 +10,10 @@ from zipfile import ZipFile
 
 import numpy as np
 
-from data.assets import ArchiveAssets, read_entry
+from data.builder.assets import ArchiveAssets, read_entry
+from data.builder.mesh import Mesh, load_mesh, parse_mesh, rotation, transformed
 from data.categories import CATEGORIES, SYNSETS
-from data.meshes import Surface, load_surface, parse_surface, rotation, transformed
-from utils.errors import UserError, explain
+from utils.errors import InputError, explain
 from utils.files import read_text
 
 MESHES = {".obj", ".off", ".ply", ".stl", ".glb", ".gltf"}
@@ -46,22 +46,22 @@ class Source:
         """The file's path, or the entry's below its archive's."""
         return self.path / self.entry if self.entry else self.path
 
-    def load(self, up: str, front: str | None) -> Surface:
-        """The mesh in the official frame. Raises UserError when it cannot be used."""
+    def load(self, up: str, front: str | None) -> Mesh:
+        """The mesh in the official frame. Raises InputError when it cannot be used."""
         try:
-            surface = self._archived_surface() if self.entry else load_surface(self.path)
+            surface = self._archived_surface() if self.entry else load_mesh(self.path)
         except OSError as error:
-            raise UserError(explain(error)) from error
+            raise InputError(explain(error)) from error
         turn = np.reshape(self.turn, (3, 3))
         if not np.allclose(turn @ turn.T, np.eye(3), atol=1e-3):
-            raise UserError(f"expected a rotation in the catalogue, found {self.turn}")
+            raise InputError(f"expected a rotation in the catalogue, found {self.turn}")
         return transformed(surface, rotation(up, front or self.front) @ turn)
 
-    def _archived_surface(self) -> Surface:
+    def _archived_surface(self) -> Mesh:
         with ZipFile(self.path) as archive:
             assets = ArchiveAssets(archive, self.entry.rpartition("/")[0])
             kind = Path(self.entry).suffix[1:].lower()
-            return parse_surface(read_entry(archive, self.entry), kind, assets)
+            return parse_mesh(read_entry(archive, self.entry), kind, assets)
 
 
 def find_sources(paths: list[Path]) -> list[Source]:
@@ -69,7 +69,7 @@ def find_sources(paths: list[Path]) -> list[Source]:
 
     A mesh in ShapeNet's tree takes the official category that it is under. Another takes the
     topmost folder below the one given, or that one's own name; in a Sweet Home 3D library, what
-    its catalogue says. Raises UserError for a path that is missing or of no known kind.
+    its catalogue says. Raises InputError for a path that is missing or of no known kind.
     """
     sources = []
     for path in paths:
@@ -82,12 +82,12 @@ def find_sources(paths: list[Path]) -> list[Source]:
                 and file.is_file()
             ]
         elif not path.is_file():
-            raise UserError(f"{path}: expected a mesh, a folder or an archive, found nothing such")
+            raise InputError(f"{path}: expected a mesh, a folder or an archive, found nothing such")
         elif path.suffix.lower() in MESHES | ARCHIVES:
             files = [path]
         else:
             known = " ".join(sorted(MESHES | ARCHIVES))
-            raise UserError(f"{path}: expected a file of one of {known}")
+            raise InputError(f"{path}: expected a file of one of {known}")
         base = path if path.is_dir() else path.parent
         for file in files:
             label = file.relative_to(base).as_posix()
@@ -136,10 +136,10 @@ def _archived(path: Path, label: str) -> list[Source]:
             if CATALOGUE in entries:
                 text = read_entry(archive, CATALOGUE).decode("latin-1")
                 return _catalogued(path, label, text)
-    except UserError:
+    except InputError:
         raise
     except Exception as error:  # a broken archive can break zipfile in many ways
-        raise UserError(f"{path}: expected a ZIP archive: {error}") from error
+        raise InputError(f"{path}: expected a ZIP archive: {error}") from error
     folder = path.with_suffix("")
     return [
         Source(
@@ -174,7 +174,7 @@ def _catalogued(path: Path, label: str, text: str) -> list[Source]:
             turn = ()
         if len(turn) != 9:
             where = f"{path}/{CATALOGUE}: modelRotation#{number}"
-            raise UserError(f"{where}: expected nine numbers, found {words!r}")
+            raise InputError(f"{where}: expected nine numbers, found {words!r}")
         category = category_folder(piece.get("category") or path.stem)
         model, name = _model(Path(entry)), f"{label}/{entry}"
         sources.append(Source(path, category, model, name, entry, CATALOGUE_FRONT, turn))
@@ -205,7 +205,7 @@ def distinct(sources: list[Source]) -> list[Source]:
 def with_categories(sources: list[Source], path: Path, *, only_listed: bool) -> list[Source]:
     """The sources with the categories of a CSV of `path,category`, paths relative to its folder.
 
-    A mesh that it does not name keeps its own category, or is left out. Raises UserError for a
+    A mesh that it does not name keeps its own category, or is left out. Raises InputError for a
     line that names no mesh and a file that is no CSV.
     """
     places = {source.place.resolve(): number for number, source in enumerate(sources)}
@@ -213,15 +213,15 @@ def with_categories(sources: list[Source], path: Path, *, only_listed: bool) -> 
     try:
         rows = list(csv.reader(io.StringIO(read_text(path, LARGEST_TABLE), newline="")))
     except csv.Error as error:
-        raise UserError(f"{path}: expected lines of path,category: {error}") from error
+        raise InputError(f"{path}: expected lines of path,category: {error}") from error
     for line, row in enumerate(rows, start=1):
         if not row or (line == 1 and row == ["path", "category"]):
             continue
         if len(row) != 2 or not row[1].strip() or "\0" in row[0]:
-            raise UserError(f"{path}:{line}: expected path,category, found {','.join(row)!r}")
+            raise InputError(f"{path}:{line}: expected path,category, found {','.join(row)!r}")
         number = places.get((path.parent / row[0].strip()).resolve())
         if number is None:
-            raise UserError(f"{path}:{line}: expected one of the meshes, found {row[0]!r}")
+            raise InputError(f"{path}:{line}: expected one of the meshes, found {row[0]!r}")
         listed[number] = replace(sources[number], category=category_folder(row[1].strip()))
     if only_listed:
         return list(listed.values())

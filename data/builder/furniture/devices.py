@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from data.furniture import materials as of
-from data.furniture.parts import block, circle, curve, loft, moved, rod, tube, turned
+from data.builder.furniture import materials as of
+from data.builder.furniture.parts import block, circle, curve, loft, moved, rod, tube, turned
 
 
 def display(draw: np.random.Generator) -> list:

@@ -1,4 +1,4 @@
-"""What the project costs beside a plain implementation: python -m utils.benchmark
+"""What the project costs beside a plain implementation: python -m tests.benchmark
 
 Both run in this process, in turn, and the smallest of several times counts. --json prints the
 figures for scripts; --slow adds how cost grows with views, batch and processes, and --models with
@@ -21,13 +21,14 @@ from PIL import Image
 
 from data.binvox import write_binvox
 from data.layout import RENDERINGS, SIZE, VIEWS, VOXELS
-from data.sampling import Draw
-from data.shapenet import Samples, index_dataset
+from data.sampling import SampleKey
+from data.shapenet import ShapeNetDataset, index_dataset
 from models import build_network
-from models.__main__ import measure
-from utils import distributed, reference
+from models.profile import measure
+from tests import reference
+from utils import distributed
 from utils.engine import make_optimizer
-from utils.errors import Parser, UserError, check_ranges, run
+from utils.errors import InputError, Parser, check_ranges, run
 from utils.metrics import average_precision, intersection_over_union, voxel_loss
 
 OFFICIAL_MODELS = 43_784
@@ -123,7 +124,7 @@ def forward_memory(views: int) -> None:
 
 def in_a_process(call: str) -> int:
     """The number that a call to a function of this module prints in a process of its own."""
-    code = f"from utils.benchmark import *; {call}"
+    code = f"from tests.benchmark import *; {call}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return int(done.stdout)
 
@@ -154,7 +155,7 @@ def process_times(processes: int, repeats: int) -> float:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
-    code = f"from utils.benchmark import *; shared_step({repeats})"
+    code = f"from tests.benchmark import *; shared_step({repeats})"
     runs = [
         subprocess.Popen(
             [sys.executable, "-c", code],
@@ -181,7 +182,7 @@ def loader_times(folder: Path, repeats: int) -> dict:
         pixels[top : top + side, left : left + side, :3] = rng.integers(90, 106, (side, side, 3))
         pixels[top : top + side, left : left + side, 3] = 255
         Image.fromarray(pixels).save(rendering / f"{view:02d}.png")
-    samples = Samples(index_dataset(folder), 128, seed=0, training=True)
+    samples = ShapeNetDataset(index_dataset(folder), 128, seed=0, training=True)
 
     def decode():
         for view in range(VIEWS):
@@ -196,7 +197,7 @@ def loader_times(folder: Path, repeats: int) -> dict:
             (pixels[..., :3] * alpha + (1 - alpha))[4:132, 4:132].transpose(2, 0, 1).copy()
 
     times = best_times(
-        {"decode": decode, "plain": plain, "ours": lambda: samples[Draw(0, 1, VIEWS)]}, repeats
+        {"decode": decode, "plain": plain, "ours": lambda: samples[SampleKey(0, 1, VIEWS)]}, repeats
     )
     return {name: seconds / VIEWS for name, seconds in times.items()}
 
@@ -318,7 +319,7 @@ def table(figures: dict) -> str:
 
 
 def main() -> None:
-    parser = Parser(prog="python -m utils.benchmark", description=__doc__)
+    parser = Parser(prog="python -m tests.benchmark", description=__doc__)
     parser.add_argument("--repeats", type=int, default=6, help="rounds of each timing")
     sizes = "models to index (%(default)s)"
     parser.add_argument("--models", type=int, nargs="+", default=[OFFICIAL_MODELS], help=sizes)
@@ -327,7 +328,7 @@ def main() -> None:
     arguments = parser.parse_args()
     check_ranges(arguments, repeats=(1, 1000))
     if not 1 <= min(arguments.models) <= max(arguments.models) <= 10_000_000:
-        raise UserError("--models: expected numbers from 1 to 10000000")
+        raise InputError("--models: expected numbers from 1 to 10000000")
     figures = benchmark(arguments.repeats, arguments.models, arguments.slow)
     print(json.dumps(figures, indent=2) if arguments.json else table(figures))
 

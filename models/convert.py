@@ -1,6 +1,6 @@
 """Weights trained elsewhere: the PyTorch seed's three files and the authors' Theano arrays.
 
-`python -m utils.legacy SOURCE OUT.pth` converts either to a checkpoint of this project.
+`python -m models.convert SOURCE OUT.pth` converts either to a checkpoint of this project.
 """
 
 import io
@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from models import R2N2, build_network
-from utils.errors import Parser, UserError, run
+from models.weights import LARGEST_WEIGHTS, load_weights, read_torch, save_network
+from utils.errors import InputError, Parser, run
 from utils.files import read_bytes
-from utils.weights import LARGEST_WEIGHTS, fill, read_torch, save_network
 
 SEED_FILE = re.compile(r"(encoder|convrnn|decoder)_epoch_(\d+)\.pth")
 SEED_LAYERS = {
@@ -53,9 +53,9 @@ def load_seed(path: str | Path) -> R2N2:
         for key, value in read_torch(file).items():
             layer, _, kind = f"{part}.{key}".rpartition(".")
             if layer not in SEED_LAYERS or not isinstance(value, Tensor):
-                raise UserError(f"{file}: expected the seed's 3D-LSTM-3, found a key {key!r}")
+                raise InputError(f"{file}: expected the seed's 3D-LSTM-3, found a key {key!r}")
             weights[f"{SEED_LAYERS[layer]}.{kind}"] = value
-    return fill(build_network("3D-LSTM-3"), weights, path)
+    return load_weights(build_network("3D-LSTM-3"), weights, path)
 
 
 @torch.no_grad()
@@ -64,7 +64,7 @@ def load_theano(path: str | Path) -> R2N2:
     arrays = read_object_array(path)
     if len(arrays) not in THEANO_NETWORKS:
         counts = " or ".join(f"{count} ({name})" for count, (name, *_) in THEANO_NETWORKS.items())
-        raise UserError(f"{path}: expected {counts} arrays, found {len(arrays)}")
+        raise InputError(f"{path}: expected {counts} arrays, found {len(arrays)}")
     name, encoder, decoder = THEANO_NETWORKS[len(arrays)]
     network = build_network(name, **AUTHORS_OPTIONS)
     layout = _theano_layout(network, encoder, decoder)
@@ -73,9 +73,9 @@ def load_theano(path: str | Path) -> R2N2:
         try:
             turned = turn(array)
         except (ValueError, IndexError):
-            raise UserError(f"{where}: expected {target.ndim} axes, found {array.shape}") from None
+            raise InputError(f"{where}: expected {target.ndim} axes, found {array.shape}") from None
         if turned.shape != target.shape:
-            raise UserError(
+            raise InputError(
                 f"{where}: expected {tuple(target.shape)}, found {turned.shape} in torch's layout"
             )
         target.copy_(torch.from_numpy(turned.copy()))
@@ -143,7 +143,7 @@ def read_object_array(path: str | Path) -> list[np.ndarray]:
         return [array.floats() for array in objects.content]
     except Exception as error:  # a hostile pickle can fail in any way; all of them mean the same
         reason = str(error).split("\n")[0][:100]
-        raise UserError(f"{path}: expected a numpy array of float arrays, {reason}") from error
+        raise InputError(f"{path}: expected a numpy array of float arrays, {reason}") from error
 
 
 class _Dtype:
@@ -229,7 +229,7 @@ def load_foreign(path: str | Path) -> R2N2:
 def convert(source: str | Path, out: str | Path) -> R2N2:
     """Write the network in a foreign weight file as a file of this project."""
     if not is_foreign(source):
-        raise UserError(
+        raise InputError(
             f"{source}: expected (encoder|convrnn|decoder)_epoch_N.pth or a .npy file by name"
         )
     network = load_foreign(source)
@@ -238,7 +238,7 @@ def convert(source: str | Path, out: str | Path) -> R2N2:
 
 
 def main() -> None:
-    parser = Parser(prog="python -m utils.legacy", description=__doc__)
+    parser = Parser(prog="python -m models.convert", description=__doc__)
     parser.add_argument("source", metavar="SOURCE", help="one of the seed's files, or a .npy file")
     parser.add_argument("out", metavar="OUT.pth", help="the checkpoint to write")
     arguments = parser.parse_args()

@@ -7,20 +7,20 @@ import numpy as np
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
-from data.sampling import Draw
-from data.shapenet import Samples, collate
+from data.sampling import SampleKey
+from data.shapenet import ShapeNetDataset, collate
 from utils.engine import to_device
-from utils.metrics import evidence
-from utils.pictures import COLOUR, draw_voxels
-from utils.surface import cubes
+from utils.metrics import occupancy_logits
+from utils.surface import voxels_to_mesh
+from utils.visualize import COLOR, draw_voxels
 
 SHOWN = 4  # objects
 
 
-class Logbook:
+class TensorBoardLogger:
     """Scalars of every epoch, and what the network makes of a few fixed objects."""
 
-    def __init__(self, folder: Path, step: int, samples: Samples, members: list[int]):
+    def __init__(self, folder: Path, step: int, samples: ShapeNetDataset, members: list[int]):
         self.writer = SummaryWriter(folder / "tensorboard", purge_step=step + 1)
         self.samples, self.members = samples, members[:SHOWN]
         self.truth_is_there = False
@@ -32,11 +32,11 @@ class Logbook:
         """Record an epoch that ended with optimizer step number `step`."""
         for tag, value in scalars.items():
             self.writer.add_scalar(tag, value, step)
-        draws = [Draw(position, 0, config.max_views) for position in self.members]
+        draws = [SampleKey(position, 0, config.max_views) for position in self.members]
         images, voxels, positions = collate([self.samples[draw] for draw in draws])
         with torch.no_grad():
             logits = network.eval()(to_device(images, voxels, device)[0])
-        predictions = torch.sigmoid(evidence(logits)).cpu().numpy() >= config.threshold
+        predictions = torch.sigmoid(occupancy_logits(logits)).cpu().numpy() >= config.threshold
         for position, views, truth, prediction in zip(
             positions, images, voxels.numpy(), predictions, strict=True
         ):
@@ -60,9 +60,9 @@ class Logbook:
             self.writer.add_scalar(f"iou by category/{category}", np.mean(values), step)
 
     def _write_mesh(self, tag: str, occupied: np.ndarray, step: int) -> None:
-        vertices, faces = cubes(occupied)
+        vertices, faces = voxels_to_mesh(occupied)
         if len(faces):  # TensorBoard takes no empty mesh
-            colours = np.broadcast_to(np.uint8(COLOUR), vertices.shape)
-            mesh = {"vertices": vertices, "colors": colours, "faces": faces}
+            colors = np.broadcast_to(np.uint8(COLOR), vertices.shape)
+            mesh = {"vertices": vertices, "colors": colors, "faces": faces}
             batch = {name: torch.tensor(values[None]) for name, values in mesh.items()}
             self.writer.add_mesh(tag, **batch, global_step=step)

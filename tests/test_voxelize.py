@@ -1,12 +1,12 @@
 import numpy as np
 import trimesh
 
-from data.meshes import join
-from data.voxelise import voxelise
+from data.builder.mesh import concatenate
+from data.builder.voxelize import voxelize
 
 
 def cells(mesh, grid=32):
-    return voxelise(join([mesh]), grid)
+    return voxelize(concatenate([mesh]), grid)
 
 
 def test_a_cube_fills_the_grid():

@@ -1,4 +1,4 @@
-"""What furniture is made of: colours and small textures, drawn at random."""
+"""What furniture is made of: colors and small textures, drawn at random."""
 
 import numpy as np
 import trimesh
@@ -32,19 +32,19 @@ SIDE = 128  # pixels of a texture
 REPEAT = 0.5  # metres that a texture covers
 
 
-def plain(colour, generator: np.random.Generator, spread: float = 14) -> SimpleMaterial:
-    """A colour close to one of those above."""
-    rgb = np.clip(np.array(colour) + generator.normal(0, spread, 3) * [1, 0.8, 0.8], 0, 255)
+def plain(color, generator: np.random.Generator, spread: float = 14) -> SimpleMaterial:
+    """A color close to one of those above."""
+    rgb = np.clip(np.array(color) + generator.normal(0, spread, 3) * [1, 0.8, 0.8], 0, 255)
     return SimpleMaterial(diffuse=[*rgb.astype(int).tolist(), 255])
 
 
-def pick(colours, generator: np.random.Generator) -> SimpleMaterial:
-    return plain(colours[generator.integers(len(colours))], generator)
+def pick(colors, generator: np.random.Generator) -> SimpleMaterial:
+    return plain(colors[generator.integers(len(colors))], generator)
 
 
 def wood(generator: np.random.Generator) -> SimpleMaterial:
     """A wood with grain along v."""
-    colour = np.array(WOODS[generator.integers(len(WOODS))]) + generator.normal(0, 8, 3)
+    color = np.array(WOODS[generator.integers(len(WOODS))]) + generator.normal(0, 8, 3)
     across, along = np.meshgrid(np.linspace(0, 1, SIDE), np.linspace(0, 1, SIDE))
     wave = 0.02 * np.sin(2 * np.pi * along + generator.uniform(0, 6)) + across
     phases = generator.uniform(0, 2 * np.pi, 4)
@@ -52,7 +52,7 @@ def wood(generator: np.random.Generator) -> SimpleMaterial:
         np.sin(2 * np.pi * k * wave + phase) / np.sqrt(k)
         for k, phase in zip((3, 8, 17, 31), phases, strict=True)
     )
-    return _textured(colour * (1 + 0.09 * grain[..., None]))
+    return _textured(color * (1 + 0.09 * grain[..., None]))
 
 
 def cloth(generator: np.random.Generator) -> SimpleMaterial:

@@ -1,6 +1,6 @@
 """A dataset of procedural furniture in ShapeNet's layout, for a first run without a download.
 
-python -m data.synthetic --out DIR --models N --seed S
+python -m data.builder.synthetic --out DIR --models N --seed S
 """
 
 from functools import partial
@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from data.builder.furniture import GENERATORS
+from data.builder.mesh import concatenate
+from data.builder.writer import is_finished, remove_stale_dirs, write_shape
 from data.categories import SYNSETS
-from data.furniture import MAKERS
-from data.meshes import join
-from data.objects import is_finished, sweep, write_object
-from data.parallel import in_parallel
+from data.parallel import parallel_map
 from utils.errors import Parser, check_ranges, run
 
 MODELS = 120
@@ -29,19 +29,19 @@ def build(
     out = Path(out)
     missing = [number for number in range(models) if not is_finished(out, *_place(seed, number))]
     if missing:
-        sweep(out)
-        in_parallel(partial(_make, out, seed), missing, "synthetic furniture", processes)
+        remove_stale_dirs(out)
+        parallel_map(partial(_make, out, seed), missing, "synthetic furniture", processes)
 
 
 def _place(seed: int, number: int) -> tuple[str, str]:
     """The synset and the name of an object."""
-    return SYNSETS[list(MAKERS)[number % len(MAKERS)]], f"s{seed}-{number:05d}"
+    return SYNSETS[list(GENERATORS)[number % len(GENERATORS)]], f"s{seed}-{number:05d}"
 
 
 def _make(out: Path, seed: int, number: int) -> None:
     generator = np.random.default_rng([seed, number])
-    parts = list(MAKERS.values())[number % len(MAKERS)](generator)
-    write_object(out, *_place(seed, number), join(parts), generator)
+    parts = list(GENERATORS.values())[number % len(GENERATORS)](generator)
+    write_shape(out, *_place(seed, number), concatenate(parts), generator)
 
 
 def main() -> None:

@@ -2,18 +2,18 @@
 
 import numpy as np
 
+from data.builder.mesh import Mesh
+from data.builder.render import Rays
 from data.layout import GRID
-from data.meshes import Surface
-from data.render import Rays
 
 FINEST = 256  # fine cells a side of the grid, and at most 4 a side of a cell
 NUDGE = 1e-3  # fine cells; what lies on the border of two cells belongs to the one behind it
 
 
-def voxelise(surface: Surface, grid: int = GRID) -> np.ndarray:
+def voxelize(surface: Mesh, grid: int = GRID) -> np.ndarray:
     """The cells (grid, grid, grid) that a surface touches or encloses, as booleans (X, Y, Z).
 
-    The bounding box is centred in the grid and its longest side spans it. Rays carve away what can
+    The bounding box is centered in the grid and its longest side spans it. Rays carve away what can
     be seen from one of the six sides, as binvox does, so that a surface with holes is still filled.
     """
     fine = min(max(FINEST // grid, 1), 4)

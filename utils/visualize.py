@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 from utils.surface import exposed_faces
 
 LIGHT = np.array([0.6, 0.8, 0.1]) / np.linalg.norm([0.6, 0.8, 0.1])
-COLOUR = np.array([126, 172, 222])
+COLOR = np.array([126, 172, 222])
 BACKGROUND = (255, 255, 255)
 OVERSAMPLING = 3
 
@@ -16,7 +16,7 @@ OVERSAMPLING = 3
 def draw_voxels(
     occupied: np.ndarray, size: int = 256, azimuth: float = 30, elevation: float = 25
 ) -> Image.Image:
-    """Draw occupied cells (X, Y, Z) as an RGB picture of size × size pixels.
+    """SampleKey occupied cells (X, Y, Z) as an RGB picture of size × size pixels.
 
     The camera looks at the grid's centre from `azimuth` and `elevation` in degrees, as in the
     dataset: azimuth 0 looks along -x at the front, and y is up. The projection is parallel.
@@ -37,18 +37,18 @@ def draw_voxels(
     columns = pixels / 2 + scale * (corners @ right)
     rows = pixels / 2 - scale * (corners @ up)
     shades = 0.4 + 0.6 * np.clip(normals @ LIGHT, 0, 1) ** 1.5
-    colours = (shades[:, None] * COLOUR).astype(int)
-    edges = (0.75 * colours).astype(int)
+    colors = (shades[:, None] * COLOR).astype(int)
+    edges = (0.75 * colors).astype(int)
 
     picture = Image.new("RGB", (pixels, pixels), BACKGROUND)
     draw = ImageDraw.Draw(picture)
     points = np.stack([columns, rows], axis=-1).reshape(-1, 8)
-    for polygon, fill, edge in zip(points.tolist(), colours.tolist(), edges.tolist(), strict=True):
+    for polygon, fill, edge in zip(points.tolist(), colors.tolist(), edges.tolist(), strict=True):
         draw.polygon(polygon, fill=tuple(fill), outline=tuple(edge))
     return picture.resize((size, size), Image.Resampling.LANCZOS)
 
 
-def stacked(rows: list[list[Image.Image]], gap: int = 8) -> Image.Image:
+def image_grid(rows: list[list[Image.Image]], gap: int = 8) -> Image.Image:
     """Rows of pictures on white, each picture in the middle of its cell."""
     widths = [max(picture.width for picture in column if picture) for column in zip_longest(*rows)]
     heights = [max(picture.height for picture in row) for row in rows]

@@ -1,4 +1,4 @@
-"""Meshes of any origin as one kind of object: triangles with normals, colours and textures."""
+"""Meshes of any origin as one kind of object: triangles with normals, colors and textures."""
 
 import io
 from dataclasses import dataclass, replace
@@ -11,12 +11,12 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from trimesh.visual.material import PBRMaterial, SimpleMaterial
 
-from data.assets import LARGEST_FILE, Assets, FolderAssets
-from utils.errors import UserError
+from data.builder.assets import LARGEST_FILE, Assets, FolderAssets
+from utils.errors import InputError
 from utils.files import read_bytes
 
-GREY = (204, 204, 204, 255)  # what has no material, as in Blender
-SMOOTH = np.radians(40)  # neighbours that meet at less are shaded as one curved surface
+GRAY = (204, 204, 204, 255)  # what has no material, as in Blender
+SMOOTH = np.radians(40)  # neighbors that meet at less are shaded as one curved surface
 TEXTURE_SIDE = 512  # pixels; a view of 137 shows no more
 LARGEST_MESH = 600_000  # triangles; as many take a gigabyte of memory
 FARTHEST = 1e12  # the largest coordinate
@@ -26,18 +26,18 @@ AXES = ("x", "y", "z", "-x", "-y", "-z")
 
 
 @dataclass(frozen=True)
-class Surface:
+class Mesh:
     """Triangles with what is needed to draw them.
 
     triangles: corner positions (F, 3, 3). normals: (F, 3, 3), not necessarily of unit length.
-    colours: (F, 3, 4) RGBA of 0 to 255. uv: (F, 3, 2), v pointing up. texture: (F,) the index of
+    colors: (F, 3, 4) RGBA of 0 to 255. uv: (F, 3, 2), v pointing up. texture: (F,) the index of
     each face's picture in textures, -1 where it has none. textures: RGBA pictures (H, W, 4) of 0
-    to 255, which take the place of the colour or, where `colours` is not white, are tinted by it.
+    to 255, which take the place of the color or, where `colors` is not white, are tinted by it.
     """
 
     triangles: np.ndarray
     normals: np.ndarray
-    colours: np.ndarray
+    colors: np.ndarray
     uv: np.ndarray
     texture: np.ndarray
     textures: list[np.ndarray]
@@ -49,32 +49,32 @@ class Surface:
         return np.stack([corners.min(0), corners.max(0)])
 
 
-def join(meshes: list[trimesh.Trimesh], *, linear: bool = False) -> Surface:
-    """One surface from meshes with their materials, whose colours may be linear, as glTF's are.
+def concatenate(meshes: list[trimesh.Trimesh], *, linear: bool = False) -> Mesh:
+    """One surface from meshes with their materials, whose colors may be linear, as glTF's are.
 
     A mesh without normals of its own gets smooth ones across edges of less than 40 degrees.
-    Raises UserError when there is no triangle, or a coordinate that is huge or no number.
+    Raises InputError when there is no triangle, or a coordinate that is huge or no number.
     """
     meshes = [mesh for mesh in meshes if len(mesh.faces)]
     if not meshes:
-        raise UserError("expected triangles, found none")
+        raise InputError("expected triangles, found none")
     if not all(np.abs(mesh.triangles).max() < FARTHEST for mesh in meshes):
-        raise UserError(f"expected coordinates below {FARTHEST:g}, found larger ones or none")
+        raise InputError(f"expected coordinates below {FARTHEST:g}, found larger ones or none")
     parts = [_part(mesh, linear) for mesh in meshes]
     places: dict[tuple, int] = {}  # of each picture in the surface's list, by its content
     for part in parts:
         for picture in part.textures:
             part.texture[:] = places.setdefault((picture.shape, picture.tobytes()), len(places))
-    return Surface(
+    return Mesh(
         *(
             np.concatenate([getattr(part, name) for part in parts])
-            for name in ("triangles", "normals", "colours", "uv", "texture")
+            for name in ("triangles", "normals", "colors", "uv", "texture")
         ),
         [np.frombuffer(content, np.uint8).reshape(shape) for shape, content in places],
     )
 
 
-def _part(mesh: trimesh.Trimesh, linear: bool) -> Surface:
+def _part(mesh: trimesh.Trimesh, linear: bool) -> Mesh:
     """A surface of one mesh, and so of at most one texture."""
     faces = mesh.faces
     count = len(faces)
@@ -82,28 +82,28 @@ def _part(mesh: trimesh.Trimesh, linear: bool) -> Surface:
     visual = mesh.visual
     if isinstance(visual, trimesh.visual.TextureVisuals):
         picture = None if visual.uv is None else _picture(_reduced(visual.material))
-        colour = _colour(visual.material, picture is not None)
-        colours = np.broadcast_to(colour, (count, 3, 4))
+        color = _colour(visual.material, picture is not None)
+        colors = np.broadcast_to(color, (count, 3, 4))
         if picture is not None:
             uv = np.clip(np.nan_to_num(visual.uv), -UV_LIMIT, UV_LIMIT)[faces]
             texture, textures = np.zeros(count, int), [picture]
     elif visual.kind == "vertex":
-        colours = visual.vertex_colors[faces]
+        colors = visual.vertex_colors[faces]
     elif visual.kind == "face":
-        colours = np.repeat(visual.face_colors[:, None], 3, axis=1)
+        colors = np.repeat(visual.face_colors[:, None], 3, axis=1)
     else:
-        colours, linear = np.broadcast_to(np.uint8(GREY), (count, 3, 4)), False
+        colors, linear = np.broadcast_to(np.uint8(GRAY), (count, 3, 4)), False
     if linear:  # a texture is sRGB already
-        colours = srgb(colours)
+        colors = srgb(colors)
     if "vertex_normals" in mesh._cache:  # where trimesh keeps the normals that a file gave
         normals = mesh.vertex_normals[faces]
     else:
         normals = smooth_normals(mesh.triangles)
-    return Surface(mesh.triangles, np.nan_to_num(normals), colours, uv, texture, textures)
+    return Mesh(mesh.triangles, np.nan_to_num(normals), colors, uv, texture, textures)
 
 
 def srgb(linear: np.ndarray) -> np.ndarray:
-    """Encode linear RGBA colours (..., 4), uint8, as sRGB; alpha is kept."""
+    """Encode linear RGBA colors (..., 4), uint8, as sRGB; alpha is kept."""
     value = linear / 255
     encoded = np.where(value <= 0.0031308, 12.92 * value, 1.055 * value ** (1 / 2.4) - 0.055)
     encoded[..., 3] = value[..., 3]
@@ -111,10 +111,10 @@ def srgb(linear: np.ndarray) -> np.ndarray:
 
 
 def _colour(material, textured: bool) -> np.ndarray:
-    """A material's RGBA. In an OBJ a picture replaces the colour, in a glTF it is tinted by it."""
+    """A material's RGBA. In an OBJ a picture replaces the color, in a glTF it is tinted by it."""
     if isinstance(material, PBRMaterial):
-        colour = material.baseColorFactor
-        return np.uint8([255] * 4 if colour is None else colour)
+        color = material.baseColorFactor
+        return np.uint8([255] * 4 if color is None else color)
     if textured:
         return np.uint8([255] * 4)
     return np.uint8(material.diffuse)
@@ -127,7 +127,7 @@ def _picture(material) -> np.ndarray | None:
 
 
 def _reduced(material):
-    """A material's colour and texture alone."""
+    """A material's color and texture alone."""
     if isinstance(material, PBRMaterial):
         texture = _small(material.baseColorTexture)
         return PBRMaterial(baseColorFactor=material.baseColorFactor, baseColorTexture=texture)
@@ -139,10 +139,10 @@ def _small(image: Image.Image | None) -> Image.Image | None:
     if image is None:
         return None
     if image.format == "EPS":  # its reader starts a program
-        raise UserError("expected textures that are pictures, found EPS")
+        raise InputError("expected textures that are pictures, found EPS")
     if image.width * image.height > LARGEST_TEXTURE:
         found = f"{image.width}x{image.height}"
-        raise UserError(f"expected textures of at most {LARGEST_TEXTURE} pixels, found {found}")
+        raise InputError(f"expected textures of at most {LARGEST_TEXTURE} pixels, found {found}")
     if image.mode == "RGBA" and max(image.size) <= TEXTURE_SIDE:
         return image
     image = image.copy() if image.mode == "RGB" else image.convert("RGBA")
@@ -185,18 +185,18 @@ def _merged_points(triangles: np.ndarray) -> np.ndarray:
     return np.unique((x << 40) | (y << 20) | z, return_inverse=True)[1].reshape(-1, 3)
 
 
-def load_surface(path: str | Path) -> Surface:
-    """Read a mesh file with its materials. Raises UserError when it cannot be used."""
+def load_mesh(path: str | Path) -> Mesh:
+    """Read a mesh file with its materials. Raises InputError when it cannot be used."""
     path = Path(path)
-    return parse_surface(
+    return parse_mesh(
         read_bytes(path, LARGEST_FILE), path.suffix[1:].lower(), FolderAssets(path.parent)
     )
 
 
-def parse_surface(content: bytes, kind: str, assets: Assets) -> Surface:
+def parse_mesh(content: bytes, kind: str, assets: Assets) -> Mesh:
     """A surface from the bytes of a mesh file of a kind like "obj", with its materials.
 
-    Raises UserError when it cannot be read, or has no triangle or more than 600,000.
+    Raises InputError when it cannot be read, or has no triangle or more than 600,000.
     """
     try:
         scene = trimesh.load_scene(
@@ -207,31 +207,31 @@ def parse_surface(content: bytes, kind: str, assets: Assets) -> Surface:
             if isinstance(getattr(mesh, "visual", None), trimesh.visual.TextureVisuals):
                 mesh.visual.material = _reduced(mesh.visual.material)  # before it is copied
         found = [mesh for mesh in scene.dump() if isinstance(mesh, trimesh.Trimesh)]
-        return join(found, linear=kind in ("glb", "gltf"))
-    except UserError:
+        return concatenate(found, linear=kind in ("glb", "gltf"))
+    except InputError:
         raise
     except Exception as error:  # a broken file can break a parser in any way
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise UserError(f"cannot be read as {kind}: {reason}") from error
+        raise InputError(f"cannot be read as {kind}: {reason}") from error
 
 
 def _check_size(scene: trimesh.Scene) -> None:
-    """Raise UserError for a scene that is too large to be copied, each mesh to all its places."""
+    """Raise InputError for a scene that is too large to be copied, each mesh to all its places."""
     names = [scene.graph[node][1] for node in scene.graph.nodes_geometry]
     meshes = [scene.geometry[name] for name in names]
     count = sum(len(mesh.faces) for mesh in meshes if isinstance(mesh, trimesh.Trimesh))
     if count > LARGEST_MESH:
-        raise UserError(f"expected at most {LARGEST_MESH} triangles, found {count}")
+        raise InputError(f"expected at most {LARGEST_MESH} triangles, found {count}")
 
 
 def rotation(up: str, front: str) -> np.ndarray:
     """The rotation (3, 3) from a frame whose up and front are named axes to the official one.
 
-    Raises UserError when the two axes are not perpendicular.
+    Raises InputError when the two axes are not perpendicular.
     """
     upward, forward = _axis(up), _axis(front)
     if upward @ forward:
-        raise UserError(f"expected up and front to be different axes, found {up} and {front}")
+        raise InputError(f"expected up and front to be different axes, found {up} and {front}")
     return np.stack([forward, upward, np.cross(forward, upward)])
 
 
@@ -241,7 +241,7 @@ def _axis(name: str) -> np.ndarray:
     return vector
 
 
-def transformed(surface: Surface, matrix: np.ndarray) -> Surface:
+def transformed(surface: Mesh, matrix: np.ndarray) -> Mesh:
     """A surface under a linear map (3, 3); its normals go by the inverse transpose."""
     return replace(
         surface,
@@ -250,13 +250,13 @@ def transformed(surface: Surface, matrix: np.ndarray) -> Surface:
     )
 
 
-def normalised(surface: Surface) -> Surface:
-    """A surface whose bounding box is centred at the origin and has a diagonal of 1.
+def normalized(surface: Mesh) -> Mesh:
+    """A surface whose bounding box is centered at the origin and has a diagonal of 1.
 
-    Raises UserError for a surface without extent.
+    Raises InputError for a surface without extent.
     """
     lower, upper = surface.bounds
     diagonal = np.linalg.norm(upper - lower)
     if diagonal == 0:
-        raise UserError("expected a mesh with an extent, found a point")
+        raise InputError("expected a mesh with an extent, found a point")
     return replace(surface, triangles=(surface.triangles - (lower + upper) / 2) / diagonal)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from data.furniture import materials as of
-from data.furniture.parts import (
+from data.builder.furniture import materials as of
+from data.builder.furniture.parts import (
     bent_board,
     block,
     bulging,

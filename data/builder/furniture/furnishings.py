@@ -2,8 +2,18 @@
 
 import numpy as np
 
-from data.furniture import materials as of
-from data.furniture.parts import block, bulging, circle, curve, loft, moved, rod, tube, turned
+from data.builder.furniture import materials as of
+from data.builder.furniture.parts import (
+    block,
+    bulging,
+    circle,
+    curve,
+    loft,
+    moved,
+    rod,
+    tube,
+    turned,
+)
 
 
 def table(draw: np.random.Generator) -> list:

@@ -6,7 +6,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 from trimesh.resolvers import Resolver
 
-from utils.errors import UserError
+from utils.errors import InputError
 from utils.files import read_bytes
 
 LARGEST_FILE = 64 * 2**20  # bytes; as text, about a million triangles
@@ -69,19 +69,19 @@ class ArchiveAssets(Assets):
 def read_entry(archive: ZipFile, entry: str) -> bytes:
     """The content of an archive's entry.
 
-    Raises UserError for one of more than 64 MB unpacked, and one that is missing or damaged.
+    Raises InputError for one of more than 64 MB unpacked, and one that is missing or damaged.
     """
     where = f"{archive.filename}/{entry}"
     try:
         info = archive.getinfo(entry)
         if info.file_size > LARGEST_FILE:
             found = info.file_size
-            raise UserError(f"{where}: expected at most {LARGEST_FILE} bytes, found {found}")
+            raise InputError(f"{where}: expected at most {LARGEST_FILE} bytes, found {found}")
         if info.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
-            raise UserError(f"{where}: expected it stored or deflated, found another compression")
+            raise InputError(f"{where}: expected it stored or deflated, found another compression")
         with archive.open(info) as file:
             return file.read(info.file_size)  # without a size, it unpacks all there is
-    except UserError:
+    except InputError:
         raise
     except Exception as error:  # a broken archive can break zipfile in many ways
-        raise UserError(f"{where}: cannot be unpacked: {error}") from error
+        raise InputError(f"{where}: cannot be unpacked: {error}") from error

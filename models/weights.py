@@ -9,15 +9,15 @@ from torch import Tensor
 
 from models import R2N2, build_network
 from utils.config import check_options
-from utils.errors import UserError
-from utils.files import open_bounded, replacing
+from utils.errors import InputError
+from utils.files import atomic_write, open_bounded
 
 FORMAT = "3d-r2n2"
 LARGE = 10_000_000  # numbers in a matrix
 LARGEST_WEIGHTS = 2**33  # bytes of a file; a whole checkpoint takes 370 MB
 
 
-def describe(network: R2N2) -> dict:
+def network_state(network: R2N2) -> dict:
     """All that is needed to build `network` again."""
     return {
         "format": FORMAT,
@@ -26,56 +26,56 @@ def describe(network: R2N2) -> dict:
     }
 
 
-def rebuild(content: dict, path: str | Path) -> R2N2:
-    """The network that `describe` described, on the CPU, in evaluation mode.
+def network_from_state(content: dict, path: str | Path) -> R2N2:
+    """The network that `network_state` described, on the CPU, in evaluation mode.
 
     Nothing is allocated before the stored weights have shown that they fit.
     """
     if content.get("format") != FORMAT:
-        raise UserError(f"{path}: expected a checkpoint of this project, found none of its marks")
+        raise InputError(f"{path}: expected a checkpoint of this project, found none of its marks")
     try:
         name, weights = content["network"]["name"], dict(content["weights"])
         options = check_options(content["network"]["options"])
         with torch.device("meta"):
             network = build_network(name, **options)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: expected a network's name, options, weights: {error}") from error
-    return fill(network, weights, path)
+        raise InputError(f"{path}: expected a network's name, options, weights: {error}") from error
+    return load_weights(network, weights, path)
 
 
 def check_network(network: R2N2, path: str | Path, name: str, options: dict) -> None:
-    """Raise UserError, naming what differs, when the network from `path` is another one."""
+    """Raise InputError, naming what differs, when the network from `path` is another one."""
     expected, found = {"network": name, **options}, {"network": network.name, **network.options}
     if other := [key for key in expected if found[key] != expected[key]]:
-        raise UserError(
+        raise InputError(
             f"{path}: expected {', '.join(f'{key} = {expected[key]}' for key in other)}, "
             f"found {', '.join(f'{key} = {found[key]}' for key in other)}"
         )
 
 
-def fill(network: R2N2, weights: dict, path: str | Path) -> R2N2:
+def load_weights(network: R2N2, weights: dict, path: str | Path) -> R2N2:
     """Put `weights` into `network`; name the first parameter that is missing or does not fit."""
     own, fitting = network.state_dict(), {}
     for key in sorted(own.keys() | weights.keys(), key=str):
         if key not in own:
-            raise UserError(f"{path}: found a parameter {key}, which {network.name} has not")
+            raise InputError(f"{path}: found a parameter {key}, which {network.name} has not")
         value = _expanded(weights.get(key), own[key].shape)
         if not _is_dense(value):
-            raise UserError(f"{path}: expected a parameter {key}, found none")
+            raise InputError(f"{path}: expected a parameter {key}, found none")
         expected, found = tuple(own[key].shape), tuple(value.shape)
         if expected != found:
-            raise UserError(f"{path}: {key}: expected the shape {expected}, found {found}")
+            raise InputError(f"{path}: {key}: expected the shape {expected}, found {found}")
         fitting[key] = value
     network.load_state_dict(fitting, assign=True)
     return network.float().eval()
 
 
 def compress(network: R2N2) -> dict:
-    """`describe`, its weights in half precision and large matrices in 8 bits a number.
+    """`network_state`, its weights in half precision and large matrices in 8 bits a number.
 
     Each row of those is whole numbers of -127 to 127, to be multiplied by the row's scale.
     """
-    content = describe(network)
+    content = network_state(network)
     for key, value in content["weights"].items():
         if value.ndim == 2 and value.numel() > LARGE:
             scale = (value.abs().amax(1) / 127).half()
@@ -110,7 +110,7 @@ def _is_dense(value) -> bool:
 def read_torch(path: str | Path) -> dict:
     """The dictionary that torch saved in `path`, tensors and plain values only, on the CPU.
 
-    Raises UserError when the file is damaged or holds anything that would have to run code.
+    Raises InputError when the file is damaged or holds anything that would have to run code.
     """
     with open_bounded(path, LARGEST_WEIGHTS) as file:
         try:
@@ -119,12 +119,12 @@ def read_torch(path: str | Path) -> dict:
             _check_storages(content, os.fstat(file.fileno()).st_size)
         except ValueError as error:
             reason = str(error).split("\n")[0][:100]  # it may quote the file
-            raise UserError(f"{path}: expected a file saved by torch: {reason}") from error
+            raise InputError(f"{path}: expected a file saved by torch: {reason}") from error
         except Exception as error:  # torch raises whatever its unzipping and unpickling meet
             found = "another kind of file, a damaged one, or one that would run code"
-            raise UserError(f"{path}: expected a file saved by torch, found {found}") from error
+            raise InputError(f"{path}: expected a file saved by torch, found {found}") from error
     if not isinstance(content, dict):
-        raise UserError(f"{path}: expected a dictionary, found a {type(content).__name__}")
+        raise InputError(f"{path}: expected a dictionary, found a {type(content).__name__}")
     return content
 
 
@@ -170,7 +170,7 @@ def _check_storages(content, size: int) -> None:
 
 def write_torch(path: str | Path, content: dict) -> None:
     """Save `content` with torch: the file is wholly written or not there."""
-    with replacing(path) as temporary, open(temporary, "wb") as file:
+    with atomic_write(path) as temporary, open(temporary, "wb") as file:
         try:
             torch.save(content, file)
         except RuntimeError as error:  # torch's own, in place of the system's reason
@@ -179,4 +179,4 @@ def write_torch(path: str | Path, content: dict) -> None:
 
 def save_network(path: str | Path, network: R2N2) -> None:
     """Write the network alone, as `utils.checkpoint.load_network` reads it."""
-    write_torch(path, describe(network))
+    write_torch(path, network_state(network))

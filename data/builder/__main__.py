@@ -1,6 +1,6 @@
 """Anybody's meshes become a dataset in ShapeNet's layout: pictures and voxels.
 
-python -m data.build MESH_OR_FOLDER ... --out DIR
+python -m data.builder MESH_OR_FOLDER ... --out DIR
 """
 
 import argparse
@@ -13,13 +13,20 @@ from typing import NamedTuple
 
 import numpy as np
 
+from data.builder.mesh import AXES, Mesh, rotation, transformed
+from data.builder.sources import (
+    Source,
+    category_folder,
+    clean_name,
+    distinct,
+    find_sources,
+    with_categories,
+)
+from data.builder.writer import is_finished, remove_stale_dirs, write_shape
 from data.layout import GRID, VIEWS
-from data.meshes import AXES, Surface, rotation, transformed
-from data.objects import is_finished, sweep, write_object
-from data.parallel import in_parallel
-from data.sources import Source, category_folder, clean_name, distinct, find_sources, with_categories
-from utils.errors import Parser, UserError, check_ranges, run
-from utils.files import replacing
+from data.parallel import parallel_map
+from utils.errors import InputError, Parser, check_ranges, run
+from utils.files import atomic_write
 
 STRETCH = 1.25  # a variant is 1 / 1.25 to 1.25 times as long along each axis
 FLATTEST = 1e-4  # the shortest side of a mesh that can be used, in longest sides
@@ -56,21 +63,21 @@ def build(
     Returns the paths of the meshes that could not be used, with the reason; they are also in
     `failed.csv` in the dataset's folder. An object depends on its mesh, its name and the plan.
     """
-    sweep(plan.out)
+    remove_stale_dirs(plan.out)
     jobs = [
         Job(source, variant)
         for source in distinct(sources)
         for variant in range(variants + 1)
         if not is_finished(plan.out, source.category, object_name(source, variant))
     ]
-    reasons = in_parallel(partial(_make, plan), jobs, "objects", processes)
+    reasons = parallel_map(partial(_make, plan), jobs, "objects", processes)
     failed = {
         str(job): reason for job, reason in zip(jobs, reasons, strict=True) if reason is not None
     }
     (plan.out / FAILED).unlink(missing_ok=True)
     if failed:
         with (
-            replacing(plan.out / FAILED) as temporary,
+            atomic_write(plan.out / FAILED) as temporary,
             open(temporary, "w", newline="", errors="surrogateescape") as file,
         ):
             csv.writer(file).writerows([("mesh", "reason"), *failed.items()])
@@ -94,16 +101,16 @@ def _make(plan: Plan, job: Job) -> str | None:
             surface = stretched(surface, generator)
         extent = np.ptp(surface.bounds, axis=0)
         if extent.min() < FLATTEST * extent.max():
-            raise UserError("expected a solid, found a flat mesh")
-        write_object(plan.out, source.category, model, surface, generator, plan.views, plan.grid)
-    except UserError as error:
+            raise InputError("expected a solid, found a flat mesh")
+        write_shape(plan.out, source.category, model, surface, generator, plan.views, plan.grid)
+    except InputError as error:
         return str(error)
     except MemoryError:
         return "needs more memory than there is"
     return None
 
 
-def stretched(surface: Surface, generator: np.random.Generator) -> Surface:
+def stretched(surface: Mesh, generator: np.random.Generator) -> Mesh:
     """A copy that is 0.8 to 1.25 times as long along each axis, uniform in the logarithm."""
     return transformed(surface, np.diag(STRETCH ** generator.uniform(-1, 1, 3)))
 
@@ -137,17 +144,19 @@ def main() -> int:
     check_ranges(arguments, **limits, seed=(0, 2**32 - 1), processes=(1, 1024))
     sources = find_sources(arguments.inputs)
     if not sources:
-        raise UserError(f"{arguments.inputs[0]}: expected meshes, found none")
+        raise InputError(f"{arguments.inputs[0]}: expected meshes, found none")
     if arguments.category:
         category = category_folder(arguments.category)
         sources = [replace(source, category=category) for source in sources]
     if arguments.prefix:
         prefix = clean_name(arguments.prefix)
-        sources = [replace(source, model=f"{prefix}-{source.model}") for source in distinct(sources)]
+        sources = [
+            replace(source, model=f"{prefix}-{source.model}") for source in distinct(sources)
+        ]
     if arguments.categories:
         sources = with_categories(sources, arguments.categories, only_listed=arguments.only_listed)
     elif arguments.only_listed:
-        raise UserError("--only-listed: expected --categories with it")
+        raise InputError("--only-listed: expected --categories with it")
     plan = Plan(
         arguments.out,
         arguments.up,

@@ -1,11 +1,11 @@
-"""The paper's five networks and what they cost: python -m models --views 1 3 5"""
+"""The paper's five networks and what they cost: python -m models.profile --views 1 3 5"""
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from models import NETWORKS, build_network
 from models.network import R2N2
-from utils.errors import Parser, UserError, run
+from utils.errors import InputError, Parser, run
 
 
 def measure(network: R2N2, views: int, batch: int = 1) -> tuple[int, int]:
@@ -33,12 +33,12 @@ def measure(network: R2N2, views: int, batch: int = 1) -> tuple[int, int]:
 
 
 def main() -> None:
-    parser = Parser(prog="python -m models", description=__doc__)
+    parser = Parser(prog="python -m models.profile", description=__doc__)
     parser.add_argument("--views", type=int, nargs="+", default=[1, 3, 5], metavar="V")
     parser.add_argument("--batch", type=int, default=1, metavar="B")
     arguments = parser.parse_args()
     if min(*arguments.views, arguments.batch, 1) < 1:
-        raise UserError("--views and --batch: expected whole numbers of at least 1")
+        raise InputError("--views and --batch: expected whole numbers of at least 1")
     print(f"Multiply-accumulates and memory of a forward pass of {arguments.batch} objects")
     print(
         f"{'network':12} {'views':>6} {'parameters':>11} {'weights':>9} {'GMAC':>7} {'training':>9}"

@@ -1,7 +1,7 @@
 """The networks written plainly, as one would from the paper: what the fast ones are held against.
 
 Views go through the encoder one by one, the state starts as zeros, unpooling and convolution are
-two operations, and nothing is kept in another memory format. `python -m utils.benchmark` times
+two operations, and nothing is kept in another memory format. `python -m tests.benchmark` times
 both, and the tests compare predictions and gradients.
 """
 

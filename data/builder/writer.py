@@ -10,13 +10,13 @@ import numpy as np
 from PIL import Image
 
 from data.binvox import write_binvox
+from data.builder.mesh import Mesh, normalized
+from data.builder.render import render
+from data.builder.voxelize import voxelize
 from data.cameras import sample_views, write_views
 from data.layout import GRID, RENDERINGS, VIEWS, VOXELS
-from data.meshes import Surface, normalised
-from data.render import render
-from data.voxelise import voxelise
 
-MAKING = ".making-"  # begins the names of folders for objects under way
+MAKING = ".making-"  # begins the names of folders for objects in progress
 
 
 def is_finished(root: Path, synset: str, model: str) -> bool:
@@ -24,31 +24,31 @@ def is_finished(root: Path, synset: str, model: str) -> bool:
     return all((root / tree / synset / model).is_dir() for tree in (RENDERINGS, VOXELS))
 
 
-def sweep(root: Path) -> None:
+def remove_stale_dirs(root: Path) -> None:
     """Remove what runs that were killed more than an hour ago left under root."""
     for folder in root.glob(f"{MAKING}*"):
         if time.time() - folder.stat().st_mtime > 3600:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def write_object(
+def write_shape(
     root: Path,
     synset: str,
     model: str,
-    surface: Surface,
+    surface: Mesh,
     generator: np.random.Generator,
     views: int = VIEWS,
     grid: int = GRID,
 ) -> None:
-    """Render and voxelise a surface, and write both under root.
+    """Render and voxelize a surface, and write both under root.
 
     The surface's front is towards +x and y is up; its size and place do not matter. The cameras
     come from the generator. The object appears whole or not at all.
     """
-    surface = normalised(surface)
+    surface = normalized(surface)
     cameras = sample_views(views, generator)
     pictures = render(surface, cameras)
-    occupied = voxelise(surface, grid)
+    occupied = voxelize(surface, grid)
     lower, upper = surface.bounds
     corner = tuple(float(f"{value:.6g}") for value in lower)  # the digits that binvox itself writes
     side = float(f"{max(upper - lower):.6g}")

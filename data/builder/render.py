@@ -6,16 +6,16 @@ import numpy as np
 from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
 
+from data.builder.mesh import Mesh
 from data.cameras import View, directions, eye, project
 from data.layout import SIZE
-from data.meshes import Surface
 
 SAMPLES = 3  # rays a side of a pixel
 FILTER = np.float32([1, 2, 3, 2, 1]) / 9  # a pixel reaches one ray beyond its border on each side
 LAYERS = 16  # holes of textures that a ray passes at most
 LAMPS = np.array([[0.0, 2.0, -2.0], [0.0, 2.0, 2.0]]) / np.sqrt(8)  # hemispheres of light
 ENERGY = 0.7  # of each
-DIFFUSE = 0.8  # how much of its colour a material gives back, as in Blender
+DIFFUSE = 0.8  # how much of its color a material gives back, as in Blender
 SHEEN = 0.1 * 255  # the white that its gloss adds, in the mean over the official chair's parts
 
 
@@ -39,15 +39,15 @@ class Rays:
         )
 
 
-def render(surface: Surface, views: list[View], size: int = SIZE) -> np.ndarray:
+def render(surface: Mesh, views: list[View], size: int = SIZE) -> np.ndarray:
     """Pictures (V, size, size, 4) of 0 to 255: RGB, not multiplied by the alpha that follows it.
 
-    The surface is normalised. A pixel is a weighted mean of 5x5 rays; where none of them hits, all
+    The surface is normalized. A pixel is a weighted mean of 5x5 rays; where none of them hits, all
     four channels are 0.
     """
     rays = Rays(surface.triangles)
     corners = np.concatenate(
-        [surface.normals, surface.colours[..., :3], surface.uv], axis=2, dtype=np.float32
+        [surface.normals, surface.colors[..., :3], surface.uv], axis=2, dtype=np.float32
     )
     return np.stack([_picture(surface, corners, rays, view, size) for view in views])
 
@@ -56,9 +56,9 @@ def _picture(surface, corners, rays: Rays, view: View, size: int) -> np.ndarray:
     left, top, right, bottom = _box(surface, view, size)
     columns, rows = _sample_places(left, right), _sample_places(top, bottom)
     towards = directions(view, columns, rows[:, None], size).reshape(-1, 3)
-    hit, colours = _trace(surface, corners, rays, np.float32(eye(view)), towards)
+    hit, colors = _trace(surface, corners, rays, np.float32(eye(view)), towards)
     samples = np.zeros((len(towards), 4), np.float32)
-    samples[hit, :3], samples[hit, 3] = colours, 255
+    samples[hit, :3], samples[hit, 3] = colors, 255
     samples = samples.reshape(len(rows), len(columns), 4)
     pixels = _filtered(_filtered(samples, 0), 1)
     covered = pixels[..., 3] >= 0.5
@@ -70,25 +70,25 @@ def _picture(surface, corners, rays: Rays, view: View, size: int) -> np.ndarray:
 
 
 def _trace(surface, corners, rays: Rays, origin, towards) -> tuple[np.ndarray, np.ndarray]:
-    """Which rays (N, 3) hit something, (M,), and the colours (M, 3) of 0 to 255 that they see.
+    """Which rays (N, 3) hit something, (M,), and the colors (M, 3) of 0 to 255 that they see.
 
     A ray goes on behind the holes that a texture has, as in a picture of leaves.
     """
     ray, origins = np.arange(len(towards)), np.broadcast_to(origin, towards.shape)
-    hit, colours = [], []
+    hit, colors = [], []
     for _ in range(LAYERS):
         hits = rays.cast(origins, towards)
         met = np.flatnonzero(hits["primID"] >= 0)
         hits = {name: hits[name][met] for name in ("primID", "u", "v", "Ng", "tfar")}
         ray, towards = ray[met], towards[met]
-        colour, solid = _shade(surface, corners, hits, towards)
+        color, solid = _shade(surface, corners, hits, towards)
         if solid.all():
-            return np.concatenate([*hit, ray]), np.concatenate([*colours, colour])
+            return np.concatenate([*hit, ray]), np.concatenate([*colors, color])
         hit.append(ray[solid])
-        colours.append(colour[solid])
+        colors.append(color[solid])
         ray, towards, holes = ray[~solid], towards[~solid], met[~solid]
         origins = origins[holes] + towards * (hits["tfar"][~solid, None] + np.float32(1e-5))
-    return np.concatenate(hit), np.concatenate(colours)
+    return np.concatenate(hit), np.concatenate(colors)
 
 
 def _sample_places(first: int, last: int) -> np.ndarray:
@@ -107,7 +107,7 @@ def _filtered(samples: np.ndarray, axis: int) -> np.ndarray:
     return np.moveaxis(pixels, 0, axis)
 
 
-def _box(surface: Surface, view: View, size: int) -> tuple[int, int, int, int]:
+def _box(surface: Mesh, view: View, size: int) -> tuple[int, int, int, int]:
     """The left, top, right and bottom of the part of a picture that a surface can be seen in."""
     bounds = np.array(list(itertools.product(*surface.bounds.T)))
     seen = project(view, bounds, size)
@@ -116,30 +116,30 @@ def _box(surface: Surface, view: View, size: int) -> tuple[int, int, int, int]:
     return *first, *last
 
 
-def _shade(surface: Surface, corners, hits, towards) -> tuple[np.ndarray, np.ndarray]:
-    """The colours (N, 3) that rays (N, 3) meet, and whether (N,) they are not a texture's hole.
+def _shade(surface: Mesh, corners, hits, towards) -> tuple[np.ndarray, np.ndarray]:
+    """The colors (N, 3) that rays (N, 3) meet, and whether (N,) they are not a texture's hole.
 
     `corners` (F, 3, 8) are the normal, RGB and UV of each face's corners.
     """
     face, u, v = hits["primID"], hits["u"][:, None], hits["v"][:, None]
     met = corners[face]
     met = (1 - u - v) * met[:, 0] + u * met[:, 1] + v * met[:, 2]  # (N, 8)
-    normals, colours, uv = met[:, :3], met[:, 3:6], met[:, 6:]
+    normals, colors, uv = met[:, :3], met[:, 3:6], met[:, 6:]
     facing = -np.sign(_dot(hits["Ng"], towards))  # of the flat face, and of its smooth normal:
     facing *= np.sign(_dot(normals, hits["Ng"]))
     scale = facing / np.maximum(np.sqrt(_dot(normals, normals)), 1e-12)
     # Two hemispheres of light add up to one in their mean direction.
     light = ENERGY * DIFFUSE * (1 + scale * (normals @ np.float32(LAMPS.mean(axis=0))))
-    solid = _apply_textures(colours, surface, face, uv)
-    return np.minimum(colours * light[:, None] + SHEEN, 255), solid
+    solid = _apply_textures(colors, surface, face, uv)
+    return np.minimum(colors * light[:, None] + SHEEN, 255), solid
 
 
 def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.einsum("nc,nc->n", a, b)
 
 
-def _apply_textures(colours, surface: Surface, face, uv) -> np.ndarray:
-    """Tint each hit's colour (N, 3) by the texture of its face, if it has one.
+def _apply_textures(colors, surface: Mesh, face, uv) -> np.ndarray:
+    """Tint each hit's color (N, 3) by the texture of its face, if it has one.
 
     Returns whether (N,) the texture is opaque there.
     """
@@ -152,6 +152,6 @@ def _apply_textures(colours, surface: Surface, face, uv) -> np.ndarray:
         column = np.minimum((place[:, 0] * width).astype(int), width - 1)
         row = np.minimum(((1 - place[:, 1]) * height).astype(int), height - 1)
         texels = picture[row, column]
-        colours[where] *= texels[:, :3] / np.float32(255)
+        colors[where] *= texels[:, :3] / np.float32(255)
         solid[where] = texels[:, 3] > 127
     return solid

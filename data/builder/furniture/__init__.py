@@ -4,11 +4,11 @@ Each takes a NumPy generator and returns trimesh meshes with materials, in metre
 towards +x.
 """
 
-from data.furniture.devices import display, speaker, telephone
-from data.furniture.furnishings import cabinet, lamp, table
-from data.furniture.seating import bench, chair, sofa
+from data.builder.furniture.devices import display, speaker, telephone
+from data.builder.furniture.furnishings import cabinet, lamp, table
+from data.builder.furniture.seating import bench, chair, sofa
 
-MAKERS = {
+GENERATORS = {
     "chair": chair,
     "table": table,
     "sofa": sofa,

@@ -1,0 +1,58 @@
+"""What several tests share: small datasets in ShapeNet's layout, and bit-for-bit comparison."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from data.binvox import write_binvox
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+SMALL = ["--width=0.0625", "--batch_size=4", "--max_views=2", "--num_workers=0", "--device=cpu"]
+
+
+def make_dataset(root: Path, models: dict[str, int], views: int = 5, seed: int = 0) -> Path:
+    """Write random boxes as `models` objects of each category, with `views` pictures each.
+
+    A picture shows the voxels from the front, the top or the side, its colours their depth.
+    """
+    rng = np.random.default_rng(seed)
+    for category, count in models.items():
+        for number in range(count):
+            voxels = np.zeros((32, 32, 32), bool)
+            for _ in range(2):
+                low, high = np.sort(rng.integers(2, 30, (2, 3)), axis=0)
+                voxels[tuple(map(slice, low, high + 3))] = True
+            name = f"{category}/model{number:02d}"
+            write_binvox(root / "ShapeNetVox32" / name / "model.binvox", voxels)
+            folder = root / "ShapeNetRendering" / name / "rendering"
+            folder.mkdir(parents=True)
+            for view in range(views):
+                draw_view(voxels, view).save(folder / f"{view:02d}.png")
+    return root
+
+
+def draw_view(voxels: np.ndarray, view: int) -> Image.Image:
+    seen = np.moveaxis(voxels, view % 3, 0)
+    alpha = seen.any(0)
+    depths = (seen.argmax(0), seen.sum(0), 31 - seen[::-1].argmax(0))
+    pixels = np.stack([*(8 * depth for depth in depths), 255 * alpha], axis=-1).astype(np.uint8)
+    return Image.fromarray(pixels).resize((137, 137), Image.Resampling.NEAREST)
+
+
+def assert_same(a, b):
+    """Equality, bit for bit, of nested dictionaries, lists and tensors."""
+    assert type(a) is type(b)
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b)
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key in a:
+            assert_same(a[key], b[key])
+    elif isinstance(a, list | tuple):
+        for one, other in zip(a, b, strict=True):
+            assert_same(one, other)
+    else:
+        assert a == b
