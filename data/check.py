@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from data.binvox import read_binvox
-from data.cameras import LARGEST_METADATA
+from data.cameras import MAX_METADATA_BYTES
 from data.layout import EXCLUDED, RENDERINGS, SIZE, VOXELS, real_trees
 from data.parallel import parallel_map
 from data.transforms import LARGEST_PICTURE
@@ -120,7 +120,7 @@ def _lines(path: Path, within: Path, found: Finding) -> list[str] | None:
         found.problems.append(f"{path.name}: missing")
         return None
     try:
-        return read_text(path, LARGEST_METADATA, within).splitlines()
+        return read_text(path, MAX_METADATA_BYTES, within).splitlines()
     except (InputError, OSError) as error:
         found.problems.append(explain(error).replace(str(path), path.name))
         return None

@@ -7,11 +7,10 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import trimesh
 from PIL import Image
 
 from data.binvox import read_binvox
-from data.builder.mesh import Mesh, concatenate, normalized
+from data.builder.mesh import Mesh, make_mesh, normalize
 from data.builder.render import render
 from data.cameras import View, read_views
 from data.layout import RENDERINGS, SIZE, VOXELS, real_trees
@@ -68,17 +67,14 @@ def _tile(root: Path, folder: Path) -> Image.Image:
 
 def draw_voxels(occupied: np.ndarray, view: View) -> Image.Image:
     """A picture of the cells (X, Y, Z) of a grid, cubes seen from a view."""
-    return Image.fromarray(render(normalized(_cubes(occupied)), [view])[0])
+    return Image.fromarray(render(normalize(_cubes(occupied)), [view])[0])
 
 
 def _cubes(occupied: np.ndarray) -> Mesh:
     """The faces between an occupied cell and an empty one."""
     squares, _ = exposed_faces(occupied)
     triangles = squares[:, [[0, 1, 2], [0, 2, 3]]].reshape(-1, 3, 3)
-    corners = np.arange(len(triangles) * 3).reshape(-1, 3)
-    mesh = trimesh.Trimesh(triangles.reshape(-1, 3), corners, process=False)
-    mesh.visual.face_colors = np.tile(np.uint8(CLAY), (len(triangles), 1))
-    return concatenate([mesh])
+    return make_mesh(triangles, CLAY)
 
 
 def main() -> None:

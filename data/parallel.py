@@ -1,65 +1,85 @@
-"""Work on many items by many processes, under one progress bar."""
+"""A parallel map over many items, with one progress bar."""
 
 import multiprocessing
 import os
-import resource
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from functools import partial
 
 from tqdm import tqdm
 
 from utils.errors import InputError
 
-LARGEST_PROCESS = 2**32  # bytes of memory
 
+def parallel_map(
+    function: Callable, items: list, label: str, processes: int | None = None, on_crash=None
+) -> list:
+    """Return [function(item) for item in items], computed by several processes.
 
-def parallel_map(work, items: list, label: str, processes: int | None = None) -> list:
-    """The results of work(item), in the order of the items, on all cores unless told.
+    After an exception or Ctrl-C, running calls finish and the others are dropped.
 
-    With `processes` = 1 this one works, whose memory nothing limits. After an error or Ctrl-C, what
-    is in progress is finished and the rest left alone. Raises InputError, naming what was in
-    progress, when a process dies.
+    Args:
+        function: A picklable function of an importable module.
+        items: Its arguments, picklable.
+        label: Shown beside the progress bar.
+        processes: Default: one a core. With 1, no process is started.
+        on_crash: Called with an item whose process died (a library crashed, or the system ran out
+            of memory); gives its result. Without it, a crash raises InputError.
     """
-    if not items:
-        return []
-    bar = partial(tqdm, total=len(items), desc=label, unit="object", file=sys.stdout)
-    if processes == 1:
-        return list(bar(map(work, items)))
-    processes = min(processes or len(os.sched_getaffinity(0)), len(items))
-    context = multiprocessing.get_context("spawn")  # a fork would copy torch's threads half
-    with ProcessPoolExecutor(processes, context, _begin) as pool:
-        futures = [pool.submit(work, item) for item in items]
+    processes = min(processes or num_cores(), max(len(items), 1))
+    results = {}
+    with tqdm(total=len(items), desc=label, unit="shape", file=sys.stdout) as bar:
+        if processes == 1:
+            for i, item in enumerate(items):
+                results[i] = function(item)
+                bar.update()
+        while missing := [i for i in range(len(items)) if i not in results]:
+            if _run_pool(function, items, missing, processes, results, bar):
+                break
+            # The pool doesn't tell whose process died. It takes items in order and holds at most
+            # 2 * processes + 1 of them: repeat these, each in a process of its own.
+            suspects = [i for i in missing if i not in results][: 2 * processes + 1]
+            for i in suspects:
+                if not _run_pool(function, items, [i], 1, results, bar):
+                    if on_crash is None:
+                        raise InputError(f"{items[i]}: the process died, perhaps out of memory")
+                    results[i] = on_crash(items[i])
+                    bar.update()
+    return [results[i] for i in range(len(items))]
+
+
+def num_cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # Linux alone has it
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _run_pool(function, items, indices, processes, results, bar) -> bool:
+    """Add the results of items by their index. Return whether no process died."""
+    context = multiprocessing.get_context("spawn")  # fork deadlocks with torch's threads
+    with ProcessPoolExecutor(processes, context, _init_worker) as pool:
+        futures = {pool.submit(function, items[i]): i for i in indices}
         try:
-            for future in bar(as_completed(futures)):
-                future.result()
-        except BrokenProcessPool as error:
-            jobs = zip(items, futures, strict=True)
-            failed = [str(item) for item, future in jobs if future.exception()]
-            raise InputError(
-                f"{label}: a process died, maybe for want of memory, "
-                f"at {' or '.join(failed[:processes])}"
-            ) from error
+            for future in as_completed(futures):
+                results[futures[future]] = future.result()
+                bar.update()
+        except BrokenProcessPool:
+            return False
         finally:
             pool.shutdown(cancel_futures=True)
-    return [future.result() for future in futures]
+    return True
 
 
-def _begin() -> None:
-    """Leave Ctrl-C to the parent, so that what is in progress is finished, and end when it ends.
-
-    A stranger's file may make a library take any amount of memory; it gets no more than this.
-    """
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    if hard == resource.RLIM_INFINITY or hard > LARGEST_PROCESS:
-        resource.setrlimit(resource.RLIMIT_DATA, (LARGEST_PROCESS, hard))
+def _init_worker() -> None:
+    """Leave Ctrl-C to the parent, which lets running calls finish, and exit when it is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
-def _end_with_parent() -> None:
+def _exit_with_parent() -> None:
     multiprocessing.parent_process().join()
     os._exit(1)

@@ -45,7 +45,7 @@ def mean_overlap(root, name, turn=lambda voxels: voxels):
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     root = tmp_path_factory.mktemp("built")
-    build(root, models=1, seed=3, processes=1)
+    build(root, num_shapes=1, seed=3, processes=1)
     return root
 
 

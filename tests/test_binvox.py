@@ -5,15 +5,15 @@ from data.binvox import read_binvox, write_binvox
 from utils.errors import InputError
 
 
-@pytest.mark.parametrize("size", [1, 5, 32, 64])
-@pytest.mark.parametrize("share", [0, 0.02, 0.5, 1])
-def test_what_is_written_is_read_back(tmp_path, size, share):
-    occupied = np.random.default_rng(0).random((size, size, size)) < share
-    write_binvox(tmp_path / "model.binvox", occupied)
-    assert np.array_equal(read_binvox(tmp_path / "model.binvox"), occupied)
+@pytest.mark.parametrize("resolution", [1, 5, 32, 64])
+@pytest.mark.parametrize("fraction", [0, 0.02, 0.5, 1])
+def test_voxels_round_trip(tmp_path, resolution, fraction):
+    voxels = np.random.default_rng(0).random((resolution,) * 3) < fraction
+    write_binvox(tmp_path / "model.binvox", voxels)
+    assert np.array_equal(read_binvox(tmp_path / "model.binvox"), voxels)
 
 
-def test_the_raw_order_is_x_z_y(tmp_path):
+def test_raw_order_is_x_z_y(tmp_path):
     path = tmp_path / "model.binvox"
     runs = bytes([0, 4, 1, 1, 0, 3])  # index 4 = x 1, z 0, y 0 of a grid of 2
     path.write_bytes(b"#binvox 1\ndim 2 2 2\ntranslate 0 0 0\nscale 1\ndata\n" + runs)
@@ -22,7 +22,7 @@ def test_the_raw_order_is_x_z_y(tmp_path):
     assert np.argwhere(read_binvox(path)).tolist() == [[0, 1, 0]]
 
 
-def test_official_files_come_back_byte_for_byte(real, tmp_path):
+def test_write_binvox_reproduces_official_files(real, tmp_path):
     for path in sorted(real.glob("ShapeNetVox32/*/*/model.binvox")):
         official = path.read_bytes()
         header = dict(line.split(b" ", 1) for line in official.split(b"\n")[1:4])
@@ -54,7 +54,7 @@ GOOD = b"#binvox 1\ndim 2 2 2\ntranslate 0 0 0\nscale 1\ndata\n\x00\x08"
         GOOD.replace(b"dim 2 2 2\n", b""),
     ],
 )
-def test_a_damaged_file_is_refused_by_name(tmp_path, content):
+def test_read_binvox_refuses_damaged_files(tmp_path, content):
     path = tmp_path / "model.binvox"
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"model\.binvox"):

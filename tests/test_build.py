@@ -1,6 +1,7 @@
 import io
 import os
 import signal
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -11,14 +12,15 @@ import trimesh
 from PIL import Image
 
 from data.binvox import read_binvox
-from data.builder import __main__ as build
-from data.builder import assets, synthetic
-from data.builder import mesh as meshes
-from data.builder.__main__ import Plan, object_name, stretched
-from data.builder.mesh import concatenate
+from data.builder import __main__ as command_line
+from data.builder import readers, synthetic
+from data.builder.build import Job, Options, build, stretch
+from data.builder.mesh import make_mesh
+from data.builder.readers import assets
 from data.builder.sources import category_folder, distinct, find_sources, with_categories
 from data.cameras import project, read_views
 from data.parallel import parallel_map
+from tests.helpers import ROOT
 from utils.errors import InputError
 
 OFFICIAL = Path(__file__).parents[2] / "shared" / "real"
@@ -54,7 +56,7 @@ def files(root: Path) -> dict[str, bytes]:
 def command(*arguments) -> int:
     before, sys.argv = sys.argv, ["build", *map(str, arguments), "--processes", "1"]
     try:
-        return build.main()
+        return command_line.main()
     finally:
         sys.argv = before
 
@@ -168,7 +170,9 @@ def test_an_archive_gives_its_meshes_with_their_textures(tmp_path):
     )
     (source,) = find_sources([path])
     assert (source.category, source.model, source.label) == ("things", "a", "lib.zip/things/a.obj")
-    np.testing.assert_array_equal(source.load("y", None).textures[0][0, 0, :3], [10, 200, 30])
+    np.testing.assert_array_equal(
+        source.load("y", None).textures[0].pixels[0, 0, :3], [10, 200, 30]
+    )
 
 
 def test_a_sweet_home_3d_library_brings_categories_and_rotations(tmp_path):
@@ -188,7 +192,7 @@ def test_a_sweet_home_3d_library_brings_categories_and_rotations(tmp_path):
 
 def test_an_archives_entry_that_unpacks_too_far_is_refused(tmp_path, monkeypatch):
     path = archive(tmp_path / "bomb.zip", {"a.obj": b"\n" * 100_000})
-    monkeypatch.setattr(assets, "LARGEST_FILE", 1000)
+    monkeypatch.setattr(assets, "MAX_FILE_BYTES", 1000)
     (source,) = find_sources([path])
     with pytest.raises(InputError, match=r"bomb\.zip/a\.obj: expected at most 1000 bytes"):
         source.load("y", None)
@@ -212,7 +216,7 @@ def test_what_cannot_be_used_is_listed_with_its_reason_and_the_rest_is_built(
     write(folder / "broken.ply", b"ply\nformat ascii 1.0\nelement vertex 9\nend_header\n1 2\n")
     ball = trimesh.creation.icosphere(3)
     ball.export(folder / "many.stl")
-    monkeypatch.setattr(meshes, "LARGEST_MESH", 1000)
+    monkeypatch.setattr(readers, "MAX_FACES", 1000)
     out = tmp_path / "out"
     assert command(folder, "--out", out, "--category", "chair") == 0
     printed = capsys.readouterr().out
@@ -221,7 +225,7 @@ def test_what_cannot_be_used_is_listed_with_its_reason_and_the_rest_is_built(
         for name in ("empty.obj", "flat.obj", "broken.glb", "broken.ply"):
             assert name in text
         assert "found a flat mesh" in text
-        assert "at most 1000 triangles, found 1280" in text
+        assert "at most 1000 triangles, got 1280" in text
     assert "1 of 6 meshes" in printed
     assert [path.name for path in (out / "ShapeNetVox32" / "03001627").iterdir()] == ["good"]
     assert {path.name for path in out.iterdir()} == {
@@ -271,9 +275,19 @@ def die_at_b(item: str) -> str:
     return item
 
 
-def test_what_a_process_died_of_is_named():
-    with pytest.raises(InputError, match=r"objects: a process died.* at .*b"):
-        parallel_map(die_at_b, ["a", "b"], "objects", processes=2)
+def test_item_whose_process_dies_is_named_and_the_others_are_done():
+    items = ["a", "b", "c", "d"]
+    assert parallel_map(die_at_b, items, "", 2, str.upper) == ["a", "B", "c", "d"]
+    with pytest.raises(InputError, match="b: the process died"):
+        parallel_map(die_at_b, items, "", 2)
+
+
+def test_command_works_with_several_processes(tmp_path):
+    for name in "ab":
+        write(tmp_path / "in" / f"{name}.obj")
+    arguments = [tmp_path / "in", "--out", tmp_path / "out", "--views=1", "--processes=2"]
+    subprocess.run([sys.executable, "-m", "data.builder", *arguments], check=True, cwd=ROOT)
+    assert len(list((tmp_path / "out").glob("ShapeNetVox32/in/*/model.binvox"))) == 2
 
 
 def test_nothing_usable_is_status_1_and_nothing_at_all_an_error(tmp_path):
@@ -302,7 +316,7 @@ def test_views_and_grid_are_what_one_asks_for(tmp_path):
 
 def test_axes_that_clash_are_an_error_before_the_work(tmp_path):
     write(tmp_path / "a.obj")
-    with pytest.raises(InputError, match="different axes, found z and -z"):
+    with pytest.raises(InputError, match="different axes, got z and -z"):
         command(tmp_path / "a.obj", "--out", tmp_path / "out", "--up", "z")
     assert not (tmp_path / "out").exists()
 
@@ -323,7 +337,7 @@ def test_the_seed_decides_and_the_number_of_processes_does_not(tmp_path):
         write(tmp_path / "in" / f"{name}.obj")
     sources = find_sources([tmp_path / "in"])
     for out, processes, seed in (("one", 1, 0), ("two", 2, 0), ("other", 1, 1)):
-        build.build(sources, Plan(tmp_path / out, views=1, seed=seed), 1, processes)
+        build(sources, Options(tmp_path / out, views=1, seed=seed), 1, processes)
     assert files(tmp_path / "one") == files(tmp_path / "two")
     assert files(tmp_path / "one") != files(tmp_path / "other")
 
@@ -331,16 +345,16 @@ def test_the_seed_decides_and_the_number_of_processes_does_not(tmp_path):
 def test_finished_objects_are_left_alone_and_missing_ones_made_as_before(tmp_path):
     for name in ("a", "b"):
         write(tmp_path / "in" / f"{name}.obj")
-    plan, sources = Plan(tmp_path / "out", views=2), find_sources([tmp_path / "in"])
-    build.build(sources, plan, 0, 1)
-    before = files(plan.out)
-    victim = next(path for path in plan.out.rglob("model.binvox") if path.parent.name == "b")
+    options, sources = Options(tmp_path / "out", views=2), find_sources([tmp_path / "in"])
+    build(sources, options, 0, 1)
+    before = files(options.out)
+    victim = next(path for path in options.out.rglob("model.binvox") if path.parent.name == "b")
     victim.unlink()
     victim.parent.rmdir()
-    kept = next(path for path in plan.out.rglob("01.png") if path.parents[1].name == "a")
+    kept = next(path for path in options.out.rglob("01.png") if path.parents[1].name == "a")
     time = kept.stat().st_mtime_ns
-    build.build(sources, plan, 0, 1)
-    assert files(plan.out) == before
+    build(sources, options, 0, 1)
+    assert files(options.out) == before
     assert kept.stat().st_mtime_ns == time
 
 
@@ -350,7 +364,7 @@ def test_what_a_killed_run_left_is_swept_but_not_what_another_is_making(tmp_path
     for folder in (old, new):
         folder.mkdir(parents=True)
     os.utime(old, (0, 0))
-    build.build(find_sources([tmp_path / "in"]), Plan(tmp_path / "out", views=1), 0, 1)
+    build(find_sources([tmp_path / "in"]), Options(tmp_path / "out", views=1), 0, 1)
     assert not old.exists()
     assert new.exists()
 
@@ -359,19 +373,19 @@ def test_variants_are_other_shapes_that_sort_directly_behind_their_original(tmp_
     for name in ("a", "a-b", "a.b", "a0", "ab"):
         write(tmp_path / "in" / f"{name}.obj")
     sources = find_sources([tmp_path / "in"])
-    names = sorted(object_name(source, variant) for source in sources for variant in range(3))
-    originals = [name.partition("+")[0] for name in names]
+    names = sorted(Job(source, variant).name for source in sources for variant in range(3))
+    originals = [name.removeprefix("in/").partition("+")[0] for name in names]
     assert [name for name, before in zip(originals, [None, *originals], strict=False)
             if name != before] == ["a", "a-b", "a.b", "a0", "ab"]  # fmt: skip
-    build.build(sources[:1], Plan(tmp_path / "out", views=1), 2, 1)
+    build(sources[:1], Options(tmp_path / "out", views=1), 2, 1)
     voxels = [read_binvox(path).tobytes() for path in (tmp_path / "out").rglob("model.binvox")]
     assert len(set(voxels)) == 3
 
 
 def test_a_variant_is_stretched_within_its_range():
-    surface = concatenate([trimesh.creation.box((1, 1, 1))])
+    surface = make_mesh(trimesh.creation.box((1, 1, 1)).triangles)
     generator = np.random.default_rng(0)
-    extents = [np.ptp(stretched(surface, generator).bounds, axis=0) for _ in range(200)]
+    extents = [np.ptp(stretch(surface, generator).bounds, axis=0) for _ in range(200)]
     assert np.min(extents) >= 0.8
     assert np.max(extents) <= 1.25
     assert np.std(extents) > 0.1
@@ -425,7 +439,7 @@ def conventions(root: Path, name: str) -> dict:
 
 @pytest.mark.skipif(not OFFICIAL.is_dir(), reason="no official data in ../shared/real")
 def test_no_convention_tells_built_objects_from_official_ones(tmp_path):
-    synthetic.build(tmp_path, models=5, processes=1)
+    synthetic.build(tmp_path, num_shapes=5, processes=1)
     built = sorted(path.relative_to(tmp_path / "ShapeNetVox32").as_posix()
                    for path in (tmp_path / "ShapeNetVox32").glob("*/*"))  # fmt: skip
     official = sorted(path.relative_to(OFFICIAL / "ShapeNetVox32").as_posix()

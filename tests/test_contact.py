@@ -5,7 +5,7 @@ import pytest
 import trimesh
 
 from data.binvox import write_binvox
-from data.builder.mesh import concatenate
+from data.builder.mesh import make_mesh
 from data.builder.writer import write_shape
 from data.cameras import View
 from data.contact import draw_voxels, sheet
@@ -16,8 +16,8 @@ from utils.errors import InputError
 def dataset(tmp_path_factory):
     root = tmp_path_factory.mktemp("dataset")
     for number, extents in enumerate([(1, 2, 1), (1, 1, 1), (2, 1, 1)]):
-        surface = concatenate([trimesh.creation.box(extents)])
-        write_shape(root, "box", str(number), surface, np.random.default_rng(number), views=2)
+        mesh = make_mesh(trimesh.creation.box(extents).triangles)
+        write_shape(root, f"box/{number}", mesh, np.random.default_rng(number), 2)
     return root
 
 

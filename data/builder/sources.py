@@ -10,17 +10,18 @@ from zipfile import ZipFile
 
 import numpy as np
 
-from data.builder.assets import ArchiveAssets, read_entry
-from data.builder.mesh import Mesh, load_mesh, parse_mesh, rotation, transformed
+from data.builder.mesh import Mesh, rotation, transform
+from data.builder.readers import FORMATS, load_mesh, parse_mesh
+from data.builder.readers.assets import ArchiveAssets, read_entry
 from data.categories import CATEGORIES, SYNSETS
 from utils.errors import InputError, explain
 from utils.files import read_text
 
-MESHES = {".obj", ".off", ".ply", ".stl", ".glb", ".gltf"}
+MESHES = {f".{name}" for name in FORMATS}
 ARCHIVES = {".zip", ".sh3f"}
-LARGEST_TABLE = 2**26  # bytes
-CATALOGUE = "PluginFurnitureCatalog.properties"  # what a Sweet Home 3D library has
-FRONT, CATALOGUE_FRONT = "-z", "z"  # of ShapeNetCore and of Sweet Home 3D
+MAX_TABLE_BYTES = 2**26  # bytes
+CATALOG = "PluginFurnitureCatalog.properties"  # what a Sweet Home 3D library has
+FRONT, CATALOG_FRONT = "-z", "z"  # of ShapeNetCore and of Sweet Home 3D
 GENERIC = {"model", "models", "model_normalized", "mesh", "scene", "object", "untitled"}
 
 
@@ -49,15 +50,15 @@ class Source:
     def load(self, up: str, front: str | None) -> Mesh:
         """The mesh in the official frame. Raises InputError when it cannot be used."""
         try:
-            surface = self._archived_surface() if self.entry else load_mesh(self.path)
+            mesh = self._load_entry() if self.entry else load_mesh(self.path)
         except OSError as error:
             raise InputError(explain(error)) from error
         turn = np.reshape(self.turn, (3, 3))
         if not np.allclose(turn @ turn.T, np.eye(3), atol=1e-3):
-            raise InputError(f"expected a rotation in the catalogue, found {self.turn}")
-        return transformed(surface, rotation(up, front or self.front) @ turn)
+            raise InputError(f"expected a rotation in the catalog, found {self.turn}")
+        return transform(mesh, rotation(up, front or self.front) @ turn)
 
-    def _archived_surface(self) -> Mesh:
+    def _load_entry(self) -> Mesh:
         with ZipFile(self.path) as archive:
             assets = ArchiveAssets(archive, self.entry.rpartition("/")[0])
             kind = Path(self.entry).suffix[1:].lower()
@@ -69,7 +70,7 @@ def find_sources(paths: list[Path]) -> list[Source]:
 
     A mesh in ShapeNet's tree takes the official category that it is under. Another takes the
     topmost folder below the one given, or that one's own name; in a Sweet Home 3D library, what
-    its catalogue says. Raises InputError for a path that is missing or of no known kind.
+    its catalog says. Raises InputError for a path that is missing or of no known kind.
     """
     sources = []
     for path in paths:
@@ -92,7 +93,7 @@ def find_sources(paths: list[Path]) -> list[Source]:
         for file in files:
             label = file.relative_to(base).as_posix()
             if file.suffix.lower() in ARCHIVES:
-                sources += _archived(file, label)
+                sources += _archive_sources(file, label)
             else:
                 sources.append(Source(file, _category(file, base), _model(file), label))
     return sources
@@ -128,14 +129,14 @@ def clean_name(name: str) -> str:
     return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "unnamed"
 
 
-def _archived(path: Path, label: str) -> list[Source]:
-    """The meshes of an archive: those of its catalogue, if it is Sweet Home 3D's, else all."""
+def _archive_sources(path: Path, label: str) -> list[Source]:
+    """The meshes of an archive: those of its catalog, if it is Sweet Home 3D's, else all."""
     try:
         with ZipFile(path) as archive:
             entries = sorted(archive.namelist())
-            if CATALOGUE in entries:
-                text = read_entry(archive, CATALOGUE).decode("latin-1")
-                return _catalogued(path, label, text)
+            if CATALOG in entries:
+                text = read_entry(archive, CATALOG).decode("latin-1")
+                return _catalog_sources(path, label, text)
     except InputError:
         raise
     except Exception as error:  # a broken archive can break zipfile in many ways
@@ -154,8 +155,8 @@ def _archived(path: Path, label: str) -> list[Source]:
     ]
 
 
-def _catalogued(path: Path, label: str, text: str) -> list[Source]:
-    """The meshes of a Sweet Home 3D catalogue, whose lines are `key#number=value`."""
+def _catalog_sources(path: Path, label: str, text: str) -> list[Source]:
+    """The meshes of a Sweet Home 3D catalog, whose lines are `key#number=value`."""
     pieces: dict[str, dict[str, str]] = {}
     for line in text.splitlines():
         name, _, value = line.partition("=")
@@ -173,11 +174,11 @@ def _catalogued(path: Path, label: str, text: str) -> list[Source]:
         except ValueError:
             turn = ()
         if len(turn) != 9:
-            where = f"{path}/{CATALOGUE}: modelRotation#{number}"
+            where = f"{path}/{CATALOG}: modelRotation#{number}"
             raise InputError(f"{where}: expected nine numbers, found {words!r}")
         category = category_folder(piece.get("category") or path.stem)
         model, name = _model(Path(entry)), f"{label}/{entry}"
-        sources.append(Source(path, category, model, name, entry, CATALOGUE_FRONT, turn))
+        sources.append(Source(path, category, model, name, entry, CATALOG_FRONT, turn))
     return sources
 
 
@@ -211,7 +212,7 @@ def with_categories(sources: list[Source], path: Path, *, only_listed: bool) -> 
     places = {source.place.resolve(): number for number, source in enumerate(sources)}
     listed = {}
     try:
-        rows = list(csv.reader(io.StringIO(read_text(path, LARGEST_TABLE), newline="")))
+        rows = list(csv.reader(io.StringIO(read_text(path, MAX_TABLE_BYTES), newline="")))
     except csv.Error as error:
         raise InputError(f"{path}: expected lines of path,category: {error}") from error
     for line, row in enumerate(rows, start=1):

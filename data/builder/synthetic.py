@@ -1,6 +1,6 @@
-"""A dataset of procedural furniture in ShapeNet's layout, for a first run without a download.
+"""Build a dataset of procedural furniture, for a first run without a download.
 
-python -m data.builder.synthetic --out DIR --models N --seed S
+python -m data.builder.synthetic --out DIR
 """
 
 from functools import partial
@@ -15,45 +15,43 @@ from data.categories import SYNSETS
 from data.parallel import parallel_map
 from utils.errors import Parser, check_ranges, run
 
-MODELS = 120
+NUM_SHAPES = 120
 
 
 def build(
-    out: str | Path, models: int = MODELS, seed: int = 0, processes: int | None = None
+    out: str | Path, num_shapes: int = NUM_SHAPES, seed: int = 0, processes: int | None = None
 ) -> None:
-    """Make the objects that are not there yet, with a progress bar, on all cores unless told.
+    """Build the shapes that are missing under `out`.
 
-    The categories take turns. An object depends on (seed, its number) alone, so that a larger set
-    contains the smaller one. Returns at once when nothing is missing.
+    Categories alternate. A shape depends on its seed and number alone: a larger set contains the
+    smaller one.
     """
     out = Path(out)
-    missing = [number for number in range(models) if not is_finished(out, *_place(seed, number))]
+    missing = [i for i in range(num_shapes) if not is_finished(out, _name(seed, i))]
     if missing:
         remove_stale_dirs(out)
-        parallel_map(partial(_make, out, seed), missing, "synthetic furniture", processes)
+        parallel_map(partial(_build_shape, out, seed), missing, "synthetic furniture", processes)
 
 
-def _place(seed: int, number: int) -> tuple[str, str]:
-    """The synset and the name of an object."""
-    return SYNSETS[list(GENERATORS)[number % len(GENERATORS)]], f"s{seed}-{number:05d}"
+def _name(seed: int, i: int) -> str:
+    return f"{SYNSETS[list(GENERATORS)[i % len(GENERATORS)]]}/s{seed}-{i:05d}"
 
 
-def _make(out: Path, seed: int, number: int) -> None:
-    generator = np.random.default_rng([seed, number])
-    parts = list(GENERATORS.values())[number % len(GENERATORS)](generator)
-    write_shape(out, *_place(seed, number), concatenate(parts), generator)
+def _build_shape(out: Path, seed: int, i: int) -> None:
+    rng = np.random.default_rng([seed, i])
+    sample = list(GENERATORS.values())[i % len(GENERATORS)]
+    write_shape(out, _name(seed, i), concatenate(sample(rng)), rng)
 
 
 def main() -> None:
     parser = Parser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--out", required=True, help="folder of the dataset")
-    parser.add_argument("--models", type=int, default=MODELS, help="objects (default %(default)s)")
+    parser.add_argument("--models", type=int, default=NUM_SHAPES, help="shapes (%(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, help="default: all cores")
-    arguments = parser.parse_args()
-    limits = {"models": (1, 10**6), "seed": (0, 2**32 - 1), "processes": (1, 1024)}
-    check_ranges(arguments, **limits)
-    build(arguments.out, arguments.models, arguments.seed, arguments.processes)
+    args = parser.parse_args()
+    check_ranges(args, models=(1, 10**6), seed=(0, 2**32 - 1), processes=(1, 1024))
+    build(args.out, args.models, args.seed, args.processes)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One object of a dataset: from its surface to the files of ShapeNet's layout."""
+"""Write one shape's views and voxels in ShapeNet's layout."""
 
 import os
 import shutil
@@ -10,65 +10,70 @@ import numpy as np
 from PIL import Image
 
 from data.binvox import write_binvox
-from data.builder.mesh import Mesh, normalized
+from data.builder.mesh import Mesh, normalize
 from data.builder.render import render
 from data.builder.voxelize import voxelize
 from data.cameras import sample_views, write_views
 from data.layout import GRID, RENDERINGS, VIEWS, VOXELS
 
-MAKING = ".making-"  # begins the names of folders for objects in progress
+TEMPORARY = ".making-"  # prefix of the folders of shapes in progress
 
 
-def is_finished(root: Path, synset: str, model: str) -> bool:
-    """Whether an object is there, pictures and voxels."""
-    return all((root / tree / synset / model).is_dir() for tree in (RENDERINGS, VOXELS))
+def is_finished(root: Path, name: str) -> bool:
+    """Return whether the shape "category/shape" has both views and voxels."""
+    return all((root / tree / name).is_dir() for tree in (RENDERINGS, VOXELS))
 
 
 def remove_stale_dirs(root: Path) -> None:
     """Remove what runs that were killed more than an hour ago left under root."""
-    for folder in root.glob(f"{MAKING}*"):
+    for folder in root.glob(f"{TEMPORARY}*"):
         if time.time() - folder.stat().st_mtime > 3600:
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_shape(
     root: Path,
-    synset: str,
-    model: str,
-    surface: Mesh,
-    generator: np.random.Generator,
-    views: int = VIEWS,
-    grid: int = GRID,
+    name: str,
+    mesh: Mesh,
+    rng: np.random.Generator,
+    num_views: int = VIEWS,
+    resolution: int = GRID,
 ) -> None:
-    """Render and voxelize a surface, and write both under root.
+    """Render and voxelize a mesh, and write both; the shape appears whole or not at all.
 
-    The surface's front is towards +x and y is up; its size and place do not matter. The cameras
-    come from the generator. The object appears whole or not at all.
+    Args:
+        root: Folder of the dataset.
+        name: Of the shape, "category/shape".
+        mesh: y up, front towards +x, of any size and position.
+        rng: Samples the cameras.
+        num_views: Number of images.
+        resolution: Voxels a side.
     """
-    surface = normalized(surface)
-    cameras = sample_views(views, generator)
-    pictures = render(surface, cameras)
-    occupied = voxelize(surface, grid)
-    lower, upper = surface.bounds
-    corner = tuple(float(f"{value:.6g}") for value in lower)  # the digits that binvox itself writes
+    mesh = normalize(mesh)
+    views = sample_views(num_views, rng)
+    images = render(mesh, views)
+    voxels = voxelize(mesh, resolution)
+    lower, upper = mesh.bounds
+    corner = tuple(float(f"{value:.6g}") for value in lower)  # six digits, as in official files
     side = float(f"{max(upper - lower):.6g}")
     root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=MAKING, dir=root) as folder:
-        rendering, voxels = Path(folder, "pictures", "rendering"), Path(folder, "voxels")
-        rendering.mkdir(parents=True)
-        names = [f"{number:02d}.png" for number in range(views)]
-        for name, picture in zip(names, pictures, strict=True):
-            Image.fromarray(picture).save(rendering / name)
-        write_views(rendering / "rendering_metadata.txt", cameras)
-        (rendering / "renderings.txt").write_text("".join(f"{name}\n" for name in names))
-        write_binvox(voxels / "model.binvox", occupied, corner, side)
-        if not is_finished(root, synset, model):  # another run may have made it meanwhile
-            _move(rendering.parent, root / RENDERINGS / synset / model)
-            _move(voxels, root / VOXELS / synset / model)
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=root) as folder:
+        rendering_dir = Path(folder, "views", "rendering")
+        rendering_dir.mkdir(parents=True)
+        file_names = [f"{i:02d}.png" for i in range(num_views)]
+        for file_name, image in zip(file_names, images, strict=True):
+            Image.fromarray(image).save(rendering_dir / file_name)
+        write_views(rendering_dir / "rendering_metadata.txt", views)
+        listing = "".join(f"{file_name}\n" for file_name in file_names)
+        (rendering_dir / "renderings.txt").write_text(listing)
+        write_binvox(Path(folder, "voxels", "model.binvox"), voxels, corner, side)
+        if not is_finished(root, name):  # another run may have finished it
+            _replace(rendering_dir.parent, root / RENDERINGS / name)
+            _replace(Path(folder, "voxels"), root / VOXELS / name)
 
 
-def _move(folder: Path, place: Path) -> None:
-    """Put a folder in place of what an interrupted run may have left there."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(place, ignore_errors=True)
-    os.replace(folder, place)
+def _replace(source: Path, target: Path) -> None:
+    """Move a folder over what an interrupted run may have left."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(source, target)

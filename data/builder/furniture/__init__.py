@@ -1,7 +1,6 @@
-"""Procedural furniture: for each category, a function that draws one object's parts.
+"""Procedural furniture: one function a category that samples a shape.
 
-Each takes a NumPy generator and returns trimesh meshes with materials, in metres, y up, front
-towards +x.
+Each takes a NumPy generator and returns its parts, meshes in meters, y up, front towards +x.
 """
 
 from data.builder.furniture.devices import display, speaker, telephone

@@ -1,4 +1,4 @@
-"""What a mesh's file refers to, materials and pictures, read from around it and nowhere else."""
+"""Files that a mesh refers to, read from around the mesh and nowhere else."""
 
 import posixpath
 from pathlib import Path
@@ -9,14 +9,14 @@ from trimesh.resolvers import Resolver
 from utils.errors import InputError
 from utils.files import read_bytes
 
-LARGEST_FILE = 64 * 2**20  # bytes; as text, about a million triangles
+MAX_FILE_BYTES = 64 * 2**20  # as text, about a million triangles
 
 
 class Assets(Resolver):
-    """A place where names are looked up; trimesh asks it for `get` alone.
+    """Files by their name relative to a mesh's folder; trimesh calls `get` alone.
 
-    A name that leads elsewhere is looked for beside the mesh: files of strangers often carry the
-    full path of their author's machine.
+    Meshes often carry absolute paths of their author's machine: a name that is not found is looked
+    up beside the mesh.
     """
 
     def get(self, name: str) -> bytes:
@@ -28,7 +28,7 @@ class Assets(Resolver):
         raise FileNotFoundError(name)
 
     def find(self, name: str) -> bytes | None:
-        """The content of the file of a name relative to the mesh's folder, if it is there."""
+        """Return the content of a file, or None where it is missing."""
         raise NotImplementedError
 
     def keys(self):
@@ -42,7 +42,7 @@ class Assets(Resolver):
 
 
 class FolderAssets(Assets):
-    """The files beside a mesh and below its parent folder, where ShapeNet keeps its pictures."""
+    """Files in a mesh's folder or below its parent folder, where ShapeNet keeps the images."""
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder).resolve()
@@ -50,12 +50,12 @@ class FolderAssets(Assets):
     def find(self, name: str) -> bytes | None:
         path = (self.folder / name).resolve()
         if path.is_relative_to(self.folder.parent) and path.is_file():
-            return read_bytes(path, LARGEST_FILE)
+            return read_bytes(path, MAX_FILE_BYTES)
         return None
 
 
 class ArchiveAssets(Assets):
-    """The entries of a ZIP archive, by their names relative to a folder in it, in any case."""
+    """Entries of a ZIP archive, case-insensitive, relative to a folder in it."""
 
     def __init__(self, archive: ZipFile, folder: str):
         self.archive, self.folder = archive, folder
@@ -67,21 +67,22 @@ class ArchiveAssets(Assets):
 
 
 def read_entry(archive: ZipFile, entry: str) -> bytes:
-    """The content of an archive's entry.
+    """Return the content of an archive's entry.
 
-    Raises InputError for one of more than 64 MB unpacked, and one that is missing or damaged.
+    Raises InputError for one that is missing, damaged or of more than 64 MB unpacked.
     """
     where = f"{archive.filename}/{entry}"
     try:
         info = archive.getinfo(entry)
-        if info.file_size > LARGEST_FILE:
-            found = info.file_size
-            raise InputError(f"{where}: expected at most {LARGEST_FILE} bytes, found {found}")
+        if info.file_size > MAX_FILE_BYTES:
+            raise InputError(
+                f"{where}: expected at most {MAX_FILE_BYTES} bytes, got {info.file_size}"
+            )
         if info.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
-            raise InputError(f"{where}: expected it stored or deflated, found another compression")
+            raise InputError(f"{where}: expected it stored or deflated")
         with archive.open(info) as file:
             return file.read(info.file_size)  # without a size, it unpacks all there is
     except InputError:
         raise
-    except Exception as error:  # a broken archive can break zipfile in many ways
+    except Exception as error:  # a damaged archive can break zipfile in many ways
         raise InputError(f"{where}: cannot be unpacked: {error}") from error
