@@ -10,7 +10,7 @@ from data.photographs import load_photograph
 from data.transforms import as_bytes, eval_transform, load_image
 from utils import page
 from utils.checkpoint import find_weights, load_network
-from utils.config import read_config
+from utils.config import DemoConfig, read_config
 from utils.engine import choose_device
 from utils.errors import InputError, run
 from utils.export import check_form, save_prediction
@@ -26,8 +26,8 @@ SIDES = (30, 120, 300)  # azimuths of the drawings of the result, in degrees
 
 
 def main() -> None:
-    config = read_config("demo", __doc__)
-    smoothed = config.smooth == "yes"
+    config = read_config(DemoConfig, __doc__)
+    smoothed = config.smooth
     check_form(config.output, smoothed)
     picture_path = Path(config.output).with_suffix(".png")
     if picture_path.resolve() in [Path(path).resolve() for path in config.images]:
@@ -37,7 +37,7 @@ def main() -> None:
     device = choose_device(config.device)
     network = load_network(weights).to(device)
 
-    read = load_photograph if config.crop == "yes" else load_image
+    read = load_photograph if config.crop else load_image
     pictures = [read(path) for path in config.images or DEMO_IMAGES]
     views = as_bytes([eval_transform(picture, network.image_size) for picture in pictures])
     images = torch.tensor(views).to(device).permute(0, 3, 1, 2)[None] / 255
@@ -54,7 +54,7 @@ def main() -> None:
     print(f"{weights}: {network.name}, {len(pictures)} views")
     print(f"{config.output}: {written}")
     print(f"{picture_path}: the views, what is made of the first ones, and sides of the result")
-    if config.html == "yes":
+    if config.html:
         path = Path(config.output).with_suffix(".html")
         write_html(path, f"{network.name}, {weights.name}", views, grown)
         print(f"{path}: the result, to turn in a browser")

@@ -9,7 +9,7 @@ from data.loading import make_loader, open_dataset
 from data.sampling import EvalBatchSampler, SampleKey
 from data.shapenet import ShapeNetDataset, collate
 from utils.checkpoint import find_weights, load_network
-from utils.config import read_config
+from utils.config import EvalConfig, read_config
 from utils.engine import choose_device, evaluate, to_device
 from utils.errors import InputError, run
 from utils.metrics import occupancy_logits
@@ -20,16 +20,16 @@ from utils.results import checksum, choose_threshold, format_table, summarise, w
 
 
 def main() -> None:
-    config = read_config("test", __doc__)
+    config = read_config(EvalConfig, __doc__)
     device = choose_device(config.device)
     folder = Path(config.saved_models_path) / config.experiment_name
     weights = find_weights(folder, config.weights, config.resume_epoch)
     network = load_network(weights).to(device)
     index, parts = open_dataset(config.database_path, config.split_file, config.val_fraction)
-    if not parts[config.part]:
-        raise InputError(f"part: expected objects in the part {config.part}, found none")
+    if not parts[config.split]:
+        raise InputError(f"split: no samples in {config.split!r} of {config.database_path}")
     if config.thresholds and not parts["val"]:
-        raise InputError("thresholds: expected objects in the part val to choose on, found none")
+        raise InputError(f"thresholds: no samples in 'val' of {config.database_path}")
 
     samples = ShapeNetDataset(index, network.image_size, config.seed, training=False)
     precision = Precision(config.precision, device)
@@ -45,7 +45,7 @@ def main() -> None:
         sweep = choose_threshold(validated["iou"][:, -1], config.thresholds)
         sweep |= {"part": "val", "objects": len(parts["val"])}
         thresholds.append(sweep["best"])
-    measured = measure(config.part, thresholds, f"testing {weights.name}")
+    measured = measure(config.split, thresholds, f"testing {weights.name}")
     metrics = ("iou", "iou_at_best")[: len(thresholds)]
     values = {name: measured["iou"][..., number] for number, name in enumerate(metrics)}
     values |= {name: measured[name] for name in ("average_precision", "loss")}
@@ -58,7 +58,7 @@ def main() -> None:
         "network": network.name,
         "weights": str(weights),
         "dataset": str(index.root),
-        "part": config.part,
+        "part": config.split,
         "split": {"name": split, "checksum": checksum(names)},
         "objects": len(names),
         "views": config.max_views,
@@ -71,7 +71,7 @@ def main() -> None:
     print(format_table(results))
     written = write_results(folder, results, values, names)
     written.append(write_markdown(folder / "result.md", results))
-    if config.report == "yes":
+    if config.html:
         examples = []
         for kind, number in choose_examples(values["iou"][:, -1]):
             sample = samples[SampleKey(positions[number], 0, config.max_views)]

@@ -1,6 +1,7 @@
 """Train 3D-R2N2: python train.py --cfg=my.ini"""
 
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import torch
 from data.loading import make_loader, open_dataset
 from data.sampling import EvalBatchSampler, TrainBatchSampler
 from data.shapenet import ShapeNetDataset, ShapeNetIndex, collate
-from models import R2N2, build_network
+from models import R2N2, VARIANTS, build_network
 from models.weights import check_network
 from utils import distributed
 from utils.checkpoint import (
@@ -22,7 +23,7 @@ from utils.checkpoint import (
     restore,
     save_checkpoint,
 )
-from utils.config import NEW_WEIGHTS, network_options, read_config, write_ini
+from utils.config import Config, read_config, resumed_config, write_ini
 from utils.engine import (
     NonFiniteError,
     Progress,
@@ -42,7 +43,7 @@ from utils.tensorboard import TensorBoardLogger
 
 
 def main() -> None:
-    config = read_config("train", __doc__)
+    config = read_config(Config, __doc__)
     device, rank, processes = distributed.start(choose_device(config.device))
     folder = Path(config.saved_models_path) / config.experiment_name
     try:
@@ -58,9 +59,8 @@ class Training:
     """What all epochs share, how far they have come, and the loop over them."""
 
     def __init__(self, config, folder: Path, device: torch.device, rank: int, processes: int):
+        config, self.network, resumed = prepare_network(config, folder)
         self.config, self.folder, self.device, self.rank = config, folder, device, rank
-        torch.manual_seed(config.seed)
-        self.network, resumed = prepare_network(config, folder)
         with distributed.rank_zero_first():  # the first one may have to build the dataset
             index, parts = open_dataset(
                 config.database_path, config.split_file, config.val_fraction
@@ -69,7 +69,7 @@ class Training:
             raise InputError(f"{index.root}: expected objects in the training part, found none")
 
         self.network.to(device)
-        self.network.recompute = config.recompute == "yes"
+        self.network.recompute = config.grad_checkpointing
         self.optimizer = make_optimizer(self.network, config.LR, config.weight_decay)
         self.precision = Precision(config.precision, device)
         self.done, self.steps, self.running = 0, 0, Progress()  # epochs, their steps, the next one
@@ -79,9 +79,9 @@ class Training:
         if self.done >= config.num_epochs:
             raise InputError(f"num_epochs: expected more than the {self.done} epochs done already")
         self.train_loader, self.val_loader = make_loaders(
-            config, index, parts, device, rank, processes
+            config, self.network.image_size, index, parts, device, rank, processes
         )
-        if config.start == "fitted" and not resumed:
+        if config.init == "data" and not config.init_weights and not resumed:
             fit_start(self.network, self.train_loader.dataset, parts["train"], config, device)
         self.trained_network = prepare_forward(self.network, config, processes)
         if self.running.batches:
@@ -143,7 +143,6 @@ class Training:
         steps = running.batches + len(self.train_loader)  # of a whole epoch
         left = range((epoch - 1) * steps + running.batches, epoch * steps)
         rates = [learning_rate(config, step, steps) for step in left]
-        self.network.coarse = epoch <= config.coarse_epochs
         speed = train_one_epoch(
             self.trained_network,
             self.train_loader,
@@ -154,7 +153,6 @@ class Training:
             self.title(epoch),
             running,
         )
-        self.network.coarse = False
         last_rate = learning_rate(config, epoch * steps - 1, steps)
         return {"learning_rate": last_rate, "objects_per_second/train": speed}
 
@@ -163,7 +161,7 @@ class Training:
         if self.rank == 0:
             check_weights(self.network, self.title(epoch))
             path = checkpoint_path(self.folder, epoch, within="running" in state)
-            state |= {"epoch": epoch, "step": self.steps, "config": vars(self.config)}
+            state |= {"epoch": epoch, "step": self.steps, "config": self.config.to_dict()}
             save_checkpoint(path, self.network, self.optimizer, self.precision.scaler, **state)
             print(f"written: {path}")
         distributed.barrier()  # the first to leave would have torchrun end the others
@@ -172,8 +170,11 @@ class Training:
         return f"epoch {epoch}/{self.config.num_epochs}"
 
 
-def prepare_network(config, folder: Path) -> tuple[R2N2, tuple[Path, dict] | None]:
-    """A new network, or the one to go on with, its checkpoint and what that holds besides."""
+def prepare_network(config: Config, folder: Path):
+    """Return the options, the network, and the checkpoint to resume from (path, content) or None.
+
+    Options that are not given come from the checkpoint, those of the network from `init_weights`.
+    """
     if config.resume_epoch != 0:
         path = find_checkpoint(folder, config.resume_epoch)
         if config.resume_epoch != "last":
@@ -184,21 +185,37 @@ def prepare_network(config, folder: Path) -> tuple[R2N2, tuple[Path, dict] | Non
                     "move what comes later away, or go on with --resume_epoch=last"
                 )
         network, content = load_checkpoint(path)
+        config = resumed_config(config, content["config"], path)
         check_network(network, path, config.network, network_options(config))
-        return network, (path, content)
+        return config, network, (path, content)
     if newest_checkpoint(folder):
         raise InputError(
             f"{folder} holds a training already: "
             "go on with it (--resume_epoch=last) or choose another --experiment_name"
         )
-    if config.start in NEW_WEIGHTS:
-        return build_network(config.network, **network_options(config)), None
-    if not Path(config.start).is_file():
-        expected = f"{', '.join(NEW_WEIGHTS)} or a file of weights"
-        raise InputError(f"start: expected {expected}, found {config.start!r}")
-    network = load_network(config.start)
-    check_network(network, config.start, config.network, network_options(config))
-    return network, None
+    torch.manual_seed(config.seed)
+    if not config.init_weights:
+        return config, build_network(config.network, **network_options(config)), None
+    network = load_network(config.init_weights)
+    return with_options_of(network, config), network, None
+
+
+def network_options(config: Config) -> dict:
+    return {**VARIANTS[config.variant], "leaky_slope": 0.01, "width": config.width}
+
+
+def with_options_of(network: R2N2, config: Config) -> Config:
+    """Return the options with network, variant and width as in `network`, from `init_weights`."""
+    matching = [n for n, o in VARIANTS.items() if o.items() <= network.options.items()]
+    if not matching:
+        raise InputError(f"{config.init_weights}: expected a network of a published variant")
+    found = {"network": network.name, "variant": matching[0], "width": network.options["width"]}
+    for name in config.given & found.keys():
+        if (expected := getattr(config, name)) != found[name]:
+            raise InputError(
+                f"{config.init_weights}: expected {name} = {expected}, got {found[name]}"
+            )
+    return replace(config, **found)
 
 
 def fit_start(network: R2N2, samples: ShapeNetDataset, members: list[int], config, device) -> None:
@@ -226,7 +243,7 @@ def check_same_epoch(
         )
 
 
-def make_loaders(config, index: ShapeNetIndex, parts: dict, device, rank: int, processes: int):
+def make_loaders(config, image_size: int, index: ShapeNetIndex, parts, device, rank, processes):
     """The loaders of training and validation, of this process alone where there are several."""
     views, share = (config.min_views, config.max_views), (rank, processes)
     train_batches = TrainBatchSampler(
@@ -234,8 +251,8 @@ def make_loaders(config, index: ShapeNetIndex, parts: dict, device, rank: int, p
     )
     val_members = parts["val"][rank::processes]
     val_batches = EvalBatchSampler(val_members, config.batch_size, config.max_views)
-    make_samples = partial(ShapeNetDataset, index, config.image_size, config.seed)
-    train_samples = make_samples(training=True, varied=config.varied == "yes")
+    make_samples = partial(ShapeNetDataset, index, image_size, config.seed)
+    train_samples = make_samples(training=True, varied=config.augmentation == "strong")
     val_samples = make_samples(training=False)
     loading = {"num_workers": config.num_workers, "pin": device.type == "cuda"}
     return tuple(
@@ -246,7 +263,7 @@ def make_loaders(config, index: ShapeNetIndex, parts: dict, device, rank: int, p
 
 def prepare_forward(network: R2N2, config, processes: int):
     """What is called in training: the network, compiled or shared by processes as may be asked."""
-    if config.compile == "yes":
+    if config.compile:
         network.compile()
     if processes > 1:
         return torch.nn.parallel.DistributedDataParallel(network)

@@ -10,6 +10,12 @@ NETWORKS = {
     "Res3D-GRU-3": {"recurrence": "GRU", "hidden_kernel": 3, "residual": True},
 }
 
+# The published layouts: Rutvikk-Khar/3D-Object-Reconstruction's, and the authors' Theano code's.
+VARIANTS = {
+    "pytorch": {"image_size": 128, "pool_padding": 0, "unpooling": "nearest"},
+    "theano": {"image_size": 127, "pool_padding": 1, "unpooling": "zero"},
+}
+
 
 def build_network(name: str, **options) -> R2N2:
     """A new network by its name in the paper, freshly initialised.

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from models import R2N2, build_network
-from utils.config import check_options
 from utils.errors import InputError
 from utils.files import atomic_write, open_bounded
 
@@ -24,6 +23,24 @@ def network_state(network: R2N2) -> dict:
         "network": {"name": network.name, "options": network.options},
         "weights": network.state_dict(),
     }
+
+
+LIMITS = {
+    "image_size": (64, 137),
+    "pool_padding": (0, 1),
+    "leaky_slope": (0, 1),
+    "width": (0.01, 4),
+}
+
+
+def check_options(options: dict) -> dict:
+    """Return the options of a network in a file; ValueError for what no network may have."""
+    if options.keys() != {*LIMITS, "unpooling"}:
+        raise ValueError(f"expected the options {', '.join(LIMITS)}, found {', '.join(options)}")
+    for name, (least, most) in LIMITS.items():
+        if not isinstance(options[name], int | float) or not least <= options[name] <= most:
+            raise ValueError(f"{name}: expected {least} to {most}, found {str(options[name])!r}")
+    return options
 
 
 def network_from_state(content: dict, path: str | Path) -> R2N2:

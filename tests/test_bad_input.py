@@ -33,7 +33,7 @@ from utils.files import read_bytes
 PICTURE = "data/ShapeNetRendering/a/model00/rendering/00.png"
 VOXELS = "data/ShapeNetVox32/a/model00/model.binvox"
 TRAIN = ["train", "--database_path=data", "--num_epochs=1", "--val_fraction=0", *SMALL]
-TEST = ["test", "--database_path=data", "--weights=w.pth", "--part=all", *SMALL[1:]]
+TEST = ["test", "--database_path=data", "--weights=w.pth", "--split=all", *SMALL[1:]]
 DEMO = ["demo", "--device=cpu", "--weights=w.pth"]
 BUILD = "data.builder.__main__"
 HEADER = b"#binvox 1\ndim %s\ntranslate 0 0 0\nscale 1\ndata\n"
@@ -170,7 +170,7 @@ FLAGS = [
     ("--width=0", "width"),
     ("--network=3D-LSTM-2", "network"),
     ("--seed=-1", "seed"),
-    ("--image_size=10", "image_size"),
+    ("--image_size=100", "variant"),
     ("--experiment_name=a/b", "experiment_name"),
     ("--experiment_name=..", "experiment_name"),
     ("--database_path=", "database_path"),
@@ -182,7 +182,7 @@ FLAGS = [
     ("--threshold=0", "threshold"),
     ("--saved_models_path=w.pth", "w.pth"),
     ("--saved_models_path=/proc/absent", "/proc/absent"),
-    ("--weights=data", "data"),
+    ("--init_weights=data", "data"),
     ("unknown", "unknown"),
 ]
 INI = [
@@ -260,7 +260,10 @@ CASES = [
     *[(DEMO, put("00.png", content), ["00.png"], named) for content, named in PICTURES],
     *[(TRAIN, put("s.json", text), ["--split_file=s.json"], named) for text, named in SPLITS],
     *[(DEMO, put("w.pth", content), [], named) for content, named in WEIGHTS],
-    *[(TRAIN, put("w.pth", content), ["--start=w.pth"], named) for content, named in WEIGHTS[:3]],
+    *[
+        (TRAIN, put("w.pth", content), ["--init_weights=w.pth"], named)
+        for content, named in WEIGHTS[:3]
+    ],
     *[(TRAIN, make(path), [], path) for make in (folder, pipe) for path in (VOXELS, PICTURE)],
     (TRAIN, link(VOXELS, "/etc/passwd"), [], "link to /etc/passwd"),
     (TRAIN, link(PICTURE, "../../../../../w.pth"), [], "link to"),

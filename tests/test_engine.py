@@ -8,7 +8,7 @@ from data.sampling import EvalBatchSampler, SampleKey, TrainBatchSampler
 from data.shapenet import ShapeNetDataset, collate, index_dataset
 from models import build_network
 from tests.helpers import make_dataset
-from utils.config import read_config
+from utils.config import Config, read_config
 from utils.engine import (
     Progress,
     choose_device,
@@ -24,7 +24,7 @@ FP32 = Precision("fp32", torch.device("cpu"))
 
 
 def rates_of(*arguments: str, steps: int) -> list[float]:
-    config = read_config("train", "", list(arguments))
+    config = read_config(Config, "", list(arguments))
     return [learning_rate(config, step, steps) for step in range(config.num_epochs * steps)]
 
 
@@ -39,12 +39,20 @@ def test_the_learning_rate_is_halved_after_epochs_3_10_20_50_and_100():
 
 
 def test_the_learning_rate_rises_in_the_warmup_and_falls_as_a_cosine_to_the_end():
-    flags = ("--LR=1", "--num_epochs=4", "--schedule=cosine")
-    falling, warmed = rates_of(*flags, steps=25), rates_of(*flags, "--warmup=10", steps=25)
+    flags = ("--LR=1", "--num_epochs=4", "--lr_schedule=cosine")
+    falling, warmed = rates_of(*flags, steps=25), rates_of(*flags, "--warmup_steps=10", steps=25)
     assert falling[0] == 1 and falling[50] == pytest.approx(0.5) and 0 < falling[-1] < 0.001
     assert all(before > after for before, after in pairwise(falling))
     assert warmed[10:] == falling[10:]
     assert warmed[:10] == pytest.approx([k / 10 * rate for k, rate in enumerate(falling[:10], 1)])
+
+
+def test_constant_schedule_decays_to_zero_over_the_last_epochs():
+    flags = ("--LR=1", "--num_epochs=6", "--lr_schedule=constant", "--decay_epochs=2")
+    rates = rates_of(*flags, steps=5)
+    assert rates[:21] == 21 * [1]
+    assert rates[20:] == pytest.approx([left / 10 for left in range(10, 0, -1)])
+    assert rates_of(*flags[:3], "--decay_epochs=0", steps=5) == 30 * [1]
 
 
 def test_weight_decay_pulls_weights_and_not_biases():
@@ -145,24 +153,6 @@ def test_recomputing_changes_neither_loss_nor_gradients():
         gradients.append([parameter.grad for parameter in network.parameters()])
     for usual, recomputed in zip(*gradients, strict=True):
         assert torch.allclose(usual, recomputed, rtol=1e-4, atol=1e-7)
-
-
-def test_a_coarse_network_learns_the_occupied_share_of_each_of_its_cells(dataset):
-    index = index_dataset(dataset)
-    samples = ShapeNetDataset(index, 128, seed=0, training=True)
-    batches = TrainBatchSampler([3], 1, 2, 2, seed=0)
-    loader = make_loader(samples, batches, 0, pin=False)
-    torch.manual_seed(0)
-    network = build_network("3D-LSTM-3", width=1 / 16)
-    network.coarse = True
-    images, voxels, _ = next(iter(loader))
-    shares = voxels.float().unflatten(1, (16, 2)).unflatten(3, (16, 2)).unflatten(5, (16, 2))
-    with torch.no_grad():
-        expected = voxel_loss(network(images / 255), shares.mean((2, 4, 6))).item()
-    optimizer = make_optimizer(network, rate=0.003, weight_decay=0)
-    running = Progress()
-    train_one_epoch(network, loader, optimizer, FP32, 0.4, [0.003], "", running)
-    assert running.means()["loss"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_fitted_start_lets_pictures_be_told_apart(dataset):

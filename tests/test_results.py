@@ -15,8 +15,6 @@ from models.weights import network_state, write_torch
 from tests.helpers import SMALL, make_dataset
 from tests.test_report import results_of
 from utils.checkpoint import load_network
-from utils.config import KEYS, read_config
-from utils.errors import InputError
 from utils.published import PUBLISHED, write_markdown
 from utils.results import checksum, choose_threshold, format_table, summarise, table
 
@@ -74,7 +72,7 @@ def test_the_tables_agree_with_a_plain_computation(script, measured, tmp_path, m
     monkeypatch.chdir(tmp_path)
     arguments = [*SMALL, f"--database_path={root}", f"--weights={weights}", "--val_fraction=0.25"]
     status, output, errors = script(
-        "test", *arguments, "--thresholds=0.3:0.6:0.1", "--threshold=0.5", "--report"
+        "test", *arguments, "--thresholds=0.3:0.6:0.1", "--threshold=0.5", "--html"
     )
     assert (status, errors) == (0, "")
     folder = tmp_path / "saved_models" / "3d-r2n2"
@@ -192,32 +190,3 @@ def test_means_of_single_precision_are_taken_in_double():
     values = np.full((100_000, 1), 0.1, np.float32)
     mean = summarise({"iou": values}, ["a"] * 100_000)[0]["overall"]["mean_over_samples"]["iou"]
     assert mean == pytest.approx(float(np.float32(0.1)), abs=1e-9)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("0.4,0.2, 0.3", (0.2, 0.3, 0.4)),
-        ("0.1:0.9:0.2", (0.1, 0.3, 0.5, 0.7, 0.9)),
-        ("0.5,0.1:0.2:0.1", (0.1, 0.2, 0.5)),
-        ("", ()),
-    ],
-)
-def test_thresholds_are_numbers_and_ranges(text, expected):
-    read = {key.name: key.read for key in KEYS}["thresholds"]
-    assert read(text) == expected
-
-
-@pytest.mark.parametrize("text", ["0", "1.5", "a", "0.1:0.9", "0.9:0.1:0.1", "0.1:0.9:0.0001"])
-def test_thresholds_that_are_none_are_refused(text, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match="thresholds"):
-        read_config("test", "", [f"--thresholds={text}"])
-
-
-def test_a_switch_is_set_by_its_name_alone(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    config = read_config("demo", "", ["--smooth", "a.png", "--no-crop", "--html=yes", "b.png"])
-    assert (config.smooth, config.crop, config.html) == ("yes", "no", "yes")
-    assert config.images == ["a.png", "b.png"]
-    assert read_config("test", "", ["--report"]).report == "yes"

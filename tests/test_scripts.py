@@ -45,7 +45,7 @@ def test_train_test_and_demo_follow_each_other(script, small, tmp_path, dataset)
     assert [event.step for event in events.Images(f"{shown}/truth and prediction")] == [3, 6]
     assert [e.step for e in events.Tensors(f"{shown}/truth_VERTEX")] == [3]
 
-    status, output, errors = script("test", *small, "--part=all")
+    status, output, errors = script("test", *small, "--split=all")
     assert (status, errors) == (0, "") and "chair" in output and "table" in output
     results = json.loads((folder / "result.json").read_text())
     matrix = scipy.io.loadmat(folder / "result.mat", simplify_cells=True)
@@ -154,8 +154,8 @@ def test_an_interrupted_training_goes_on_as_if_it_had_not_stopped(script, small,
     ("flag", "value"),
     [
         *[("seed", 1), ("LR", 0.01), ("weight_decay", 0.1), ("batch_size", 5), ("min_views", 2)],
-        *[("varied", "yes"), ("schedule", "cosine"), ("warmup", 5), ("coarse_epochs", 1)],
-        ("start", "fitted"),
+        *[("augmentation", "strong"), ("lr_schedule", "cosine"), ("lr_schedule", "constant")],
+        *[("warmup_steps", 5), ("init", "data")],
     ],
 )
 def test_every_training_key_changes_the_training(script, small, tmp_path, flag, value):
@@ -191,7 +191,7 @@ def test_an_epoch_that_others_followed_is_no_place_to_go_on_from(script, small, 
 @pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler, g++")
 def test_a_compiled_network_trains_to_nearly_the_same_weights(script, small, tmp_path):
     keys = [*small, "--num_epochs=1"]
-    for name, flags in (("usual", []), ("compiled", ["--compile=yes"])):
+    for name, flags in (("usual", []), ("compiled", ["--compile"])):
         assert script("train", *keys, f"--experiment_name={name}", *flags)[0] == 0
     paths = [
         tmp_path / "saved_models" / name / "checkpoint_epoch_00000001.pth"
@@ -210,9 +210,7 @@ def test_other_networks_train_resume_test_and_demo_alike(script, small, network)
     layout = [
         f"--network={network}",
         "--max_views=1",
-        "--image_size=127",
-        "--pool_padding=1",
-        "--unpooling=zero",
+        "--variant=theano",
     ]
     assert script("train", *small, *layout, "--num_epochs=1")[0] == 0
     assert script("train", *small, *layout, "--num_epochs=2", "--resume_epoch=last")[0] == 0
@@ -225,7 +223,7 @@ def test_other_networks_train_resume_test_and_demo_alike(script, small, network)
 def test_a_training_begins_with_the_weights_of_another(script, small, tmp_path):
     assert script("train", *small, "--num_epochs=1")[0] == 0
     path = tmp_path / "saved_models/3d-r2n2/checkpoint_epoch_00000001.pth"
-    flags = [f"--start={path}", "--experiment_name=next", "--num_epochs=1", "--LR=1e-9"]
+    flags = [f"--init_weights={path}", "--experiment_name=next", "--num_epochs=1", "--LR=1e-9"]
     assert script("train", *small, *flags)[0] == 0
     first, after = load_network(path), load_network(str(path).replace("3d-r2n2", "next"))
     for key, value in after.state_dict().items():
@@ -293,7 +291,7 @@ def test_a_mistake_is_one_line_and_status_2_and_leaves_no_checkpoint(
         (["demo", "--weights=bad.pth"], "bad.pth"),
         (["test", "--resume_epoch=3"], "epoch 3"),
         (["test", "--weights=bad.pth"], "bad.pth"),
-        (["test", "--part=none"], "part"),
+        (["test", "--split=none"], "split"),
     ],
 )
 def test_test_and_demo_say_in_one_line_what_is_wrong(

@@ -283,7 +283,7 @@ def test_a_lock_clears_what_a_killed_training_was_writing_and_leaves_no_empty_fo
 def test_the_same_training_writes_the_same_bytes_with_any_number_of_workers(
     script, dataset, tmp_path, monkeypatch
 ):
-    flags = [*SMALL, f"--database_path={dataset}", "--num_epochs=2", "--varied=yes"]
+    flags = [*SMALL, f"--database_path={dataset}", "--num_epochs=2", "--augmentation=strong"]
     for name, workers in (("a", 0), ("b", 0), ("c", 1), ("d", 4)):
         (tmp_path / name).mkdir()
         monkeypatch.chdir(tmp_path / name)

@@ -118,6 +118,8 @@ def load_checkpoint(path: str | Path) -> tuple[R2N2, dict]:
     expected = {"optimizer", "scaler", "epoch", "step", "random", "running", "config"}
     if missing := expected - content.keys():
         raise InputError(f"{path}: expected a checkpoint to resume from, found no {min(missing)}")
+    if not isinstance(content["config"], dict):
+        raise InputError(f"{path}: expected a dictionary 'config', found {content['config']!r:.60}")
     return network, content
 
 
@@ -136,8 +138,6 @@ def restore(path: Path, content: dict, optimizer, scaler) -> tuple[int, int, Pro
                     raise ValueError(f"{name} {tuple(state[name].shape)}")
         scaler.load_state_dict(content["scaler"])
         torch.set_rng_state(content["random"])
-        if not isinstance(content["config"], dict):
-            raise ValueError(f"config {content['config']}")
         epoch, step, running = int(content["epoch"]), int(content["step"]), content["running"]
         if running is None:
             return epoch, step, Progress()

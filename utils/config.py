@@ -1,7 +1,7 @@
-"""The keys of the INI file, which are the flags of the command line as well.
+"""Options of train.py, test.py and demo.py, the same on the command line and in an INI file.
 
-Defaults, then the file's lines, then the flags: the last one wins. All are described in
-`config.ini.example`.
+Defaults, then the lines of the file, then the flags: the last one wins. `config.ini.example`
+documents every key.
 """
 
 import argparse
@@ -11,283 +11,323 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from itertools import zip_longest
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from models import NETWORKS
-from models.layers import UNPOOLINGS
+from models import NETWORKS, VARIANTS
 from utils.errors import InputError, Parser
-from utils.export import FORMS
-from utils.files import atomic_write, read_text
-from utils.precision import NAMES as PRECISIONS
+from utils.files import atomic_write, read_bytes
 
-LARGEST_INI = 2**20  # bytes
+MAX_INI_BYTES = 2**20
 
 
-class Key(NamedTuple):
-    """A key, how its text is read (ValueError says what was expected), and who has it as a flag."""
+class Kind(NamedTuple):
+    """A kind of value: its name in `--help`, and how it is read from text."""
 
-    name: str
-    default: object
-    read: Callable[[str], object]
-    help: str
-    scripts: tuple[str, ...] = ("train", "test", "demo")
+    metavar: str
+    expected: str
+    convert: Callable
+    is_valid: Callable = lambda _: True
 
-    def value(self, text: str):
-        """What `text` says. ValueError tells what was expected and found."""
+    def parse(self, text: str, where: str):
         try:
-            return self.read(text)
-        except ValueError as expected:
-            raise ValueError(f"expected {expected}, found {text[:60]!r}") from None
+            if self.is_valid(value := self.convert(text)):
+                return value
+        except (KeyError, ValueError):
+            pass
+        raise InputError(f"{where}: expected {self.expected}, got {text[:60]!r}")
 
 
-def whole(least: int, most: float = math.inf) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        if re.fullmatch(r"[+-]?\d{1,18}", text) and least <= int(text) <= most:
-            return int(text)
-        limits = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
-        raise ValueError(f"a whole number {limits}")
-
-    return read
+def integer(minimum: int, maximum: int = 10**9) -> Kind:
+    expected = f"an integer from {minimum} to {maximum}"
+    return Kind("N", expected, int, lambda n: minimum <= n <= maximum)
 
 
-def number(least: float, most: float = math.inf, *, above: bool = False) -> Callable[[str], float]:
-    def read(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if least <= value <= most and math.isfinite(value) and not (above and value == least):
-            return value
-        lower = f"above {least:g}" if above else f"of at least {least:g}"
-        raise ValueError(
-            f"a number {lower}" + (f" and at most {most:g}" if most < math.inf else "")
-        )
-
-    return read
+def number(minimum: float, maximum: float = sys.float_info.max, *, positive=False) -> Kind:
+    expected = f"a number from {minimum:g} to {maximum:g}" + " but not 0" * positive
+    is_valid = lambda x: minimum <= x <= maximum and (x or not positive)  # noqa: E731
+    return Kind("X", expected, float, is_valid)
 
 
-def choice(*names: str) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if text in names:
-            return text
-        raise ValueError("one of " + ", ".join(names))
-
-    return read
+def choice(*names: str) -> Kind:
+    return Kind("{" + ",".join(names) + "}", "one of " + ", ".join(names), str, names.__contains__)
 
 
-def folder_path(text: str) -> str:
-    if text and "\0" not in text:
-        return os.path.expanduser(text)
-    raise ValueError("a folder's path")
+def path(metavar: str, pattern: str, expected: str) -> Kind:
+    """Text without control characters and quotes, which an INI file could not hold."""
+    pattern = re.compile(rf'(?!.*[\x00-\x1f\x7f-\x9f"]){pattern}', re.DOTALL)
+    return Kind(metavar, expected, os.path.expanduser, pattern.fullmatch)
 
 
-def path_value(text: str) -> str:
-    """A path, or nothing."""
-    if "\0" not in text:
-        return os.path.expanduser(text)
-    raise ValueError("a path")
+def parse_epoch(text: str) -> int | str:
+    return text if text == "last" else int(text)
 
 
-def folder_name(text: str) -> str:
-    if text and text not in (".", "..") and not set(text) & set("/\\\0"):
-        return text
-    raise ValueError("a name without slashes")
-
-
-def epoch(text: str) -> int | str:
-    if text == "last":
-        return text
-    try:
-        return whole(0)(text)
-    except ValueError:
-        raise ValueError("a whole number of at least 0, or 'last'") from None
-
-
-def thresholds(text: str) -> tuple[float, ...]:
-    """Numbers and ranges `first:last:step`, with commas between: sorted, without repetition."""
-    limited, values = number(0, 1, above=True), set()
-    try:
-        for part in filter(None, text.split(",")):
-            if ":" not in part:
-                values.add(limited(part))
-                continue
-            first, last, step = map(limited, part.split(":"))
-            steps = math.floor((last - first) / step + 1e-6) + 1
-            if not 1 <= steps <= 1000:
-                raise ValueError
-            values |= {round(first + step * count, 6) for count in range(steps)}
-    except ValueError:
-        raise ValueError("numbers above 0 and at most 1, as 0.2,0.3 or 0.1:0.9:0.05") from None
+def parse_thresholds(text: str) -> tuple[float, ...]:
+    """Parse numbers and ranges `first:last:step`, separated by commas; sort them."""
+    values = set()
+    for item in filter(None, text.split(",")):
+        first, *last_step = (THRESHOLD.parse(number, "thresholds") for number in item.split(":"))
+        last, step = last_step or (first, 1)
+        if not 0 <= (last - first) / step <= 1000:
+            raise ValueError
+        steps = math.floor((last - first) / step + 1e-6) + 1
+        values |= {round(first + i * step, 6) for i in range(steps)}
     return tuple(sorted(values))
 
 
-def start(text: str) -> str:
-    if text and "\0" not in text:
-        return os.path.expanduser(text)
-    raise ValueError(f"{' or '.join(NEW_WEIGHTS)}, or a file of weights")
+BOOLS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+BOOL = Kind("BOOL", "true or false", lambda text: BOOLS[text.lower()])
+DIR = path("DIR", ".+", "a folder")
+FILE = path("FILE", ".*", "a file")
+NAME = path("NAME", r"(?!\.\.?$)[^/\\]+", "a name without slashes")
+DEVICE = path("DEVICE", r"(auto|cpu|cuda(:\d+)?)", "auto, cpu, cuda or cuda:N")
+EPOCH = Kind("N|last", "an epoch or 'last'", parse_epoch, lambda n: n == "last" or n >= 0)
+PRECISION = choice("fp32", "tf32", "bf16", "fp16")
+AUGMENTATION = choice("paper", "strong")
+LR_SCHEDULE = choice("step", "cosine", "constant")
+THRESHOLD = number(0, 1, positive=True)
+THRESHOLDS = Kind("LIST", "thresholds in (0, 1], as 0.2,0.3 or 0.1:0.9:0.05", parse_thresholds)
+IMAGES = Kind("IMAGE", "an image", str)  # positional arguments
 
 
-def device(text: str) -> str:
-    if re.fullmatch(r"auto|cpu|cuda(:\d+)?", text):
-        return text
-    raise ValueError("auto, cpu, cuda or cuda:N")
+class Option(NamedTuple):
+    group: str
+    default: object
+    kind: Kind
+    help: str
 
 
-OPTIONS = ("image_size", "pool_padding", "unpooling", "leaky_slope", "width")  # of a network
-YES_OR_NO = ("yes", "no")
-NEW_WEIGHTS = ("paper", "fitted")
-KEYS = (
-    Key("database_path", "synthetic", folder_path, "dataset folder, or 'synthetic'"),
-    Key("split_file", "", path_value, "split in Pix2Vox's JSON form, in place of 80/20"),
-    Key("val_fraction", 0.05, number(0, 0.9), "validation's share of the training part"),
-    Key("saved_models_path", "saved_models", folder_path, "folder of all experiments"),
-    Key("experiment_name", "3d-r2n2", folder_name, "folder of this experiment"),
-    Key("network", "3D-LSTM-3", choice(*NETWORKS), "network, by its name in the paper"),
-    Key("image_size", 128, whole(64, 137), "pixels of the square the network sees"),
-    Key("pool_padding", 0, whole(0, 1), "padding of the encoder's poolings"),
-    Key("unpooling", "nearest", choice(*UNPOOLINGS), "unpooling of the decoder"),
-    Key("leaky_slope", 0.01, number(0, 1), "slope of LeakyReLU below zero"),
-    Key("width", 1.0, number(0, 4, above=True), "factor on every number of channels"),
-    Key("batch_size", 24, whole(1), "objects in a batch"),
-    Key("min_views", 1, whole(1), "fewest views of a training batch"),
-    Key("max_views", 5, whole(1), "most views of a training batch; views of an evaluation"),
-    Key("start", "paper", start, "paper or fitted: new weights; else a file of weights"),
-    Key("varied", "no", choice(*YES_OR_NO), "yes: training pictures vary as photographs do"),
-    Key("LR", 0.0001, number(0, above=True), "learning rate at its highest"),
-    Key("schedule", "halving", choice("halving", "cosine"), "how the learning rate falls"),
-    Key("warmup", 0, whole(0), "steps over which the learning rate rises"),
-    Key("coarse_epochs", 0, whole(0), "first epochs, in which the decoder ends at 16 cells a side"),
-    Key("weight_decay", 0.00005, number(0), "L2 penalty on weights, not on biases"),
-    Key("num_epochs", 60, whole(1), "number of the last epoch"),
-    Key("resume_epoch", 0, epoch, "epoch to go on from or to use; 'last'; 0: none"),
-    Key("seed", 0, whole(0, 2**32 - 1), "seed of weights, order, views and crops"),
-    Key("device", "auto", device, "auto, cpu, cuda or cuda:N"),
-    Key("precision", "fp32", choice(*PRECISIONS), "fp32, tf32, bf16 or fp16"),
-    Key("compile", "no", choice(*YES_OR_NO), "yes: compile the network with torch.compile"),
-    Key("recompute", "no", choice(*YES_OR_NO), "yes: less memory for a longer step"),
-    Key("num_workers", os.cpu_count() or 1, whole(0, 1024), "processes that load data"),
-    Key("threshold", 0.4, number(0, 1, above=True), "probability from which a voxel is occupied"),
-    Key("part", "test", choice("test", "val", "train", "all"), "objects to measure", ("test",)),
-    Key("thresholds", (), thresholds, "thresholds to choose among on validation", ("test",)),
-    Key("report", "no", choice(*YES_OR_NO), "yes: write report.html as well", ("test",)),
-    Key("weights", "", path_value, "file of weights to test or show", ("test", "demo")),
-    Key("crop", "yes", choice(*YES_OR_NO), "no: take pictures as they are, whole", ("demo",)),
-    Key("output", "prediction.obj", path_value, "file to write: " + " ".join(FORMS), ("demo",)),
-    Key("smooth", "no", choice(*YES_OR_NO), "yes: a smooth surface, not cubes", ("demo",)),
-    Key("html", "no", choice(*YES_OR_NO), "yes: write a page to look at as well", ("demo",)),
+def option(group: str, default, kind: Kind, help: str):
+    return field(default=default, metadata={"option": Option(group, default, kind, help)})
+
+
+_data, _experiment, _network, _training, _evaluation, _testing, _demo = (
+    partial(option, group)
+    for group in ("data", "experiment", "network", "training", "evaluation", "testing", "demo")
 )
-BY_NAME = {key.name: key for key in KEYS}
-# --smooth is short for --smooth=yes, and --no-crop for --crop=no.
-SHORT = {f"--{key.name}": f"--{key.name}=yes" for key in KEYS if key.default in YES_OR_NO}
-SHORT |= {f"--no-{key.name}": f"--{key.name}=no" for key in KEYS if key.default in YES_OR_NO}
 
 
-def read_config(script: str, description: str, arguments: list[str] | None = None):
-    """The resolved configuration of "train", "test" or "demo": a namespace with every key.
+@dataclass
+class Config:
+    """Options of train.py: the keys of an INI file, each of which is a flag as well."""
 
-    `arguments` are those of the command line by default. "demo" takes picture files as well, as
-    `images`. Raises InputError for what is wrong, with file and line where there are any.
-    """
-    parser = Parser(prog=f"python {script}.py", description=description)
-    parser.add_argument("--cfg", metavar="FILE", help="INI file (default: config.ini if there)")
-    for key in KEYS:
-        if script in key.scripts:
-            default = f" (default: {key.default})" if key.default not in ("", ()) else ""
-            parser.add_argument(
-                f"--{key.name}",
-                metavar="VALUE",
-                type=_flag(key),
-                default=argparse.SUPPRESS,
-                help=key.help + default,
+    database_path: str = _data("synthetic", DIR, "dataset folder, or 'synthetic'")
+    split_file: str = _data("", FILE, "JSON split in Pix2Vox's form, in place of 80/20")
+    val_fraction: float = _data(0.05, number(0, 0.9), "fraction of training kept for validation")
+    num_workers: int = _data(os.cpu_count() or 1, integer(0, 1024), "processes that load data")
+    batch_size: int = _data(24, integer(1), "samples per batch and process")
+    min_views: int = _data(1, integer(1), "minimum views per training batch")
+    max_views: int = _data(5, integer(1), "maximum views; views of an evaluation")
+
+    saved_models_path: str = _experiment("saved_models", DIR, "folder of all experiments")
+    experiment_name: str = _experiment("3d-r2n2", NAME, "folder of this experiment")
+    resume_epoch: int | str = _experiment(0, EPOCH, "checkpoint to resume or load; 0: none")
+    device: str = _experiment("auto", DEVICE, "auto, cpu, cuda or cuda:N")
+    precision: str = _experiment("fp32", PRECISION, "number format of the network")
+
+    network: str = _network("3D-LSTM-3", choice(*NETWORKS), "network, as named in the paper")
+    variant: str = _network("pytorch", choice(*VARIANTS), "implementation whose layout to use")
+    width: float = _network(1.0, number(0, 4, positive=True), "factor on all channel counts")
+    init: str = _network("paper", choice("paper", "data"), "initialization of the weights")
+    init_weights: str = _network("", FILE, "fine-tune from the weights in FILE")
+
+    seed: int = _training(0, integer(0, 2**32 - 1), "seed of everything random")
+    augmentation: str = _training("paper", AUGMENTATION, "augmentation of training images")
+    LR: float = _training(0.0001, number(0, positive=True), "peak learning rate")
+    lr_schedule: str = _training("step", LR_SCHEDULE, "learning rate schedule")
+    decay_epochs: int = _training(10, integer(0), "length of the final decay of 'constant'")
+    warmup_steps: int = _training(0, integer(0), "steps of linear warmup")
+    weight_decay: float = _training(0.00005, number(0), "L2 penalty on weights, not on biases")
+    num_epochs: int = _training(60, integer(1), "train up to this epoch")
+    grad_checkpointing: bool = _training(False, BOOL, "less memory, slower steps")
+    compile: bool = _training(False, BOOL, "compile the network with torch.compile")
+
+    threshold: float = _evaluation(0.4, THRESHOLD, "probability from which a voxel is occupied")
+    given: frozenset = field(default=frozenset(), compare=False, repr=False)  # set by file or flag
+
+    def __post_init__(self):
+        if self.min_views > self.max_views:
+            raise InputError(
+                f"min_views: expected at most max_views = {self.max_views}, got {self.min_views}"
             )
-    if script == "demo":
-        parser.add_argument("images", metavar="IMAGE", nargs="*", help="pictures of one object")
-    typed = sys.argv[1:] if arguments is None else arguments
-    full = [
-        one if following in YES_OR_NO else SHORT.get(one, one)
-        for one, following in zip_longest(typed, typed[1:])
-    ]
-    flags, unknown = parser.parse_known_intermixed_args(full)
+
+    def to_dict(self) -> dict:
+        return {name: getattr(self, name) for name in options(type(self))}
+
+
+@dataclass
+class EvalConfig(Config):
+    """Options of test.py. Those that `Config` lacks are flags only."""
+
+    split: str = _testing("test", choice("test", "val", "train", "all"), "samples to evaluate")
+    weights: str = _testing("", FILE, "weights to evaluate, in place of --resume_epoch")
+    thresholds: tuple = _testing((), THRESHOLDS, "choose a threshold on validation")
+    html: bool = _testing(False, BOOL, "write report.html as well")
+
+
+@dataclass
+class DemoConfig(Config):
+    """Options of demo.py. Those that `Config` lacks are flags only."""
+
+    images: tuple = _demo((), IMAGES, "images of one object")
+    weights: str = _demo("", FILE, "weights to use, in place of --resume_epoch")
+    output: str = _demo("prediction.obj", FILE, "result: .obj .ply .glb .stl .binvox or .npy")
+    crop: bool = _demo(True, BOOL, "frame the object like the training views")
+    smooth: bool = _demo(False, BOOL, "smooth surface (marching cubes)")
+    html: bool = _demo(False, BOOL, "write an interactive page as well")
+
+
+# The groups that --help lists. The other keys are accepted, so that one set of flags fits all.
+HELP_GROUPS = {
+    Config: ("data", "experiment", "network", "training", "evaluation"),
+    EvalConfig: ("testing", "data", "experiment", "evaluation"),
+    DemoConfig: ("demo", "experiment", "evaluation"),
+}
+REPLACED = {
+    "val_portion": "renamed to val_fraction",
+    **dict.fromkeys(("image_size", "pool_padding", "unpooling"), "replaced by variant"),
+    "leaky_slope": "removed; it is 0.01 in both variants",
+    "start": "replaced by init and init_weights",
+    "varied": "replaced by augmentation = strong",
+    "schedule": "renamed to lr_schedule",
+    "warmup": "renamed to warmup_steps",
+    "recompute": "renamed to grad_checkpointing",
+    "coarse_epochs": "removed",
+    "part": "replaced by the flag --split of test.py",
+    "report": "replaced by the flag --html of test.py",
+    "thresholds": "a flag of test.py only",
+    "weights": "a flag of test.py and demo.py only; for training use init_weights",
+    **dict.fromkeys(("output", "crop", "smooth", "html"), "a flag of demo.py only"),
+}
+
+
+def options(config_class: type[Config]) -> dict[str, Option]:
+    return {f.name: f.metadata["option"] for f in fields(config_class) if f.metadata}
+
+
+def read_config(
+    config_class: type[Config], description: str, arguments: list[str] | None = None
+) -> Config:
+    """Resolve the options of a script from defaults, INI file and command line.
+
+    Args:
+        config_class (type): Config (train.py), EvalConfig or DemoConfig.
+        description (str): First line of --help.
+        arguments (list[str]): Command line; default: `sys.argv[1:]`.
+
+    Raises:
+        InputError: For a bad file or flag; names the file and line, or the flag.
+    """
+    known = options(config_class)
+    parser = make_parser(config_class, description)
+    flags, unknown = parser.parse_known_intermixed_args(arguments)
+    flags = vars(flags)
+    for word in (*unknown, *flags.get("images", ())):
+        if word.endswith(".ini") and not word.startswith("-"):
+            raise InputError(f"{word}: to read an INI file use --cfg={word}")
+    if unknown and not unknown[0].startswith("-"):
+        raise InputError(f"{unknown[0]}: expected --key=value")
     if unknown:
-        name = unknown[0].split("=")[0].strip("-")
-        if not unknown[0].startswith("-"):
-            raise InputError(f"{unknown[0]}: expected --key=value (an INI file: --cfg=FILE)")
-        if name in BY_NAME:
-            owners = " and ".join(f"{owner}.py" for owner in BY_NAME[name].scripts)
-            raise InputError(f"{unknown[0]}: expected a flag of {script}.py, found one of {owners}")
-        raise InputError(f"{unknown[0]}: no such flag{_nearest(name)}")
+        negative = [f"no-{name}" for name, option in known.items() if option.kind is BOOL]
+        raise InputError(_unknown_option(unknown[0].split("=")[0], ["cfg", *known, *negative]))
 
-    cfg = flags.cfg or ("config.ini" if Path("config.ini").exists() else None)
-    values = {key.name: key.default for key in KEYS}
-    values |= read_ini(cfg) if cfg else {}
-    values |= {name: value for name, value in vars(flags).items() if name != "cfg"}
-    if values["min_views"] > values["max_views"]:
-        raise InputError(
-            f"min_views: expected at most max_views = {values['max_views']}, "
-            f"found {values['min_views']}"
-        )
-    return argparse.Namespace(**values)
+    cfg = flags.pop("cfg") or ("config.ini" if Path("config.ini").exists() else None)
+    values = read_ini(cfg) if cfg else {}
+    for name, value in flags.items():  # text, but for switches and images
+        is_text = isinstance(value, str)
+        values[name] = known[name].kind.parse(value, f"--{name}") if is_text else value
+    return config_class(**values, given=frozenset(values))
 
 
-def network_options(config) -> dict:
-    """The options of `models.build_network` among a configuration's values."""
-    return {name: getattr(config, name) for name in OPTIONS}
+def make_parser(config_class: type[Config], description: str) -> Parser:
+    takes_images = "images" in options(config_class)
+    usage = "%(prog)s [--cfg FILE] [options]" + " [IMAGE ...]" * takes_images
+    parser = Parser(usage=usage, description=description)
+    parser.add_argument("--cfg", metavar="FILE", help="INI file (default: config.ini if it exists)")
+    groups = {name: parser.add_argument_group(name) for name in HELP_GROUPS[config_class]}
+    for name, (group, default, kind, help) in options(config_class).items():
+        if kind is BOOL:
+            default = "on" if default else "off"
+        if default not in ("", ()):
+            help += f" (default: {default})"
+        if group not in groups:
+            help = argparse.SUPPRESS
+        add = partial(groups.get(group, parser).add_argument, help=help)
+        if kind is IMAGES:
+            add(name, metavar=kind.metavar, nargs="*")
+        elif kind is BOOL:
+            add(f"--{name}", action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS)
+        else:
+            add(f"--{name}", metavar=kind.metavar, default=argparse.SUPPRESS)
+    return parser
 
 
-def check_options(options: dict) -> dict:
-    """The options of a network, from a file. Raises ValueError for what no configuration may be."""
-    if options.keys() != set(OPTIONS):
-        raise ValueError(f"expected the options {', '.join(OPTIONS)}, found {', '.join(options)}")
-    return {name: BY_NAME[name].value(str(options[name])) for name in OPTIONS}
+def _unknown_option(name: str, known: list[str]) -> str:
+    dashes, bare = "--" * name.startswith("-"), name.lstrip("-").removeprefix("no-")
+    if bare in REPLACED:
+        return f"{name}: {REPLACED[bare]}"
+    lower = {other.lower(): other for other in known}
+    nearest = difflib.get_close_matches(name.lstrip("-").lower(), lower, n=1, cutoff=0.5)
+    hint = f"; did you mean {dashes}{lower[nearest[0]]}?" if nearest else ""
+    return f"{name}: no such option{hint}"
 
 
 def read_ini(path: str | Path) -> dict:
-    """The values of a file of `key = value` lines, comments after # or ;, [sections] ignored."""
-    lines = read_text(path, LARGEST_INI).splitlines()
-    values, places = {}, {}
-    for count, line in enumerate(lines, start=1):
-        line = re.split(r"(?:^|\s)[#;]", line, maxsplit=1)[0].strip()
-        if not line or re.fullmatch(r"\[.*\]", line):
+    """Read the options in a file of `key = value` lines.
+
+    [Sections] are ignored, and comments: from # or ; at a line's start or after a space. A value in
+    double quotes may contain both.
+    """
+    content = read_bytes(path, MAX_INI_BYTES).removeprefix(b"\xef\xbb\xbf")
+    text = content.decode("utf-8", "surrogateescape")  # file names need not be UTF-8
+    known, values, lines = options(Config), {}, {}
+    for i, line in enumerate(text.split("\n"), start=1):
+        where = f"{path}, line {i}"
+        if re.fullmatch(r"\s*(\[.*\]\s*)?([#;].*)?", line):
             continue
-        name, equals, text = (part.strip() for part in line.partition("="))
-        where = f"{path}, line {count}"
-        if not equals:
-            raise InputError(f"{where}: expected 'key = value', found {line[:60]!r}")
-        if name not in BY_NAME:
-            raise InputError(f"{where}: no such key: {name[:60]!r}{_nearest(name)}")
-        if name in places:
-            raise InputError(f"{where}: {name} is set in line {places[name]} already")
-        try:
-            values[name], places[name] = BY_NAME[name].value(text), count
-        except ValueError as error:
-            raise InputError(f"{where}: {name}: {error}") from None
+        match = re.fullmatch(r'\s*([^=]+?)\s*=\s*(?:"([^"]*)"|((?![#;]).*?))(\s+[#;].*|\s*)', line)
+        if not match:
+            raise InputError(f"{where}: expected 'key = value', got {line[:60]!r}")
+        name, quoted, plain, _ = match.groups()
+        if name not in known:
+            raise InputError(f"{where}: {_unknown_option(name[:60], list(known))}")
+        if name in lines:
+            raise InputError(f"{where}: {name} is already set in line {lines[name]}")
+        value = plain if quoted is None else quoted
+        values[name] = known[name].kind.parse(value, f"{where}: {name}")
+        lines[name] = i
     return values
 
 
-def write_ini(path: str | Path, config) -> None:
-    """Write the resolved values of a configuration as an INI file."""
-    lines = [f"{key.name} = {_text(getattr(config, key.name))}\n" for key in KEYS]
+def write_ini(path: str | Path, config: Config) -> None:
+    """Write the options of a run as an INI file."""
+    lines = []
+    for name in options(Config):
+        text = str(getattr(config, name))
+        if text != text.strip() or re.search(r"(^|\s)[#;]", text):
+            text = f'"{text}"'
+        lines.append(f"{name} = {text}\n")
     with atomic_write(path) as temporary:
-        temporary.write_text("".join(lines), encoding="utf-8", errors="surrogateescape")
+        temporary.write_bytes("".join(lines).encode("utf-8", "surrogateescape"))
 
 
-def _text(value) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+def resumed_config(config: Config, saved: dict, path: Path) -> Config:
+    """Take the options that are not given from the checkpoint at `path`; print those that change.
 
-
-def _flag(key: Key):
-    def read(text: str):
-        try:
-            return key.value(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return read
-
-
-def _nearest(name: str) -> str:
-    nearest = {known.lower(): known for known in BY_NAME}
-    found = difflib.get_close_matches(name.lower(), nearest, n=1, cutoff=0.5)
-    return f"; the nearest is {nearest[found[0]]}" if found else ""
+    device, num_workers, resume_epoch and the experiment's folder are never taken.
+    """
+    kept = {"device", "num_workers", "resume_epoch", "saved_models_path", "experiment_name"}
+    taken, known = {}, options(Config)
+    for name in (known.keys() - kept) & saved.keys():
+        before, value = (
+            known[name].kind.parse(str(saved[name]), f"{path}: {name}"),
+            getattr(config, name),
+        )
+        if name not in config.given:
+            taken[name] = before
+        elif value != before:
+            print(f"{name}: {before} -> {value}")
+    return replace(config, **taken)

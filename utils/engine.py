@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
@@ -23,17 +22,21 @@ from utils.precision import Precision
 HALVED_AFTER = (3, 10, 20, 50, 100)
 
 
-def learning_rate(config, step: int, steps: int) -> float:
-    """The rate of a step of all epochs, counted from 0, where an epoch has `steps` of them.
+def learning_rate(config, step: int, epoch_steps: int) -> float:
+    """Return the learning rate of a step, counted from 0 over all epochs of `epoch_steps` steps.
 
-    It rises over the first `warmup` steps. The schedule "halving" is the PyTorch seed's, "cosine"
-    falls to nothing at the end of the last epoch.
+    After a linear warmup, "step" halves the rate after some epochs, "cosine" lowers it to zero at
+    the end of the last epoch, and "constant" keeps it until the last `decay_epochs` epochs, over
+    which it falls linearly to zero.
     """
-    if config.schedule == "cosine":
-        share = (1 + math.cos(math.pi * step / (config.num_epochs * steps))) / 2
+    if config.lr_schedule == "step":
+        factor = 0.5 ** sum(step // epoch_steps >= end for end in HALVED_AFTER)
+    elif config.lr_schedule == "cosine":
+        factor = (1 + math.cos(math.pi * step / (config.num_epochs * epoch_steps))) / 2
     else:
-        share = 0.5 ** sum(step // steps >= end for end in HALVED_AFTER)
-    return config.LR * share * min(1, (step + 1) / max(1, config.warmup))
+        left = config.num_epochs * epoch_steps - step
+        factor = min(1, left / max(1, config.decay_epochs * epoch_steps))
+    return config.LR * factor * min(1, (step + 1) / max(1, config.warmup_steps))
 
 
 def make_optimizer(network: R2N2, rate: float, weight_decay: float) -> torch.optim.Adam:
@@ -104,10 +107,9 @@ def train_one_epoch(
 ) -> float:
     """One pass over `batches`, drawn by `data.sampling.TrainBatchSampler`, with a step for each.
 
-    `rates` yields the learning rate of each step. Where the network is coarse, so are the voxels
-    that it learns: each is the occupied share of 2×2×2. `running` is brought up to date with every
-    step. Nothing waits for the device but what the bar shows, once a second, and the look at the
-    loss of the step before.
+    `rates` yields the learning rate of each step. `running` is brought up to date with
+    every step. Nothing waits for the device but what the bar shows, once a second, and the look at
+    the loss of the step before.
 
     Returns the objects per second. Raises NonFiniteError, which names the objects of the batch, and
     what `batches` raises.
@@ -124,8 +126,6 @@ def train_one_epoch(
             images, voxels = to_device(images, voxels, device)
             with precision.autocast():
                 logits = network(images).float()
-            if logits.shape[-1] < voxels.shape[-1]:
-                voxels = F.avg_pool3d(voxels.float(), 2)
             losses = voxel_loss(logits, voxels)
             unseen.append((losses.detach(), positions))
             if len(unseen) > late:
