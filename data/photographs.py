@@ -26,7 +26,11 @@ def load_photograph(path: str | Path) -> Image.Image:
     plain background is scaled to fit, whole, and one of 137×137 pixels with alpha is taken for a
     rendering and left as it is. Raises InputError as `data.transforms.read_image` does.
     """
-    picture = read_image(path)
+    return prepare_photograph(read_image(path))
+
+
+def prepare_photograph(picture: Image.Image) -> Image.Image:
+    """Do what `load_photograph` does, with an RGBA image."""
     transparent = picture.getchannel("A").getextrema()[0] < 255
     if transparent and picture.size == (SIZE, SIZE):
         return picture

@@ -295,7 +295,7 @@ CASES = [
         ["data", "--out=o", "--categories=a.csv"],
         "data",
     ),
-    (["data.contact"], nothing, ["absent", "--out=a.png"], "absent"),
+    (["utils.visualize"], nothing, ["absent", "--out=a.png"], "absent"),
     (["data.check"], nothing, ["absent"], "absent"),
     *[
         (

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from data import check, contact
+from data import check
 from data.builder import __main__ as build
 from data.builder import synthetic
 from utils.errors import InputError
@@ -21,9 +21,6 @@ from utils.errors import InputError
         (build, [], "absent"),
         (synthetic, ["--models=0"], "--models"),
         (synthetic, ["--seed=-1"], "--seed"),
-        (contact, ["--columns=0"], "--columns"),
-        (contact, ["--limit=0"], "--limit"),
-        (contact, ["--out=sheet.xyz"], "sheet.xyz"),
         (check, ["--processes=0"], "--processes"),
     ],
 )

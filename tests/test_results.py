@@ -2,6 +2,7 @@ import csv
 import hashlib
 import json
 import random
+import shutil
 
 import numpy as np
 import pytest
@@ -13,10 +14,18 @@ from data.shapenet import ShapeNetDataset, collate, index_dataset
 from models import build_network
 from models.weights import network_state, write_torch
 from tests.helpers import SMALL, make_dataset
-from tests.test_report import results_of
+from tests.test_report import make_results
 from utils.checkpoint import load_network
-from utils.published import PUBLISHED, write_markdown
-from utils.results import checksum, choose_threshold, format_table, summarise, table
+from utils.results import (
+    PUBLISHED,
+    Table,
+    checksum,
+    choose_threshold,
+    format_results,
+    metric_tables,
+    summarize,
+    write_results,
+)
 
 
 def plain_measures(probability, truth, thresholds):
@@ -67,88 +76,123 @@ def measured(tmp_path_factory):
     return root, folder / "weights.pth", plain
 
 
-def test_the_tables_agree_with_a_plain_computation(script, measured, tmp_path, monkeypatch):
-    root, weights, plain = measured
-    monkeypatch.chdir(tmp_path)
+def run_test(script, measured, *flags):
+    """Run test.py on the small network, and return its status, output, errors and results."""
+    root, weights, _ = measured
     arguments = [*SMALL, f"--database_path={root}", f"--weights={weights}", "--val_fraction=0.25"]
-    status, output, errors = script(
-        "test", *arguments, "--thresholds=0.3:0.6:0.1", "--threshold=0.5", "--html"
-    )
+    return script("test", *arguments, *flags)
+
+
+def test_results_match_a_plain_computation(script, measured, tmp_path, monkeypatch):
+    plain = measured[2]
+    monkeypatch.chdir(tmp_path)
+    flags = "--thresholds=0.3:0.6:0.1", "--threshold=0.5", "--html"
+    status, output, errors = run_test(script, measured, *flags)
     assert (status, errors) == (0, "")
-    folder = tmp_path / "saved_models" / "3d-r2n2"
+    folder = tmp_path / "saved_models" / "3d-r2n2" / "test-weights"
     results = json.loads((folder / "result.json").read_text())
 
-    chairs = [f"03001627/model{number:02d}" for number in (8, 9)]
+    chairs = [f"03001627/model{i:02d}" for i in (8, 9)]
     tables = ["04379243/model04"]
-    val = [*(f"03001627/model{number:02d}" for number in (6, 7)), "04379243/model03"]
-    sweep = [np.mean([plain[name][1]["iou"][t] for name in val]) for t in range(4)]
-    best = int(np.argmax(sweep))
-    assert results["sweep"]["iou"] == pytest.approx(sweep, abs=1e-6)
-    assert results["sweep"]["best"] == [0.3, 0.4, 0.5, 0.6][best]
-    assert (results["sweep"]["part"], results["sweep"]["objects"]) == ("val", 3)
+    val = [*(f"03001627/model{i:02d}" for i in (6, 7)), "04379243/model03"]
+    ious = [np.mean([plain[name][1]["iou"][t] for name in val]) for t in range(4)]
+    best = int(np.argmax(ious))
+    search = results["threshold_search"]
+    assert search["iou"] == pytest.approx(ious, abs=1e-6)
+    assert search["best"] == [0.3, 0.4, 0.5, 0.6][best] and search["num_samples"] == 3
 
-    def value(name, count, metric):
-        row = plain[name][count - 1]
+    def value(name, num_views, metric):
+        row = plain[name][num_views - 1]
         return {**row, "iou": row["iou"][2], "iou_at_best": row["iou"][best]}[metric]
 
-    def mean(names, count, metric):
-        return sum(value(name, count, metric) for name in names) / len(names)
+    def mean(names, metric):
+        return [np.mean([value(name, n, metric) for name in names]) for n in (1, 2)]
 
-    for one, count in zip(results["by_views"], (1, 2), strict=True):
-        assert one["views"] == count
-        for metric in ("iou", "iou_at_best", "average_precision", "loss"):
-            expected = {
-                "chair": mean(chairs, count, metric),
-                "table": mean(tables, count, metric),
-                "mean_over_samples": mean(chairs + tables, count, metric),
-                "mean_over_categories": (
-                    (mean(chairs, count, metric) + mean(tables, count, metric)) / 2
-                ),
-            }
-            rows = {**one["categories"], **one["overall"]}
-            found = {name: row[metric] for name, row in rows.items()}
-            assert found == pytest.approx(expected, abs=1e-6)
-    assert results["categories"] == results["by_views"][-1]["categories"]
-    assert results["overall"] == results["by_views"][-1]["overall"]
-    assert results["split"] == {"name": "sorted 80/20", "checksum": checksum(chairs + tables)}
-    assert results["objects"] == 3 and "weights.pth" in output
+    metrics = ("iou", "iou_at_best", "average_precision", "loss")
+    rows = {**results["categories"], **results["overall"]}
+    for metric in metrics:
+        expected = {
+            "chair": mean(chairs, metric),
+            "table": mean(tables, metric),
+            "mean_over_samples": mean(chairs + tables, metric),
+            "mean_over_categories": np.mean([mean(chairs, metric), mean(tables, metric)], axis=0),
+        }
+        for name, means in expected.items():
+            assert rows[name][metric] == pytest.approx(means, abs=1e-6)
+    assert results["checksum"] == checksum(chairs + tables)
+    assert (results["num_samples"], results["num_views"], results["split_file"]) == (3, 2, "")
 
-    with open(folder / "per_object.csv", newline="", encoding="utf-8") as file:
+    with open(folder / "per_sample.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     worst_first = sorted(chairs + tables, key=lambda name: value(name, 2, "iou"))
-    assert [row["object"] for row in rows] == worst_first
+    assert [row["sample"] for row in rows] == worst_first
     for row in rows:
-        for metric in ("iou", "iou_at_best", "average_precision", "loss"):
-            for count in (1, 2):
-                expected = value(row["object"], count, metric)
-                assert float(row[f"{metric}_{count}_views"]) == pytest.approx(expected, abs=2e-6)
+        for metric in metrics:
+            for n in (1, 2):
+                expected = value(row["sample"], n, metric)
+                assert float(row[f"{metric}_{n}_views"]) == pytest.approx(expected, abs=2e-6)
 
     matrix = scipy.io.loadmat(folder / "result.mat", simplify_cells=True)
-    assert matrix["object_loss"].shape == (3, 2) and matrix["category_iou"].shape == (2, 2)
-    assert matrix["mean_over_samples_iou_at_best"] == pytest.approx(
-        [mean(chairs + tables, count, "iou_at_best") for count in (1, 2)], abs=1e-6
-    )
-    assert (folder / "report.html").is_file() and "report.html" in output
-    text = (folder / "result.md").read_text()
-    assert f"{mean(chairs, 1, 'iou'):.3f} | {mean(chairs, 2, 'iou'):.3f} |" in text
+    assert matrix["sample_loss"].shape == (3, 2) and matrix["category_iou"].shape == (2, 2)
+    expected = mean(chairs + tables, "iou_at_best")
+    assert matrix["mean_over_samples_iou_at_best"] == pytest.approx(expected, abs=1e-6)
+
+    assert {path.name for path in folder.iterdir()} == {
+        *("result.json", "result.mat", "result.md", "per_sample.csv", "report.html")
+    }
+    assert str(folder.relative_to(tmp_path)) in output and "report.html" in output
+    one, two = mean(chairs, "iou")
+    assert f"{one:.4f} | {two:.4f} |" in (folder / "result.md").read_text()
+    assert f"{one:.4f}   {two:.4f}" in output
 
 
-def test_a_threshold_is_chosen_only_where_there_is_a_validation_part(
-    script, measured, tmp_path, monkeypatch
-):  # fmt: skip
-    root, weights, _ = measured
+def test_each_evaluation_keeps_its_own_results(script, measured, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    arguments = [*SMALL, f"--database_path={root}", f"--weights={weights}", "--val_fraction=0"]
-    status, _, errors = script("test", *arguments, "--thresholds=0.3,0.4")
-    assert status == 2 and errors.startswith("error: thresholds") and errors.count("\n") == 1
+    other = tmp_path / "other" / "weights.pth"
+    write_torch(other, network_state(build_network("3D-LSTM-1", width=1 / 16)))
+    evaluations = [(), ("--split=val",), (f"--weights={other}",), ("--val_fraction=0.5",)]
+    evaluations += [("--val_fraction=0.5", "--split=val")]
+    for flags in (*evaluations, *evaluations):  # the same evaluation again replaces its results
+        assert run_test(script, measured, *flags)[0] == 0
+    found = {
+        path.parent.name: json.loads(path.read_text()) for path in tmp_path.rglob("result.json")
+    }
+    assert set(found) == {"test-weights", "val-weights", "test-weights-2", "val-weights-2"}
+    assert found["test-weights-2"]["network"] == "3D-LSTM-1"
+    assert found["val-weights"]["num_samples"] < found["val-weights-2"]["num_samples"]
+
+
+def test_thresholds_need_a_validation_split(script, measured, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    flags = "--thresholds=0.3,0.4", "--val_fraction=0"
+    status, _, errors = run_test(script, measured, *flags)
+    assert status == 2 and "'val'" in errors and errors.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 
-def test_of_equal_thresholds_the_lowest_is_chosen():
-    assert choose_threshold(np.array([[0.1, 0.5, 0.5]]), (0.3, 0.4, 0.5))["best"] == 0.4
+def test_names_that_are_not_utf8_are_written_escaped(script, measured, tmp_path, monkeypatch):
+    name = b"M\xf6bel\xff".decode("utf-8", "surrogateescape")
+    root = tmp_path / name / "data"
+    make_dataset(root, {name: 3}, views=2)
+    shutil.copy(measured[1], tmp_path / name / f"{name}.pth")
+    monkeypatch.chdir(tmp_path)
+    flags = f"--database_path={root}", f"--weights={tmp_path / name / name}.pth", "--split=all"
+    status, _, errors = run_test(script, measured, *flags, "--html", "--thresholds=0.4")
+    assert (status, errors) == (0, "")
+    written = list((tmp_path / "saved_models").rglob("*.*"))
+    assert len([path for path in written if path.is_file()]) == 5
+    for path in written:
+        if path.suffix in (".json", ".csv", ".md", ".html"):
+            assert "M\\" in path.read_text("utf-8")
 
 
-def test_the_checksum_names_the_objects_in_any_order():
+@pytest.mark.parametrize("i", range(2))
+def test_the_lowest_of_equal_thresholds_is_chosen(i):
+    ious = np.array([[0.1, 0.5, 0.5], [0.2, 0.2, 0.2]])[i : i + 1]
+    assert choose_threshold(ious, (0.3, 0.4, 0.5))["best"] == (0.4, 0.3)[i]
+
+
+def test_checksum_does_not_depend_on_the_order():
     names = ["b/1", "a/2", "a/10"]
     expected = hashlib.sha256(b"a/10\na/2\nb/1").hexdigest()
     assert checksum(names) == checksum(random.sample(names, 3)) == expected
@@ -159,34 +203,50 @@ def test_the_checksum_names_the_objects_in_any_order():
 def results():
     rng = np.random.default_rng(0)
     values = {name: rng.random((4, 5)) for name in ("iou", "average_precision", "loss")}
-    return results_of(values, ["a", "b|c", "a", "a"])
+    return make_results(values, ["a", "b", "a", "a"])
 
 
-def test_published_numbers_are_labelled_and_in_the_markdown_alone(results, tmp_path):
-    text = write_markdown(tmp_path / "result.md", results).read_text()
+def test_published_numbers_are_labeled_and_not_in_the_json(results, tmp_path):
+    values = {name: np.zeros((4, 5)) for name in ("iou", "average_precision", "loss")}
+    write_results(tmp_path, results, values, ["a/0", "b/1", "a/2", "a/3"])
+    text = (tmp_path / "result.md").read_text()
     for network, loss, iou, source in PUBLISHED:
-        assert f"| {network} | published, {source} | 5 | {loss:.3f} | {iou:.3f} |" in text
-    iou = results["overall"]["mean_over_samples"]["iou"]
-    loss = results["overall"]["mean_over_samples"]["loss"]
-    assert f"| 3D-GRU-3 | measured, mean over samples | 5 | {loss:.3f} | {iou:.3f} |" in text
-    assert "b\\|c" in text
-    assert "published" not in format_table(results) + json.dumps(results)
+        assert f"| {network}, published ({source}) | 5 | {loss:.3f} | {iou:.3f} |" in text
+    means = results["overall"]["mean_over_samples"]
+    iou, loss = means["iou"][-1], means["loss"][-1]
+    assert f"| 3D-GRU-3, mean over samples | 5 | {loss:.3f} | {iou:.3f} |" in text
+    assert "published" not in format_results(results) + (tmp_path / "result.json").read_text()
 
 
-def test_a_table_has_a_row_for_each_category_and_both_means(results):
-    rows = table(results, "loss")
-    assert [row[:2] for row in rows] == [
-        ("a", 3),
-        ("b|c", 1),
-        ("mean over samples", 4),
-        ("mean over categories", 4),
+def test_each_metric_has_a_table_of_categories_and_means(results):
+    iou, precision, loss, search = metric_tables(results)
+    assert [row[:2] for row in loss.rows] == [
+        *(["a", "3"], ["b", "1"], ["mean over samples", "4"], ["mean over categories", "4"])
     ]
-    assert all(len(values) == 5 for _, _, values in rows)
-    lines = format_table(results).splitlines()
-    assert sum(line.startswith("mean over samples") for line in lines) == 3
+    assert iou.header == ["category", "samples", "1 view", *(f"{n} views" for n in (2, 3, 4, 5))]
+    assert iou.title == "IoU" and precision.title == "Average precision"
+    assert search.rows == [["0.3", "0.1000"], ["0.4", "0.2000"]]
 
 
-def test_means_of_single_precision_are_taken_in_double():
+def test_unknown_metrics_are_tabulated_by_name():
+    values = {name: np.ones((2, 1)) for name in ("iou", "loss", "f1")}
+    assert [t.title for t in metric_tables(make_results(values, ["a", "b"]))][:3][-1] == "f1"
+
+
+def test_table_is_rendered_for_terminal_markdown_and_html():
+    table = Table("T", ["name", "x"], [["<a>", "1"], ["longer", "22"], ["mean", "3"]], num_means=1)
+    assert table.text().splitlines() == [
+        *("T", "name     x", "----------", "<a>      1", "longer  22", "----------", "mean     3")
+    ]
+    assert table.markdown().splitlines()[2:] == [
+        *("| name | x |", "| --- | ---: |", "| <a> | 1 |", "| longer | 22 |", "| mean | 3 |")
+    ]
+    html = table.html()
+    assert "<td>&lt;a&gt;</td><td>1</td>" in html and html.count('class="mean"') == 1
+    assert "<th>name</th>" in html
+
+
+def test_means_of_float32_are_float64():
     values = np.full((100_000, 1), 0.1, np.float32)
-    mean = summarise({"iou": values}, ["a"] * 100_000)[0]["overall"]["mean_over_samples"]["iou"]
-    assert mean == pytest.approx(float(np.float32(0.1)), abs=1e-9)
+    means = summarize({"iou": values}, ["a"] * 100_000)["overall"]["mean_over_samples"]
+    assert means["iou"][0] == pytest.approx(float(np.float32(0.1)), abs=1e-9)

@@ -14,13 +14,10 @@ import trimesh
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from data.photographs import load_photograph
-from data.transforms import eval_transform, load_image
 from models import build_network
 from models.weights import network_state, write_torch
 from tests.helpers import ROOT, SMALL, assert_same, make_dataset
 from utils.checkpoint import load_network
-from utils.visualize import draw_voxels
 
 
 def test_train_test_and_demo_follow_each_other(script, small, tmp_path, dataset):
@@ -41,28 +38,27 @@ def test_train_test_and_demo_follow_each_other(script, small, tmp_path, dataset)
     by_category = [events.Scalars(tag)[-1].value for tag in sorted(of_categories)]
     assert np.mean(by_category) == pytest.approx(events.Scalars("iou/val")[-1].value, abs=1e-6)
     shown = "03001627/model07"
-    assert {f"{shown}/views", f"{shown}/truth and prediction"} <= set(tags["images"])
-    assert [event.step for event in events.Images(f"{shown}/truth and prediction")] == [3, 6]
-    assert [e.step for e in events.Tensors(f"{shown}/truth_VERTEX")] == [3]
+    assert {f"{shown}/views", f"{shown}/ground truth and prediction"} <= set(tags["images"])
+    assert [event.step for event in events.Images(f"{shown}/ground truth and prediction")] == [3, 6]
+    assert [e.step for e in events.Tensors(f"{shown}/ground truth_VERTEX")] == [3]
 
     status, output, errors = script("test", *small, "--split=all")
     assert (status, errors) == (0, "") and "chair" in output and "table" in output
+    folder = folder / "all-checkpoint_epoch_00000002"
     results = json.loads((folder / "result.json").read_text())
     matrix = scipy.io.loadmat(folder / "result.mat", simplify_cells=True)
-    assert len(matrix["objects"]) == results["objects"] == 15
+    assert len(matrix["samples"]) == results["num_samples"] == 15
     assert results["weights"].endswith("checkpoint_epoch_00000002.pth")
-    assert matrix["object_iou"].shape == (15, 2)
-    ious, losses = matrix["object_iou"][:, -1], matrix["object_loss"][:, -1]
-    chairs = np.array([name.startswith("03001627") for name in matrix["objects"]])
-    assert results["categories"]["chair"]["iou"] == pytest.approx(ious[chairs].mean())
-    over_samples = results["overall"]["mean_over_samples"]
-    over_categories = results["overall"]["mean_over_categories"]
-    assert over_samples["loss"] == pytest.approx(losses.mean())
+    assert matrix["sample_iou"].shape == (15, 2)
+    ious, losses = matrix["sample_iou"][:, -1], matrix["sample_loss"][:, -1]
+    chairs = np.array([name.startswith("03001627") for name in matrix["samples"]])
+    assert results["categories"]["chair"]["iou"][-1] == pytest.approx(ious[chairs].mean())
+    overall = results["overall"]
+    assert overall["mean_over_samples"]["loss"][-1] == pytest.approx(losses.mean())
     means = [losses[chairs].mean(), losses[~chairs].mean()]
-    assert over_categories["loss"] == pytest.approx(np.mean(means))
-    assert over_samples["objects"] == 15
-    names = {path.name for path in folder.iterdir() if path.stem in ("result", "per_object")}
-    assert names == {"result.json", "result.mat", "result.md", "per_object.csv"}
+    assert overall["mean_over_categories"]["loss"][-1] == pytest.approx(np.mean(means))
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"result.json", "result.mat", "result.md", "per_sample.csv"}
 
     for form in ("obj", "ply", "glb", "stl", "binvox", "npy"):
         flags = ["--device=cpu", "--resume_epoch=last", f"--output=out/a.{form}"]
@@ -105,31 +101,29 @@ def test_demo_writes_smooth_surfaces_and_a_page(script, tmp_path, monkeypatch):
     text = Path("smooth.html").read_text("utf-8")
     assert text.count("<canvas data-size") == text.count("<img") == 3
     status, _, errors = script("demo", *flags, "--output=a.npy", "--smooth")
-    assert status == 2 and "a.npy" in errors and "smooth" in errors
+    assert status == 2 and "a.npy" in errors and ".ply" in errors
 
 
-def test_demo_shows_what_the_network_saw_and_how_the_object_grows(script, tmp_path, monkeypatch):
+@pytest.mark.parametrize("num_views", [1, 2, 10])
+def test_demo_draws_any_number_of_views(script, tmp_path, monkeypatch, num_views):
     monkeypatch.chdir(tmp_path)
     write_weights(Path("w.pth"))
-    photograph = Image.new("RGB", (300, 200), (250, 250, 250))
-    photograph.paste((90, 30, 30), (10, 10, 50, 30))
-    photograph.save("a.png")
-    photograph.transpose(Image.Transpose.FLIP_TOP_BOTTOM).save("b.png")
+    Image.new("RGB", (300, 200), (250, 250, 250)).save("a.png")
     flags = ["--weights=w.pth", "--device=cpu", "--threshold=0.5", "--output=out.obj"]
-    network = load_network("w.pth")
-    for switch, read in ((["--no-crop"], load_image), ([], load_photograph)):
-        assert script("demo", *flags, *switch, "a.png", "b.png")[0] == 0
-        drawn = np.asarray(Image.open("out.png"))
-        views = np.stack([eval_transform(read(name), 128) for name in ("a.png", "b.png")])
-        for column, view in zip((0, 264), views, strict=True):
-            assert np.array_equal(drawn[:128, column + 64 : column + 192], view)
-            images = torch.from_numpy(views[: 1 + (column > 0)]).permute(0, 3, 1, 2)[None] / 255
-            with torch.no_grad():
-                occupied = network(images)[0].softmax(0)[1].numpy() >= 0.5
-            growth = np.asarray(draw_voxels(occupied))
-            assert (drawn[136:392, column : column + 256] != growth).mean() < 0.01
-    status, _, errors = script("demo", *flags, "--output=a.obj", "a.png")
+    status, output, errors = script("demo", *flags, *["a.png"] * num_views)
+    assert (status, errors) == (0, "")
+    assert "w.pth (3D-LSTM-3)" in output and f"{num_views} view" in output
+    with Image.open("out.png") as image:
+        assert image.width == 336 * {1: 3, 2: 3, 10: 5}[num_views] + 16
+
+
+def test_demo_overwrites_no_input(script, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (30, 20)).save("a.png")
+    content = Path("a.png").read_bytes()
+    status, _, errors = script("demo", "--output=a.obj", "./a.png")
     assert status == 2 and "a.png" in errors and errors.count("\n") == 1
+    assert Path("a.png").read_bytes() == content and not Path("a.obj").exists()
 
 
 def test_an_interrupted_training_goes_on_as_if_it_had_not_stopped(script, small, tmp_path):

@@ -174,7 +174,9 @@ class DemoConfig(Config):
 
     images: tuple = _demo((), IMAGES, "images of one object")
     weights: str = _demo("", FILE, "weights to use, in place of --resume_epoch")
-    output: str = _demo("prediction.obj", FILE, "result: .obj .ply .glb .stl .binvox or .npy")
+    output: str = _demo(
+        "prediction.obj", FILE, "result: .obj .ply .glb .stl .binvox .npy; y up, front +x"
+    )
     crop: bool = _demo(True, BOOL, "frame the object like the training views")
     smooth: bool = _demo(False, BOOL, "smooth surface (marching cubes)")
     html: bool = _demo(False, BOOL, "write an interactive page as well")

@@ -1,4 +1,7 @@
-"""Voxels as files for other programs."""
+"""Voxels to meshes, and both to files for other programs.
+
+The grid is the cube [-0.5, 0.5]³, y up and the front towards +x, as in the dataset.
+"""
 
 from pathlib import Path
 
@@ -7,65 +10,163 @@ import numpy as np
 from data.binvox import write_binvox
 from utils.errors import InputError
 from utils.files import atomic_write
-from utils.surface import marching_cubes, voxels_to_mesh
 
-SURFACES = (".obj", ".ply", ".glb", ".stl")
-FORMS = (*SURFACES, ".binvox", ".npy")
+SQUARE = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])  # corners, counter-clockwise
 
 
-def save_prediction(
-    path: str | Path, probability: np.ndarray, threshold: float, smoothed: bool = False
-) -> str:
-    """Write a prediction (X, Y, Z) in the form of the path's ending, and say what was written.
+def exposed_faces(occupied: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Find the faces between an occupied and an empty voxel.
 
-    `.obj`, `.ply`, `.glb` and `.stl` hold the surface of the cells at `probability >= threshold`,
-    as cubes or `smoothed`; `.binvox` holds those cells, and `.npy` the probabilities.
+    Args:
+        occupied (ndarray): (D, D, D) bool, axes x, y, z.
+
+    Returns:
+        tuple: Corners (F, 4, 3) in voxels, counter-clockwise seen from outside, and outward
+            normals (F, 3), both int.
     """
-    check_form(path, smoothed)
-    occupied, form = probability >= threshold, Path(path).suffix.lower()
-    if form == ".npy":
-        with atomic_write(path) as temporary, open(temporary, "wb") as file:
-            np.save(file, probability)
-        return f"probabilities {probability.shape}"
-    if form == ".binvox":
-        write_binvox(path, occupied)
-    else:
-        save_mesh(
-            path,
-            *(marching_cubes(probability, threshold) if smoothed else voxels_to_mesh(occupied)),
-        )
-    return f"{int(occupied.sum())} occupied voxels"
+    padded = np.pad(np.asarray(occupied, bool), 1)
+    corners, normals = [], []
+    for axis in range(3):
+        u, v = np.eye(3, dtype=int)[[(axis + 1) % 3, (axis + 2) % 3]]
+        for direction in (-1, 1):
+            empty_beside = ~np.roll(padded, -direction, axis)[1:-1, 1:-1, 1:-1]
+            voxels = np.argwhere(padded[1:-1, 1:-1, 1:-1] & empty_beside)
+            normal = direction * np.eye(3, dtype=int)[axis]
+            loop = SQUARE @ np.stack([u, v] if direction > 0 else [v, u])
+            corners.append((voxels + np.maximum(normal, 0))[:, None] + loop)
+            normals.append(np.broadcast_to(normal, voxels.shape))
+    return np.concatenate(corners), np.concatenate(normals)
 
 
-def check_form(path: str | Path, smoothed: bool = False) -> None:
-    """Raise InputError when a prediction can't be written in the form of the path's ending."""
-    forms = SURFACES if smoothed else FORMS
-    if Path(path).suffix.lower() not in forms:
-        reason = " (smooth)" if smoothed else ""
-        raise InputError(
-            f"output: expected a file ending in {', '.join(forms)}{reason}, found {path}"
-        )
+def voxels_to_mesh(occupied: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Triangulate the surface of voxels, as cubes; every edge has exactly two triangles.
+
+    Where two voxels touch along nothing but an edge, four squares meet. Each voxel's two squares
+    then get their own vertex on the edge, a quarter of its length from one end or from the other:
+    the surface stays where it is, and its volume is that of the voxels.
+
+    Args:
+        occupied (ndarray): (D, D, D) bool, axes x, y, z.
+
+    Returns:
+        tuple: Vertices (N, 3) float64 in [-0.5, 0.5] and faces (M, 3) int, counter-clockwise seen
+            from outside.
+    """
+    corners, normals = exposed_faces(occupied)
+    following = np.roll(corners, -1, axis=1)
+    middles = corners + following  # (F, 4, 3), twice the midpoint of each edge
+    _, edge, uses = np.unique(
+        middles.reshape(-1, 3), axis=0, return_inverse=True, return_counts=True
+    )
+    shared = (uses[edge] == 4).reshape(middles.shape[:2])
+    direction = np.abs(following - corners)
+    center = corners.mean(1) - normals / 2  # (F, 3), of the voxel
+    across = np.argmax(direction == 0, axis=-1)[..., None]  # an axis perpendicular to the edge
+    beyond = np.take_along_axis(center[:, None] - middles / 2, across, -1) > 0
+    extra = middles / 2 + np.where(beyond, 0.25, -0.25) * direction
+
+    plain = ~shared.any(1)
+    triangles = [corners[plain][:, [[0, 1, 2], [0, 2, 3]]].reshape(-1, 3, 3)]
+    for face in np.flatnonzero(~plain):  # a fan around the center of the square
+        rim = [corners[face, :1]]
+        for side in range(4):
+            rim += [extra[face, side : side + 1]] if shared[face, side] else []
+            rim += [following[face, side : side + 1]]
+        rim = np.concatenate(rim)
+        middle = np.broadcast_to(corners[face].mean(0), rim[1:].shape)
+        triangles.append(np.stack([middle, rim[:-1], rim[1:]], axis=1))
+    points = np.concatenate(triangles).reshape(-1, 3)
+    vertices, faces = np.unique(points, axis=0, return_inverse=True)
+    return vertices / max(occupied.shape) - 0.5, faces.reshape(-1, 3)
+
+
+def marching_cubes(probs: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+    """Extract the smooth surface where the probability is `threshold`.
+
+    A probability holds at the center of its voxel and is zero outside the grid, so the surface is
+    closed.
+
+    Args:
+        probs (ndarray): (D, D, D) float in [0, 1], axes x, y, z.
+        threshold (float): In (0, 1].
+
+    Returns:
+        tuple: Vertices and faces as of `voxels_to_mesh`.
+    """
+    from skimage import measure  # a slow import that nothing else needs
+
+    if not (probs >= threshold).any():
+        return np.zeros((0, 3)), np.zeros((0, 3), int)
+    padded = np.pad(probs, 1)
+    vertices, faces, _, _ = measure.marching_cubes(padded, threshold, allow_degenerate=False)
+    return (vertices - 0.5) / max(probs.shape) - 0.5, faces[:, ::-1]
 
 
 def save_mesh(path: str | Path, vertices: np.ndarray, faces: np.ndarray) -> None:
-    """Write triangles as `.obj`, `.ply`, `.glb` or `.stl`.
+    """Write a mesh as `.obj`, `.ply`, `.glb` or `.stl`.
 
-    The grid is the cube [-0.5, 0.5]³, y up and the front towards +x, as in the dataset. A surface
-    without faces gives a file without faces.
+    Args:
+        path (str | Path): Its suffix chooses the format.
+        vertices (ndarray): (N, 3) float.
+        faces (ndarray): (M, 3) int; may be empty.
     """
-    form = Path(path).suffix.lower()[1:]
-    if form == "obj":
-        content = _wavefront(vertices, faces)
+    check_output(path, mesh=True)
+    suffix = Path(path).suffix.lower()
+    if suffix == ".obj":
+        lines = ["# 3D-R2N2 reconstruction: y up, front +x\n"]
+        lines += [f"v {x:.9g} {y:.9g} {z:.9g}\n" for x, y, z in vertices.tolist()]
+        lines += [f"f {a} {b} {c}\n" for a, b, c in (faces + 1).tolist()]
+        content = "".join(lines).encode()
     else:
-        from trimesh import Trimesh  # only these three forms need it
+        from trimesh import Trimesh
 
-        content = Trimesh(vertices, faces, process=False).export(file_type=form)
+        content = Trimesh(vertices, faces, process=False).export(file_type=suffix[1:])
     with atomic_write(path) as temporary:
         temporary.write_bytes(content)
 
 
-def _wavefront(vertices: np.ndarray, faces: np.ndarray) -> bytes:
-    lines = ["# 3D-R2N2 reconstruction: y up, front towards +x\n"]
-    lines += [f"v {x:.9g} {y:.9g} {z:.9g}\n" for x, y, z in vertices.tolist()]
-    lines += [f"f {a} {b} {c}\n" for a, b, c in (faces + 1).tolist()]
-    return "".join(lines).encode()
+def _save_surface(path, probs, threshold, smooth) -> None:
+    surface = marching_cubes(probs, threshold) if smooth else voxels_to_mesh(probs >= threshold)
+    save_mesh(path, *surface)
+
+
+def _save_binvox(path, probs, threshold, _smooth) -> None:
+    write_binvox(path, probs >= threshold)
+
+
+def _save_npy(path, probs, _threshold, _smooth) -> None:
+    with atomic_write(path) as temporary, open(temporary, "wb") as file:
+        np.save(file, probs)
+
+
+MESH_SUFFIXES = (".obj", ".ply", ".glb", ".stl")
+EXPORTERS = {  # suffix: writer(path, probs, threshold, smooth)
+    **dict.fromkeys(MESH_SUFFIXES, _save_surface),
+    ".binvox": _save_binvox,
+    ".npy": _save_npy,
+}
+
+
+def save_prediction(
+    path: str | Path, probs: np.ndarray, threshold: float, smooth: bool = False
+) -> None:
+    """Write a prediction in the format of the path's suffix, one of `EXPORTERS`.
+
+    Args:
+        path (str | Path): A mesh, `.binvox` (occupancy) or `.npy` (probabilities).
+        probs (ndarray): (D, D, D) float in [0, 1], axes x, y, z.
+        threshold (float): A voxel is occupied from this probability on, in (0, 1].
+        smooth (bool): Write a mesh by marching cubes, not as cubes.
+
+    Raises:
+        InputError: If no exporter has the suffix, or `smooth` is set for one that is not a mesh.
+    """
+    check_output(path, mesh=smooth)
+    EXPORTERS[Path(path).suffix.lower()](path, probs, threshold, smooth)
+
+
+def check_output(path: str | Path, *, mesh: bool = False) -> None:
+    """Raise InputError unless a prediction can be written to the path, or just a mesh."""
+    suffixes = MESH_SUFFIXES if mesh else EXPORTERS
+    if Path(path).suffix.lower() not in suffixes:
+        raise InputError(f"output: expected a file ending in {', '.join(suffixes)}, got {path}")

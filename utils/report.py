@@ -1,5 +1,7 @@
-"""A measurement as a page: tables, a curve, and objects to look at."""
+"""Results as one HTML file: tables, a curve, and voxels to rotate, without network or server."""
 
+import base64
+import io
 from html import escape
 from pathlib import Path
 from typing import NamedTuple
@@ -7,117 +9,151 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from utils import page
-from utils.published import NOTE, comparison
-from utils.results import METRICS, available_metrics, summary_lines, table
+from utils.files import atomic_write
+from utils.results import NOTE, comparison_table, facts, metric_tables
 from utils.visualize import draw_voxels
 
-EXAMPLES = 3  # objects of each kind
+EXAMPLES_PER_KIND = 3
 
 
 class Example(NamedTuple):
-    """An object as measured: its kind and name, views (V, S, S, 3) in bytes, voxels (D, D, D)."""
+    """An evaluated sample: views (V, S, S, 3) uint8, voxels (32, 32, 32) bool, IoUs (V,)."""
 
     kind: str
     name: str
-    ious: np.ndarray  # (V,)
+    ious: np.ndarray
     views: np.ndarray
-    truth: np.ndarray
+    target: np.ndarray
     prediction: np.ndarray
 
 
 def choose_examples(ious: np.ndarray) -> list[tuple[str, int]]:
-    """The best, the median and the worst of N objects by their IoUs (N,): kind and number of each.
+    """Choose the best, median and worst of N samples by their IoU.
 
-    Three of each kind, fewer where there are fewer than nine objects, and none twice.
+    Args:
+        ious (ndarray): (N,) float.
+
+    Returns:
+        list: ("best", "median" or "worst", sample), at most three of each kind and none twice.
     """
     order = np.argsort(-ious, kind="stable").tolist()
-    each = min(EXAMPLES, -(-len(order) // 3))
+    each = min(EXAMPLES_PER_KIND, -(-len(order) // 3))
     middle = max(each, (len(order) - each) // 2)
     kinds = dict.fromkeys(order[-each:], "worst")
     kinds |= dict.fromkeys(order[middle : middle + each], "median")
     kinds |= dict.fromkeys(order[:each], "best")
-    return [(kinds[number], number) for number in order if number in kinds]
+    return [(kinds[i], i) for i in order if i in kinds]
 
 
-def write_report(path: Path, results: dict, examples: list[Example]) -> Path:
-    """Write report.html: what `result.json` says, and the examples to turn by dragging."""
-    facts = (
-        f"<li>{escape(name)}: {escape(value)}</li>"
-        for name, value in summary_lines(results).items()
-    )
-    body = ["<ul>", *facts, "</ul>"]
-    body += ["<h2>Networks</h2>"]
-    head = ["network", "", "views", "loss", "IoU"]
-    body += [page.table(head, [list(row) for row in comparison(results)]), f"<p>{escape(NOTE)}</p>"]
-    body += ["<h2>IoU over the number of views</h2>", curve(table(results, "iou"))]
-    counts = [str(count) for count in range(1, results["views"] + 1)]
-    for metric in available_metrics(results):
-        rows = [
-            [name, str(objects), *(f"{value:.4f}" for value in values)]
-            for name, objects, values in table(results, metric)
+def write_report(path: Path, results: dict, examples: list[Example]) -> None:
+    """Write report.html: what result.json holds, and examples with their voxels."""
+    lines = (f"<li>{escape(name)}: {escape(text)}</li>" for name, text in facts(results).items())
+    body = ["<ul>", *lines, "</ul>"]
+    body += [comparison_table(results).html(), f"<p>{escape(NOTE)}</p>"]
+    body += ["<h2>IoU over the number of views</h2>", curve(results)]
+    body += [table.html() for table in metric_tables(results)]
+    body += ["<h2>Samples</h2>", "<p>Drag the voxels to rotate them.</p>"]
+    for example in examples:
+        figures = [
+            _image(view, f"IoU after view {i}: {iou:.3f}")
+            for i, (view, iou) in enumerate(zip(example.views, example.ious, strict=True), start=1)
         ]
-        body += [f"<h2>{METRICS[metric]}</h2>"]
-        body += [page.table(["views", "objects", *counts], rows, means=2)]
-    if sweep := results["sweep"]:
-        body += [f"<h2>Thresholds, on the part {escape(sweep['part'])}</h2>"]
-        pairs = zip(sweep["thresholds"], sweep["iou"], strict=True)
-        rows = [[f"{threshold:g}", f"{iou:.4f}"] for threshold, iou in pairs]
-        body += [page.table(["threshold", "IoU"], rows)]
-    body += ["<h2>Objects</h2>", "<p>Drag the voxels at the right of a row to turn them.</p>"]
-    body += [_gallery(example) for example in examples]
-    page.write_page(path, f"3D-R2N2: {results['network']}", body)
-    return path
+        grids = {"ground truth": example.target, "prediction": example.prediction}
+        behind = [
+            _image(np.asarray(draw_voxels(grid, azimuth=210)), f"{name}, from behind")
+            for name, grid in grids.items()
+        ]
+        rotating = [_canvas(grid, name) for name, grid in grids.items()]
+        title = f"{example.kind}: {example.name}, IoU {example.ious[-1]:.3f}"
+        body += _section(title, figures, [*rotating, *behind])
+    write_page(path, f"3D-R2N2: {results['network']}", body)
 
 
-def _gallery(example: Example) -> str:
-    views = [
-        page.picture(Image.fromarray(view), f"view {count}, IoU so far {iou:.3f}")
-        for count, (view, iou) in enumerate(zip(example.views, example.ious, strict=True), 1)
+def write_prediction_page(path: Path, title: str, views: np.ndarray, occupied: np.ndarray) -> None:
+    """Write input views (V, S, S, 3) and the prediction (V, 32, 32, 32) after each of them."""
+    figures = [_image(view, f"input {i}", width=256) for i, view in enumerate(views, start=1)]
+    rotating = [_canvas(grid, f"after view {i}") for i, grid in enumerate(occupied, start=1)]
+    body = [
+        "<p>Drag the voxels to rotate them.</p>",
+        *_section("Reconstruction", figures, rotating),
     ]
-    grids = {"ground truth": example.truth, "prediction": example.prediction}
-    behind = [
-        page.picture(draw_voxels(grid, azimuth=210), f"{name}, from behind")
-        for name, grid in grids.items()
+    write_page(path, title, body)
+
+
+def write_page(path: str | Path, title: str, body: list[str]) -> None:
+    """Write pieces of HTML as a page, with its style and script."""
+    folder = Path(__file__).parent
+    style, script = ((folder / name).read_text("utf-8") for name in ("report.css", "viewer.js"))
+    lines = [
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width">',
+        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>",
+        f"<h1>{escape(title)}</h1>",
+        *body,
+        f"<script>\n{script}</script>\n</body>\n</html>\n",
     ]
-    turning = [page.voxels(grid, f"{name}, to turn") for name, grid in grids.items()]
-    title = f"{example.kind}: {example.name}, IoU {example.ious[-1]:.3f}"
-    return page.together(title, [*views, "<div></div>", *behind, *turning])
+    with atomic_write(path) as temporary:
+        temporary.write_text("\n".join(lines), encoding="utf-8")
 
 
-def curve(rows: list[tuple[str, int, list[float]]], width: int = 560, height: int = 320) -> str:
-    """The rows of `utils.results.table` as lines over the number of views, as SVG.
+def _section(title: str, *rows: list[str]) -> list[str]:
+    """Lay out rows of figures whose voxels rotate together."""
+    lines = [f"<section data-together>\n<h3>{escape(title)}</h3>"]
+    return [*lines, *(f"<div>{''.join(figures)}</div>" for figures in rows), "</section>"]
 
-    Categories are thin; the mean over samples is thick and that over categories dashed.
+
+def _image(pixels: np.ndarray, caption: str, width: int | None = None) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "png")
+    data = base64.b64encode(buffer.getvalue()).decode()
+    attributes = f'width="{width or pixels.shape[1]}" alt="{escape(caption)}"'
+    return _figure(f'<img src="data:image/png;base64,{data}" {attributes}>', caption)
+
+
+def _canvas(occupied: np.ndarray, caption: str) -> str:
+    data = base64.b64encode(np.packbits(np.asarray(occupied, bool))).decode()
+    return _figure(f'<canvas data-size="{len(occupied)}" data-voxels="{data}"></canvas>', caption)
+
+
+def _figure(content: str, caption: str) -> str:
+    return f"<figure>{content}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def curve(results: dict, width: int = 560, height: int = 320) -> str:
+    """Plot the mean IoU over the number of views as SVG.
+
+    Categories are thin, the mean over samples is thick and that over categories dashed.
     """
     left, right, top, bottom = 48, 16, 12, 40
-    most = max(max(values) for _, _, values in rows)
-    ceiling = max(0.1, np.ceil(10 * most) / 10)
-    views = len(rows[0][2])
+    lines = [(name, row["iou"], 'stroke="#9bb8d6"') for name, row in results["categories"].items()]
+    strokes = 'stroke="#1f4e80" stroke-width="3"', 'stroke="#1f4e80" stroke-dasharray="5 4"'
+    for (name, row), stroke in zip(results["overall"].items(), strokes, strict=True):
+        lines.append((name.replace("_", " "), row["iou"], stroke))
+    ceiling = max(0.1, np.ceil(10 * max(max(ious) for _, ious, _ in lines)) / 10)
+    num_views = results["num_views"]
 
-    def place(count: int, value: float) -> tuple[float, float]:
-        x = left + (width - left - right) * ((count - 1) / (views - 1) if views > 1 else 0.5)
-        return x, height - bottom - (height - top - bottom) * value / ceiling
+    def x_of(views: int) -> float:
+        share = (views - 1) / (num_views - 1) if num_views > 1 else 0.5
+        return left + (width - left - right) * share
+
+    def y_of(iou: float) -> float:
+        return height - bottom - (height - top - bottom) * iou / ceiling
+
+    def text(x: float, y: float, content, anchor: str = "middle") -> str:
+        return f'<text x="{x:.1f}" y="{y:.1f}" fill="#555" text-anchor="{anchor}">{content}</text>'
 
     parts = [f'<svg width="{width}" height="{height}" role="img" font-size="12" fill="none">']
     for tick in np.arange(0, ceiling + 0.05, 0.1):
-        _, y = place(1, tick)
+        y = y_of(tick)
         parts.append(f'<path d="M{left} {y:.1f}H{width - right}" stroke="#ddd"/>')
-        parts.append(f'<text x="{left - 6}" y="{y + 4:.1f}" fill="#555" text-anchor="end">'
-                     f"{tick:.1f}</text>")  # fmt: skip
-    for count in range(1, views + 1):
-        x, _ = place(count, 0)
-        parts.append(f'<text x="{x:.1f}" y="{height - bottom + 16}" fill="#555" '
-                     f'text-anchor="middle">{count}</text>')  # fmt: skip
-    parts.append(f'<text x="{(left + width) / 2}" y="{height - 6}" fill="#555" '
-                 'text-anchor="middle">views (thick: mean over samples, dashed: over categories)'
-                 "</text>")  # fmt: skip
-    strokes = ['stroke="#9bb8d6"'] * (len(rows) - 2)
-    strokes += ['stroke="#1f4e80" stroke-width="3"', 'stroke="#1f4e80" stroke-dasharray="5 4"']
-    for (name, _, values), stroke in zip(rows, strokes, strict=True):
-        points = [place(count, value) for count, value in enumerate(values, 1)]
-        parts.append(f"<g {stroke}><title>{escape(name)}</title>")
-        parts.append(f'<polyline points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in points)}"/>')
-        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2"/>' for x, y in points]
-        parts.append("</g>")
+        parts.append(text(left - 6, y + 4, f"{tick:.1f}", "end"))
+    for views in range(1, num_views + 1):
+        parts.append(text(x_of(views), height - bottom + 16, views))
+    legend = "views (thick: mean over samples, dashed: mean over categories, thin: categories)"
+    parts.append(text((left + width) / 2, height - 6, legend))
+    for name, ious, stroke in lines:
+        points = [f"{x_of(views):.1f},{y_of(iou):.1f}" for views, iou in enumerate(ious, start=1)]
+        line = f'<polyline points="{" ".join(points)}"/>'
+        dots = (f'<circle cx="{p.split(",")[0]}" cy="{p.split(",")[1]}" r="2"/>' for p in points)
+        parts.append(f"<g {stroke}><title>{escape(name)}</title>{line}{''.join(dots)}</g>")
     return "\n".join([*parts, "</svg>"])

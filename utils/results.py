@@ -1,157 +1,249 @@
-"""What a measurement says: means per category and overall, as tables and as files."""
+"""Evaluation results: means, tables and files.
+
+`results`, which result.json holds, is a dictionary of
+
+- "network", "weights", "dataset": the network's name and two paths;
+- "split", "split_file", "checksum": what was evaluated, the file of the split (empty: sorted 80/20)
+  and the SHA-256 of the sorted sample names;
+- "num_samples" N, "num_views" V and "threshold";
+- "threshold_search": null, or what `choose_threshold` found on the validation split;
+- "categories": {name: {"num_samples": n, "iou": [V means], "loss": [V means], ...}}, the means for
+  1, 2, ... V input views;
+- "overall": the same for "mean_over_samples" and "mean_over_categories".
+"""
 
 import csv
 import hashlib
+import io
+import itertools
 import json
+from html import escape
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import scipy.io
 
 from utils.files import atomic_write
 
-METRICS = {
+TITLES = {
     "iou": "IoU",
     "iou_at_best": "IoU at the threshold chosen on validation",
     "average_precision": "Average precision",
     "loss": "Loss",
 }
+PUBLISHED = (  # network, loss, IoU, source: ShapeNet test split, 5 views
+    ("3D-LSTM-1", 0.116, 0.499, "paper"),
+    ("3D-GRU-1", 0.105, 0.540, "paper"),
+    ("3D-LSTM-3", 0.106, 0.539, "paper"),
+    ("3D-GRU-3", 0.091, 0.592, "paper"),
+    ("Res3D-GRU-3", 0.080, 0.634, "paper"),
+    ("3D-LSTM-3", 0.093, 0.591, "PyTorch port"),
+)
+NOTE = (
+    "Published numbers are copied: means over ShapeNet's test split, 5 views. "
+    "Only an evaluation on the same split compares with them."
+)
 
 
-def summarise(values: dict[str, np.ndarray], categories: list[str]) -> list[dict]:
-    """Means of each metric's values (N, V) for 1, 2, ... V views.
+def summarize(values: dict[str, np.ndarray], categories: list[str]) -> dict:
+    """Average each metric over samples, per category and overall.
 
-    `categories` names the category of each object. Returns V times {"views", "categories":
-    {name: means}, "overall": {"mean_over_samples": means, "mean_over_categories": means}}; means
-    holds "objects" and the metrics.
+    Args:
+        values (dict): For each metric, (N, V) float: N samples, 1, 2, ... V input views.
+        categories (list[str]): The category of each sample.
+
+    Returns:
+        dict: "categories" and "overall", as in result.json.
     """
     labels = np.array(categories)
-    everything = np.ones(len(labels), bool)
 
-    def means(chosen: np.ndarray, view: int) -> dict:
-        of_chosen = {
-            name: float(value[chosen, view].mean(dtype=float)) for name, value in values.items()
-        }
-        return {"objects": int(chosen.sum())} | of_chosen
+    def means(selected: np.ndarray) -> dict:
+        rows = {name: value[selected].mean(0, dtype=float) for name, value in values.items()}
+        return {"num_samples": int(selected.sum())} | {n: row.tolist() for n, row in rows.items()}
 
-    summaries = []
-    for view in range(next(iter(values.values())).shape[1]):
-        rows = {name: means(labels == name, view) for name in sorted(set(categories))}
-        over_categories = {"objects": len(labels)} | {
-            name: float(np.mean([row[name] for row in rows.values()])) for name in values
-        }
-        overall = {
-            "mean_over_samples": means(everything, view),
-            "mean_over_categories": over_categories,
-        }
-        summaries.append({"views": view + 1, "categories": rows, "overall": overall})
-    return summaries
+    rows = {name: means(labels == name) for name in sorted(set(categories))}
+    over_samples = means(np.full(len(labels), True))
+    over_categories = {"num_samples": len(labels)}
+    for name in values:
+        over_categories[name] = np.mean([row[name] for row in rows.values()], axis=0).tolist()
+    overall = {"mean_over_samples": over_samples, "mean_over_categories": over_categories}
+    return {"categories": rows, "overall": overall}
 
 
-def choose_threshold(ious: np.ndarray, thresholds: tuple[float, ...]) -> dict:
-    """The threshold with the highest mean of IoUs (N, T): the lowest, where several have it.
+def choose_threshold(ious: np.ndarray, thresholds: list[float]) -> dict:
+    """Choose the threshold with the highest mean IoU, the lowest of several.
 
-    Returns {"thresholds", "iou": the T means, "best": the threshold}.
+    Args:
+        ious (ndarray): (N, T) float, at each of T thresholds.
+        thresholds (list[float]): In (0, 1], ascending.
+
+    Returns:
+        dict: "num_samples" N, "thresholds", "iou" (the T means) and "best".
     """
     means = ious.mean(0, dtype=float).tolist()
     best = thresholds[int(np.argmax(means))]
-    return {"thresholds": list(thresholds), "iou": means, "best": best}
+    return {"num_samples": len(ious), "thresholds": [*thresholds], "iou": means, "best": best}
 
 
 def checksum(names: list[str]) -> str:
-    """SHA-256 of "category/model" names, sorted, one a line: which objects were measured."""
+    """Hash sample names, sorted, one per line, with SHA-256."""
     return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
 
 
-def available_metrics(results: dict) -> list[str]:
-    means = results["by_views"][0]["overall"]["mean_over_samples"]
-    return [name for name in METRICS if name in means]
+def printable(text: str) -> str:
+    """Escape what is not valid UTF-8 in the name of a file."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
-def table(results: dict, metric: str) -> list[tuple[str, int, list[float]]]:
-    """A metric as rows (name, objects, value for each number of views); the means come last."""
-    by_views = [{**one["categories"], **_means(one)} for one in results["by_views"]]
-    return [
-        (name, row["objects"], [one[name][metric] for one in by_views])
-        for name, row in by_views[0].items()
+class Table(NamedTuple):
+    """A titled table of text; the last `num_means` rows are means of the others."""
+
+    title: str
+    header: list[str]
+    rows: list[list[str]]
+    num_means: int = 0
+
+    def text(self) -> str:
+        """Render for a terminal."""
+        widths = [max(map(len, column)) for column in zip(self.header, *self.rows, strict=True)]
+        lines = [
+            "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
+            for row in (self.header, *self.rows)
+        ]
+        rule = "-" * len(lines[0])
+        if self.num_means:
+            lines.insert(len(lines) - self.num_means, rule)
+        return "\n".join([self.title, lines[0], rule, *lines[1:]])
+
+    def markdown(self) -> str:
+        """Render as Markdown."""
+        rule = ["---"] + ["---:"] * (len(self.header) - 1)
+        lines = ["| " + " | ".join(row) + " |" for row in (self.header, rule, *self.rows)]
+        return "\n".join([f"## {self.title}", "", *lines])
+
+    def html(self) -> str:
+        """Render as HTML."""
+        lines = []
+        for i, row in enumerate([self.header, *self.rows]):
+            cell = "td" if i else "th"
+            mark = ' class="mean"' if i > len(self.rows) - self.num_means else ""
+            cells = "".join(f"<{cell}>{escape(text)}</{cell}>" for text in row)
+            lines.append(f"<tr{mark}>{cells}</tr>")
+        return "\n".join([f"<h2>{escape(self.title)}</h2>", "<table>", *lines, "</table>"])
+
+
+def metric_tables(results: dict) -> list[Table]:
+    """Tabulate each metric, a row for each category and a column for each number of views."""
+    overall = {name.replace("_", " "): row for name, row in results["overall"].items()}
+    views = [f"{i} view{'s' if i > 1 else ''}" for i in range(1, results["num_views"] + 1)]
+    tables = []
+    for metric in [*results["overall"]["mean_over_samples"]][1:]:
+        rows = [
+            [name, str(row["num_samples"]), *(f"{mean:.4f}" for mean in row[metric])]
+            for name, row in (results["categories"] | overall).items()
+        ]
+        header = ["category", "samples", *views]
+        tables.append(Table(TITLES.get(metric, metric), header, rows, num_means=2))
+    if search := results["threshold_search"]:
+        pairs = zip(search["thresholds"], search["iou"], strict=True)
+        rows = [[f"{threshold:g}", f"{iou:.4f}"] for threshold, iou in pairs]
+        tables.append(Table("Threshold, on the validation split", ["threshold", "IoU"], rows))
+    return tables
+
+
+def comparison_table(results: dict) -> Table:
+    """Tabulate the overall means above published ones."""
+    num_views = str(results["num_views"])
+    rows = []
+    for name, means in results["overall"].items():
+        network = f"{results['network']}, {name.replace('_', ' ')}"
+        rows.append([network, num_views, f"{means['loss'][-1]:.3f}", f"{means['iou'][-1]:.3f}"])
+    rows += [
+        [f"{network}, published ({source})", "5", f"{loss:.3f}", f"{iou:.3f}"]
+        for network, loss, iou, source in PUBLISHED
     ]
+    return Table("Comparison with published numbers", ["network", "views", "loss", "IoU"], rows)
 
 
-def _means(summary: dict) -> dict:
-    return {name.replace("_", " "): row for name, row in summary["overall"].items()}
-
-
-def summary_lines(results: dict) -> dict[str, str]:
-    """What was measured, and how: the lines above every table."""
-    split, sweep = results["split"], results["sweep"]
+def facts(results: dict) -> dict[str, str]:
+    """Describe what was evaluated, and how."""
+    split_file = results["split_file"] or "sorted 80/20"
     lines = {
-        "network": f"{results['network']}, {Path(results['weights']).name}",
-        "objects": f"{results['objects']} of the part {results['part']}, split {split['name']}",
-        "checksum of their names": f"sha256 {split['checksum']}",
+        "weights": f"{results['weights']} ({results['network']})",
+        "samples": f"{results['num_samples']} in split '{results['split']}' of "
+        f"{results['dataset']} ({split_file})",
+        "checksum": f"sha256 {results['checksum']}",
         "threshold": f"{results['threshold']:g}",
     }
-    if sweep:
-        count = len(sweep["thresholds"])
-        lines["threshold chosen on validation"] = (
-            f"{sweep['best']:g}, of {count} (IoU {max(sweep['iou']):.4f} of {sweep['objects']} "
-            f"objects of the part {sweep['part']}, {results['views']} views)"
+    if search := results["threshold_search"]:
+        lines["best threshold"] = (
+            f"{search['best']:g} of {len(search['thresholds'])}, with IoU {max(search['iou']):.4f} "
+            f"on {search['num_samples']} samples in split 'val'"
         )
     return lines
 
 
-def format_table(results: dict) -> str:
-    """What was measured and the tables of all metrics, as lines of text."""
-    lines = [f"{name}: {value}" for name, value in summary_lines(results).items()]
-    for metric in available_metrics(results):
-        rows = table(results, metric)
-        width = max(len(name) for name, _, _ in rows)
-        numbers = "".join(f"{count:8}" for count in range(1, results["views"] + 1))
-        head = f"{'views':{width}}  objects{numbers}"
-        body = [
-            f"{name:{width}}  {objects:7}" + "".join(f"{value:8.4f}" for value in values)
-            for name, objects, values in rows
-        ]
-        rule = "-" * len(head)
-        lines += ["", METRICS[metric], head, rule, *body[:-2], rule, *body[-2:]]
-    return "\n".join(lines)
+def format_results(results: dict) -> str:
+    """Format what was evaluated and the table of each metric for a terminal."""
+    lines = [f"{name + ':':<16}{value}" for name, value in facts(results).items()]
+    return "\n\n".join(["\n".join(lines), *(table.text() for table in metric_tables(results))])
+
+
+def results_dir(parent: Path, results: dict) -> Path:
+    """Choose a folder that doesn't hold the results of other weights, samples or dataset."""
+    name = f"{results['split']}-{Path(results['weights']).stem}"
+    for i in itertools.count(1):
+        folder = parent / (name if i == 1 else f"{name}-{i}")
+        if not (folder / "result.json").exists():
+            return folder
+        earlier = json.loads((folder / "result.json").read_text("utf-8"))
+        if all(earlier[key] == results[key] for key in ("weights", "dataset", "split", "checksum")):
+            return folder
 
 
 def write_results(
     folder: Path, results: dict, values: dict[str, np.ndarray], names: list[str]
-) -> list[Path]:
-    """Write result.json (means), result.mat (means and objects) and per_object.csv, worst first.
+) -> None:
+    """Write result.json, result.md, result.mat and per_sample.csv, worst sample first.
 
-    `values` are those of `summarise` and `names` the "category/model" of each object.
+    Args:
+        folder (Path): Where to write them.
+        results (dict): As documented above.
+        values (dict): For each metric, (N, V) float.
+        names (list[str]): "category/model" of each sample.
     """
-    paths = [folder / name for name in ("result.json", "result.mat", "per_object.csv")]
-    with atomic_write(paths[0]) as temporary:
-        temporary.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    with atomic_write(paths[1]) as temporary:
-        scipy.io.savemat(temporary, _arrays(results, values, names), appendmat=False)
-    with (
-        atomic_write(paths[2]) as temporary,
-        open(temporary, "w", encoding="utf-8", newline="") as f,
-    ):
-        writer = csv.writer(f, lineterminator="\n")
-        views = range(1, results["views"] + 1)
-        writer.writerow(
-            ["object", *(f"{name}_{count}_views" for name in values for count in views)]
-        )
-        for number in np.argsort(values["iou"][:, -1], kind="stable"):
-            writer.writerow(
-                [names[number], *(f"{v:.6f}" for value in values.values() for v in value[number])]
-            )
-    return paths
-
-
-def _arrays(results: dict, values: dict, names: list[str]) -> dict:
-    """For MATLAB: objects × views, categories × views, and the means over both, × views."""
-    arrays = {"objects": np.array(names, dtype=object), "threshold": results["threshold"]}
+    markdown = ["# Results", "\n".join(f"- {key}: {text}" for key, text in facts(results).items())]
+    markdown += [comparison_table(results).markdown(), NOTE]
+    markdown += [table.markdown() for table in metric_tables(results)]
+    texts = {
+        "result.json": json.dumps(results, indent=2) + "\n",
+        "result.md": "\n\n".join(markdown) + "\n",
+        "per_sample.csv": _csv(values, names),
+    }
+    for name, text in texts.items():
+        with atomic_write(folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    arrays = {
+        "samples": np.array(names, object),
+        "categories": np.array([*results["categories"]], object),
+        "threshold": results["threshold"],
+    }
     for metric, value in values.items():
-        *categories, over_samples, over_categories = table(results, metric)
-        arrays["categories"] = np.array([name for name, _, _ in categories], dtype=object)
-        arrays[f"object_{metric}"] = value
-        arrays[f"category_{metric}"] = np.array([row for _, _, row in categories])
-        arrays[f"mean_over_samples_{metric}"] = over_samples[2]
-        arrays[f"mean_over_categories_{metric}"] = over_categories[2]
-    return arrays
+        arrays[f"sample_{metric}"] = value  # (N, V)
+        rows = results["categories"].values()
+        arrays[f"category_{metric}"] = np.array([row[metric] for row in rows])
+        for name, row in results["overall"].items():
+            arrays[f"{name}_{metric}"] = np.array(row[metric])
+    with atomic_write(folder / "result.mat") as temporary:
+        scipy.io.savemat(temporary, arrays, appendmat=False)
+
+
+def _csv(values: dict[str, np.ndarray], names: list[str]) -> str:
+    lines = io.StringIO()
+    writer = csv.writer(lines, lineterminator="\n")
+    columns = [f"{name}_{i + 1}_views" for name in values for i in range(values[name].shape[1])]
+    writer.writerow(["sample", *columns])
+    for i in np.argsort(values["iou"][:, -1], kind="stable"):
+        writer.writerow([names[i], *(f"{x:.6f}" for value in values.values() for x in value[i])])
+    return lines.getvalue()

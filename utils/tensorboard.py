@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a training."""
+"""TensorBoard logs of a training."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -8,60 +8,62 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from data.sampling import SampleKey
-from data.shapenet import ShapeNetDataset, collate
-from utils.engine import to_device
-from utils.metrics import occupancy_logits
-from utils.surface import voxels_to_mesh
+from data.shapenet import ShapeNetDataset
+from utils.export import voxels_to_mesh
+from utils.predictor import Predictor
+from utils.results import printable
 from utils.visualize import COLOR, draw_voxels
 
-SHOWN = 4  # objects
+NUM_SHOWN = 4
 
 
 class TensorBoardLogger:
-    """Scalars of every epoch, and what the network makes of a few fixed objects."""
+    """A writer of scalars, and of predictions for the first few of `indices` in `dataset`.
 
-    def __init__(self, folder: Path, step: int, samples: ShapeNetDataset, members: list[int]):
+    Args:
+        folder (Path): The experiment's; logs go to its subfolder `tensorboard`.
+        step (int): Optimizer steps done; logs of later ones are dropped.
+        dataset (ShapeNetDataset): For evaluation.
+        indices (list[int]): Of samples in the dataset.
+    """
+
+    def __init__(self, folder: Path, step: int, dataset: ShapeNetDataset, indices: list[int]):
         self.writer = SummaryWriter(folder / "tensorboard", purge_step=step + 1)
-        self.samples, self.members = samples, members[:SHOWN]
-        self.truth_is_there = False
+        self.dataset, self.indices = dataset, indices[:NUM_SHOWN]
+        self.inputs_written = False
 
     def close(self) -> None:
         self.writer.close()
 
     def write(self, step: int, scalars: dict[str, float], network, device, config) -> None:
-        """Record an epoch that ended with optimizer step number `step`."""
+        """Log an epoch that ended with optimizer step `step`."""
         for tag, value in scalars.items():
             self.writer.add_scalar(tag, value, step)
-        draws = [SampleKey(position, 0, config.max_views) for position in self.members]
-        images, voxels, positions = collate([self.samples[draw] for draw in draws])
-        with torch.no_grad():
-            logits = network.eval()(to_device(images, voxels, device)[0])
-        predictions = torch.sigmoid(occupancy_logits(logits)).cpu().numpy() >= config.threshold
-        for position, views, truth, prediction in zip(
-            positions, images, voxels.numpy(), predictions, strict=True
-        ):
-            drawn = [np.asarray(draw_voxels(grid)) for grid in (truth, prediction)]
-            name = self.samples.index.names[position]
-            if not self.truth_is_there:
-                self.writer.add_images(f"{name}/views", views, step)
-                self._write_mesh(f"{name}/truth", truth.astype(bool), step)
-            self.writer.add_image(
-                f"{name}/truth and prediction", np.hstack(drawn), step, dataformats="HWC"
-            )
+        predictor = Predictor(network, device, config.precision)
+        for index in self.indices:
+            views, target, _ = self.dataset[SampleKey(index, 0, config.max_views)]
+            prediction = predictor.predict(views) >= config.threshold
+            name = printable(self.dataset.index.names[index])
+            if not self.inputs_written:
+                self.writer.add_images(f"{name}/views", views, step, dataformats="NHWC")
+                self._write_mesh(f"{name}/ground truth", target.astype(bool), step)
+            drawn = np.hstack([np.asarray(draw_voxels(grid)) for grid in (target, prediction)])
+            tag = f"{name}/ground truth and prediction"
+            self.writer.add_image(tag, drawn, step, dataformats="HWC")
             self._write_mesh(f"{name}/prediction", prediction, step)
-        self.truth_is_there = True
+        self.inputs_written = True
 
-    def write_categories(self, step: int, measured: dict) -> None:
-        """Record the mean IoU of each category, of all views, in what `evaluate` measured."""
+    def write_categories(self, step: int, evaluation: dict) -> None:
+        """Log each category's mean IoU from all views, from the result of `evaluate`."""
         ious = defaultdict(list)
-        for position, iou in zip(measured["position"], measured["iou"][:, -1, 0], strict=True):
-            ious[self.samples.index.category(position)].append(iou)
+        for index, iou in zip(evaluation["position"], evaluation["iou"][:, -1, 0], strict=True):
+            ious[self.dataset.index.category(index)].append(iou)
         for category, values in ious.items():
-            self.writer.add_scalar(f"iou by category/{category}", np.mean(values), step)
+            self.writer.add_scalar(f"iou by category/{printable(category)}", np.mean(values), step)
 
     def _write_mesh(self, tag: str, occupied: np.ndarray, step: int) -> None:
         vertices, faces = voxels_to_mesh(occupied)
-        if len(faces):  # TensorBoard takes no empty mesh
+        if len(faces):  # TensorBoard refuses an empty mesh
             colors = np.broadcast_to(np.uint8(COLOR), vertices.shape)
             mesh = {"vertices": vertices, "colors": colors, "faces": faces}
             batch = {name: torch.tensor(values[None]) for name, values in mesh.items()}

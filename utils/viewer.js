@@ -1,9 +1,9 @@
 "use strict";
-// Draws every <canvas data-voxels> as cubes, seen as by the dataset's camera at an azimuth and an
-// elevation in degrees, and turns it by dragging; those in one [data-together] turn together.
+// Draws every <canvas data-voxels> as utils/visualize.py draws voxels, and rotates it by dragging;
+// those in one [data-together] rotate together.
 
-const COLOUR = [126, 172, 222];
-const LIGHT = [0.597, 0.795, 0.0994];
+const COLOR = [140, 188, 240];
+const LIGHT = [-0.54, 0.72, 0.44]; // from the left of the camera, above and behind it
 const AXES = [0, 1, 2];
 
 function unpack(canvas) {
@@ -18,6 +18,18 @@ function unpack(canvas) {
   return { size, occupied };
 }
 
+// How much of the 5 x 5 x 3 voxels in front of a face is occupied.
+function occlusion(occupied, front, axis, sign) {
+  const [u, v] = AXES.filter((other) => other !== axis);
+  let count = 0;
+  for (const p of [-2, -1, 0, 1, 2]) for (const q of [-2, -1, 0, 1, 2]) for (const depth of AXES) {
+    const place = [...front];
+    place[u] += p; place[v] += q; place[axis] += sign * depth;
+    count += occupied(...place);
+  }
+  return count / 75;
+}
+
 function draw(canvas, { size, occupied }, azimuth, elevation) {
   const a = (azimuth * Math.PI) / 180, e = (elevation * Math.PI) / 180;
   const backward = [Math.cos(e) * Math.cos(a), Math.sin(e), Math.cos(e) * Math.sin(a)];
@@ -30,7 +42,7 @@ function draw(canvas, { size, occupied }, azimuth, elevation) {
   const scale = canvas.width / (1.55 * size);
   const column = right.map((value) => scale * value);
   const row = up.map((value) => -scale * value);
-  const side = backward.map((value) => (value > 0 ? 1 : -1)); // of a cell that can be seen
+  const side = backward.map((value) => (value > 0 ? 1 : -1)); // of a voxel that can be seen
 
   const faces = AXES.filter((axis) => Math.abs(backward[axis]) > 1e-9).map((axis) => {
     const [u, v] = AXES.filter((other) => other !== axis);
@@ -39,32 +51,35 @@ function draw(canvas, { size, occupied }, azimuth, elevation) {
       start * column[axis] + p * column[u] + q * column[v],
       start * row[axis] + p * row[u] + q * row[v],
     ]);
-    const shade = 0.4 + 0.6 * Math.max(0, side[axis] * LIGHT[axis]) ** 1.5;
-    const colour = (factor) => `rgb(${COLOUR.map((c) => Math.floor(factor * shade * c)).join()})`;
+    const light = LIGHT[0] * right[axis] + LIGHT[1] * up[axis] + LIGHT[2] * backward[axis];
+    const shade = 0.5 + 0.57 * Math.max(0, side[axis] * light);
     const step = AXES.map((other) => (other === axis ? side[axis] : 0));
-    return { corners, step, fill: colour(1), edge: colour(0.75) };
+    return { axis, corners, step, shade };
   });
+  const rgb = (shade) => `rgb(${COLOR.map((c) => Math.floor(shade * c)).join()})`;
 
   const context = canvas.getContext("2d");
   context.clearRect(0, 0, canvas.width, canvas.height);
   context.lineJoin = "round";
   context.lineWidth = canvas.width / 400;
-  // Along every axis the farthest cells come first: what is near is painted over what is far.
+  // Along every axis the farthest voxels come first: what is near is painted over what is far.
   const order = side.map((sign) =>
     Array.from({ length: size }, (_, i) => (sign > 0 ? i : size - 1 - i)));
   const middle = canvas.width / 2;
   for (const x of order[0]) for (const y of order[1]) for (const z of order[2]) {
     if (!occupied(x, y, z)) continue;
-    const cell = [x, y, z].map((value) => value - size / 2);
-    const left = middle + AXES.reduce((sum, axis) => sum + cell[axis] * column[axis], 0);
-    const top = middle + AXES.reduce((sum, axis) => sum + cell[axis] * row[axis], 0);
-    for (const { corners, step, fill, edge } of faces) {
-      if (occupied(x + step[0], y + step[1], z + step[2])) continue;
+    const voxel = [x, y, z].map((value) => value - size / 2);
+    const left = middle + AXES.reduce((sum, axis) => sum + voxel[axis] * column[axis], 0);
+    const top = middle + AXES.reduce((sum, axis) => sum + voxel[axis] * row[axis], 0);
+    for (const { axis, corners, step, shade } of faces) {
+      const front = [x + step[0], y + step[1], z + step[2]];
+      if (occupied(...front)) continue;
+      const lit = shade * (1 - 0.9 * occlusion(occupied, front, axis, side[axis]));
       context.beginPath();
       for (const [dx, dy] of corners) context.lineTo(left + dx, top + dy);
       context.closePath();
-      context.fillStyle = fill;
-      context.strokeStyle = edge;
+      context.fillStyle = rgb(lit);
+      context.strokeStyle = rgb(0.85 * lit);
       context.fill();
       context.stroke();
     }

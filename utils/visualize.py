@@ -1,64 +1,184 @@
-"""Pictures of voxels: cubes, shaded, seen from the side that a camera would take."""
+"""Images of voxels, and figures made of them.
 
-from itertools import zip_longest
+python -m utils.visualize DATASET --out sheet.png writes a contact sheet: two views and the voxels
+of each shape.
+"""
+
+import os
+from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
+from scipy.ndimage import uniform_filter
+from tqdm import tqdm
 
-from utils.surface import exposed_faces
+from data.binvox import read_binvox
+from data.cameras import read_views
+from data.layout import SIZE
+from data.shapenet import ShapeNetIndex, index_dataset
+from data.transforms import load_image
+from utils.errors import InputError, Parser, check_ranges, run
+from utils.export import exposed_faces
+from utils.files import atomic_write
 
-LIGHT = np.array([0.6, 0.8, 0.1]) / np.linalg.norm([0.6, 0.8, 0.1])
-COLOR = np.array([126, 172, 222])
-BACKGROUND = (255, 255, 255)
+COLOR = np.array([140, 188, 240])  # RGB
+LIGHT = np.array([-0.54, 0.72, 0.44])  # from the left of the camera, above and behind it
 OVERSAMPLING = 3
+AZIMUTH, ELEVATION = 30, 25  # degrees
+SIDES = (120, 210, 300)  # azimuths of the further drawings of a prediction
+TILE = 320  # pixels
+MAX_COLUMNS = 5
+FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
 
 def draw_voxels(
-    occupied: np.ndarray, size: int = 256, azimuth: float = 30, elevation: float = 25
+    occupied: np.ndarray, size: int = 256, azimuth: float = AZIMUTH, elevation: float = ELEVATION
 ) -> Image.Image:
-    """SampleKey occupied cells (X, Y, Z) as an RGB picture of size × size pixels.
+    """Draw voxels as shaded cubes, in parallel projection.
 
-    The camera looks at the grid's centre from `azimuth` and `elevation` in degrees, as in the
-    dataset: azimuth 0 looks along -x at the front, and y is up. The projection is parallel.
+    `utils/viewer.js` draws the same.
+
+    Args:
+        occupied (ndarray): (D, D, D) bool, axes x, y, z.
+        size (int): Width and height in pixels.
+        azimuth (float): Degrees, as in the dataset: 0 looks along -x at the front of the object.
+        elevation (float): Degrees above the horizon.
+
+    Returns:
+        Image: RGB on white.
     """
     a, e = np.radians([azimuth, elevation])
     backward = np.array([np.cos(e) * np.cos(a), np.sin(e), np.cos(e) * np.sin(a)])
     right = np.array([np.sin(a), 0, -np.cos(a)])
     up = np.cross(backward, right)
+    light = LIGHT @ np.stack([right, up, backward])
 
     corners, normals = exposed_faces(occupied)  # (F, 4, 3), (F, 3)
-    seen = normals @ backward > 0
-    corners, normals = corners[seen] - np.array(occupied.shape) / 2, normals[seen]
-    farthest_first = np.argsort(corners.mean(1) @ backward)
-    corners, normals = corners[farthest_first], normals[farthest_first]
+    visible = normals @ backward > 0
+    corners, normals = corners[visible], normals[visible]
+    shades = (0.5 + 0.57 * np.clip(normals @ light, 0, 1)) * (
+        1 - 0.9 * _occlusion(occupied, corners, normals)
+    )
 
+    corners = corners - np.array(occupied.shape) / 2
     pixels = OVERSAMPLING * size
     scale = pixels / (1.55 * max(occupied.shape))
-    columns = pixels / 2 + scale * (corners @ right)
-    rows = pixels / 2 - scale * (corners @ up)
-    shades = 0.4 + 0.6 * np.clip(normals @ LIGHT, 0, 1) ** 1.5
+    columns, rows = pixels / 2 + scale * (corners @ right), pixels / 2 - scale * (corners @ up)
+    polygons = np.stack([columns, rows], axis=-1).reshape(-1, 8)
     colors = (shades[:, None] * COLOR).astype(int)
-    edges = (0.75 * colors).astype(int)
-
-    picture = Image.new("RGB", (pixels, pixels), BACKGROUND)
-    draw = ImageDraw.Draw(picture)
-    points = np.stack([columns, rows], axis=-1).reshape(-1, 8)
-    for polygon, fill, edge in zip(points.tolist(), colors.tolist(), edges.tolist(), strict=True):
-        draw.polygon(polygon, fill=tuple(fill), outline=tuple(edge))
-    return picture.resize((size, size), Image.Resampling.LANCZOS)
+    image = Image.new("RGB", (pixels, pixels), "white")
+    draw = ImageDraw.Draw(image)
+    for i in np.argsort(corners.mean(1) @ backward).tolist():  # the farthest first
+        edge = tuple((0.85 * colors[i]).astype(int).tolist())
+        draw.polygon(polygons[i].tolist(), fill=tuple(colors[i].tolist()), outline=edge)
+    return image.resize((size, size), Image.Resampling.LANCZOS)
 
 
-def image_grid(rows: list[list[Image.Image]], gap: int = 8) -> Image.Image:
-    """Rows of pictures on white, each picture in the middle of its cell."""
-    widths = [max(picture.width for picture in column if picture) for column in zip_longest(*rows)]
-    heights = [max(picture.height for picture in row) for row in rows]
-    size = sum(widths) + gap * (len(widths) - 1), sum(heights) + gap * (len(heights) - 1)
-    page, top = Image.new("RGB", size, BACKGROUND), 0
-    for row, height in zip(rows, heights, strict=True):
-        left = 0
-        for picture, width in zip(row, widths, strict=False):
-            place = left + (width - picture.width) // 2, top + (height - picture.height) // 2
-            page.paste(picture, place)
-            left += width + gap
-        top += height + gap
+def _occlusion(occupied: np.ndarray, corners: np.ndarray, normals: np.ndarray) -> np.ndarray:
+    """Return how much of the 5 x 5 x 3 voxels in front of each face is occupied, (F,)."""
+    padded = np.pad(occupied, 2).astype(float)
+    blocked = np.stack(
+        [uniform_filter(padded, np.where(np.arange(3) == axis, 3, 5)) for axis in range(3)]
+    )
+    middle = np.floor(corners.mean(1) + 1.5 * normals).astype(int) + 2
+    return blocked[(np.abs(normals).argmax(1), *middle.T)]
+
+
+def image_grid(
+    rows: list[list[tuple[Image.Image, str]]], gap: int = 16, font_size: int = 20
+) -> Image.Image:
+    """Arrange rows of images of one size, each image with a caption above it.
+
+    Shorter rows are centered.
+    """
+    width, height = rows[0][0][0].size
+    font, text_height = ImageFont.load_default(font_size), round(1.5 * font_size)
+    row_height = text_height + height + gap
+    size = max(map(len, rows)) * (width + gap) + gap, len(rows) * row_height + gap
+    page = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(page)
+    for i, row in enumerate(rows):
+        left = (size[0] - len(row) * (width + gap) + gap) // 2
+        for j, (image, caption) in enumerate(row):
+            x, y = left + j * (width + gap), gap + i * row_height
+            text = caption.encode("utf-8", "replace").decode()  # a file name may not be valid UTF-8
+            draw.text((x + width / 2, y), text, "#333", font, anchor="ma")
+            page.paste(image, (x, y + text_height))
     return page
+
+
+def draw_prediction(views: np.ndarray, occupied: np.ndarray) -> Image.Image:
+    """Draw input views, the prediction after each of them, and the last one from three more sides.
+
+    Args:
+        views (ndarray): (V, S, S, 3) uint8.
+        occupied (ndarray): (V, 32, 32, 32) bool, the prediction from the first 1, 2, ... V views.
+
+    Returns:
+        Image: RGB; rows hold at most 5 views.
+    """
+    inputs, growth = [], []
+    for i, (view, grid) in enumerate(zip(views, occupied, strict=True), start=1):
+        image = Image.fromarray(view).resize((TILE, TILE), Image.Resampling.BICUBIC)
+        inputs.append((image, f"input {i}" if len(views) > 1 else "input"))
+        growth.append((draw_voxels(grid, TILE), f"after {i} view{'s' if i > 1 else ''}"))
+    starts = range(0, len(views), MAX_COLUMNS)
+    rows = [row[start : start + MAX_COLUMNS] for start in starts for row in (inputs, growth)]
+    if len(views) == 1:
+        rows = [inputs + growth]
+    sides = [(draw_voxels(occupied[-1], TILE, side), f"result from {side}°") for side in SIDES]
+    return image_grid([*rows, sides])
+
+
+def contact_sheet(index: ShapeNetIndex, columns: int, limit: int, seed: int) -> Image.Image:
+    """Draw two views of up to `limit` random shapes, and their voxels as seen in the second one."""
+    order = np.random.default_rng(seed).permutation(len(index.names))[:limit]
+    tiles = [(_draw_shape(index, i), index.category(i)) for i in tqdm(sorted(order.tolist()))]
+    blank = Image.new("RGB", tiles[0][0].size, "white"), ""
+    tiles += [blank] * (-len(tiles) % min(columns, len(tiles)))
+    return image_grid([tiles[i : i + columns] for i in range(0, len(tiles), columns)], 28, 16)
+
+
+def _draw_shape(index: ShapeNetIndex, i: int) -> Image.Image:
+    paths = [index.picture_path(i, view) for view in range(min(2, index.views[i]))]
+    metadata_path = os.path.join(os.path.dirname(paths[0]), "rendering_metadata.txt")
+    views = read_views(metadata_path)
+    if len(views) < len(paths):
+        raise InputError(f"{metadata_path}: expected {len(paths)} lines or more, got {len(views)}")
+    camera = views[len(paths) - 1]
+    occupied = read_binvox(index.voxels_path(i))
+    tile = Image.new("RGB", (3 * SIZE, SIZE), "white")
+    for j, image in enumerate(map(load_image, paths)):
+        tile.paste(image, (j * SIZE, 0), mask=image)
+    tile.paste(draw_voxels(occupied, SIZE, camera.azimuth, camera.elevation), (2 * SIZE, 0))
+    return tile
+
+
+def save_image(path: str | Path, image: Image.Image) -> None:
+    """Write an image as `.png`, `.jpg` or `.webp`."""
+    image_format = FORMATS[Path(path).suffix.lower()]
+    with atomic_write(path) as temporary:
+        try:
+            image.save(temporary, image_format)
+        except ValueError as error:
+            raise InputError(f"{path}: too large for {image_format}: {error}") from error
+
+
+def main() -> None:
+    parser = Parser(description="Draw a contact sheet: two views and the voxels of each shape.")
+    parser.add_argument("dataset", help="dataset folder")
+    parser.add_argument("--out", required=True, help="image to write: " + " ".join(FORMATS))
+    parser.add_argument("--columns", type=int, default=4, help="shapes in a row (%(default)s)")
+    parser.add_argument("--limit", type=int, default=40, help="maximum shapes (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="which shapes, if there are more")
+    args = parser.parse_args()
+    check_ranges(args, columns=(1, 100), limit=(1, 10_000), seed=(0, 2**32 - 1))
+    if Path(args.out).suffix.lower() not in FORMATS:
+        raise InputError(f"--out: expected a file ending in {', '.join(FORMATS)}, got {args.out}")
+    sheet = contact_sheet(index_dataset(args.dataset), args.columns, args.limit, args.seed)
+    save_image(args.out, sheet)
+    print(f"written: {args.out}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+import torch
+import trimesh
+from PIL import Image
+
+from data.photographs import load_photograph
+from data.transforms import eval_transform, load_image
+from models import build_network
+from tests.helpers import ROOT
+from utils.errors import InputError
+from utils.export import marching_cubes, save_mesh, voxels_to_mesh
+from utils.predictor import Predictor
+
+PATHS = [ROOT / "data" / "demo" / f"{i}.png" for i in range(3)]
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    return build_network("3D-LSTM-3", width=1 / 16)
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    photograph = Image.new("RGB", (300, 200), (250, 250, 250))
+    photograph.paste((90, 30, 30), (10, 10, 50, 30))
+    paths = [tmp_path / "a.png", tmp_path / "b.png"]
+    photograph.save(paths[0])
+    photograph.transpose(Image.Transpose.FLIP_TOP_BOTTOM).save(paths[1])
+    return paths
+
+
+@pytest.mark.parametrize(("crop", "load"), [(True, load_photograph), (False, load_image)])
+def test_prediction_is_the_networks(network, photographs, crop, load):
+    predictor = Predictor(network, crop=crop)
+    views = np.stack([eval_transform(load(path), 128) for path in photographs])
+    batch = torch.from_numpy(views).permute(0, 3, 1, 2)[None] / 255
+    with torch.no_grad():
+        expected = [network(batch[:, :n])[0].softmax(0)[1].numpy() for n in (1, 2)]
+    assert np.array_equal(predictor.preprocess(photographs), views)
+    probs = predictor(photographs)
+    assert probs.shape == (32, 32, 32) and probs.dtype == np.float32
+    assert np.allclose(probs, expected[1], atol=1e-6)
+    assert np.allclose(predictor(photographs, all_views=True), expected, atol=1e-6)
+
+
+def test_paths_images_and_arrays_are_the_same(network):
+    predictor = Predictor(network)
+    expected = predictor(PATHS)
+    images = [Image.open(path) for path in PATHS]
+    for same in ([*map(str, PATHS)], images, [*map(np.asarray, images)], tuple(images)):
+        assert np.array_equal(predictor(same), expected)
+    assert np.array_equal(predictor(PATHS[0]), predictor(PATHS[:1]))
+    assert np.array_equal(predictor(np.asarray(images[0])), predictor(PATHS[:1]))
+    gray = Image.open(PATHS[0]).convert("L")
+    assert np.array_equal(predictor(gray), predictor(gray.convert("RGB")))
+
+
+@pytest.mark.parametrize(
+    "images", [[], [np.zeros((9, 9, 3))], [np.zeros((9, 9), np.uint8)], ["absent.png"]]
+)
+def test_bad_images_are_refused(network, images):
+    with pytest.raises((InputError, OSError), match=r"images: |absent\.png"):
+        Predictor(network)(images)
+
+
+def test_half_precision_is_autocast(network):
+    exact, half = (Predictor(network, precision=name)(PATHS) for name in ("fp32", "bf16"))
+    assert half.dtype == np.float32 and 0 < np.abs(exact - half).max() < 0.05
+
+
+def test_training_mode_is_not_used(network):
+    predictor = Predictor(network)
+    network.train()
+    predictor(PATHS)
+    assert not network.training
+
+
+def test_five_lines_from_images_to_a_mesh(network, tmp_path):
+    predictor = Predictor(network, device="cpu")
+    probs = predictor([Image.open(path) for path in PATHS])
+    threshold = float(np.median(probs))
+    save_mesh(tmp_path / "chair.obj", *voxels_to_mesh(probs >= threshold))
+    save_mesh(tmp_path / "chair.ply", *marching_cubes(probs, threshold))
+    for name in ("chair.obj", "chair.ply"):
+        assert trimesh.load(tmp_path / name, force="mesh").is_watertight

@@ -1,0 +1,116 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from data.shapenet import index_dataset
+from tests.helpers import make_dataset
+from utils import visualize
+from utils.visualize import contact_sheet, draw_prediction, draw_voxels, image_grid
+
+
+def ink(image: Image.Image) -> np.ndarray:
+    """Where an image is not white: (H, W) bool."""
+    return (np.asarray(image) < 250).any(-1)
+
+
+def test_draw_voxels_looks_from_the_azimuth():
+    grid = np.zeros((8, 8, 8), bool)
+    grid[7, 0, 0:2] = True  # in front (+x), at the bottom, towards -z
+    for azimuth, side in ((0, "right"), (180, "left")):
+        rows, columns = np.nonzero(ink(draw_voxels(grid, 64, azimuth, elevation=0)))
+        assert rows.min() > 40
+        assert columns.min() > 32 if side == "right" else columns.max() < 32
+    assert not ink(draw_voxels(np.zeros((8, 8, 8), bool), 64)).any()
+
+
+def test_draw_voxels_is_equally_bright_from_all_sides():
+    cube = np.ones((8, 8, 8), bool)
+    brightness = [
+        np.asarray(image)[ink(image)].mean()
+        for image in (draw_voxels(cube, 64, azimuth) for azimuth in (30, 120, 210, 300))
+    ]
+    assert max(brightness) - min(brightness) < 1
+
+
+def test_draw_voxels_darkens_corners():
+    grid = np.zeros((8, 8, 8), bool)
+    grid[:, 0] = grid[0] = True  # a floor and, at x = 0, a wall
+    column = np.asarray(draw_voxels(grid, 248, azimuth=0, elevation=90), int)[:, 131].sum(-1)
+    x = np.array([1.5, 6.5])
+    beside_wall, open_floor = column[(124 + 20 * (x - 4)).astype(int)]
+    assert beside_wall < 0.9 * open_floor
+
+
+def test_image_grid_centers_rows_under_captions():
+    red, blue = (Image.new("RGB", (40, 30), color) for color in ("red", "blue"))
+    page = image_grid([[(red, "a"), (red, "b")], [(blue, "c")]], gap=10, font_size=20)
+    assert page.size == (10 + 2 * 50, 10 + 2 * (30 + 30 + 10))
+    for x, y, color in ((10, 40, "red"), (60, 40, "red"), (35, 110, "blue")):
+        assert page.crop((x, y, x + 40, y + 30)).getcolors() == [
+            (1200, {"red": (255, 0, 0), "blue": (0, 0, 255)}[color])
+        ]
+        assert ink(page.crop((x, y - 30, x + 40, y))).any()  # the caption
+
+
+def test_image_grid_draws_any_file_name():
+    image_grid([[(Image.new("RGB", (40, 30)), b"M\xf6bel".decode("utf-8", "surrogateescape"))]])
+
+
+@pytest.mark.parametrize(
+    ("num_views", "rows"), [(1, [2, 3]), (2, [2, 2, 3]), (5, [5, 5, 3]), (10, [5, 5, 5, 5, 3])]
+)
+def test_prediction_shows_each_view_each_step_and_new_sides(monkeypatch, num_views, rows):
+    shown = []
+    monkeypatch.setattr(visualize, "image_grid", shown.extend)
+    views = np.zeros((num_views, 16, 16, 3), np.uint8)
+    grids = np.zeros((num_views, 8, 8, 8), bool)
+    grids[:, 2:5, 0:7, 3:5] = True
+    draw_prediction(views, grids)
+    assert [len(row) for row in shown] == rows
+    captions = [caption for row in shown for _, caption in row]
+    assert len(set(captions)) == len(captions) == 2 * num_views + 3
+    last = [image.tobytes() for image, caption in shown[-1]]
+    assert len({*last, draw_voxels(grids[-1], visualize.TILE).tobytes()}) == 4
+
+
+@pytest.fixture
+def small(tmp_path):
+    """Three shapes with metadata of their five views."""
+    make_dataset(tmp_path, {"03001627": 2, "box": 1})
+    for folder in (tmp_path / "ShapeNetRendering").glob("*/*/rendering"):
+        lines = [f"{72 * view} 27 0 0.8 25\n" for view in range(5)]
+        (folder / "rendering_metadata.txt").write_text("".join(lines))
+    return tmp_path
+
+
+def test_contact_sheet_shows_views_and_voxels_below_the_category(small, monkeypatch):
+    rows = []
+    monkeypatch.setattr(visualize, "image_grid", lambda found, *_: rows.extend(found))
+    contact_sheet(index_dataset(small), columns=2, limit=10, seed=0)
+    assert [[caption for _, caption in row] for row in rows] == [["chair", "chair"], ["box", ""]]
+    for tile, _ in (*rows[0], rows[1][0]):
+        assert all(ink(tile)[:, 137 * part : 137 * (part + 1)].any() for part in range(3))
+    assert not ink(rows[1][1][0]).any()
+
+
+def test_contact_sheet_names_empty_metadata(script, small):
+    path = small / "ShapeNetRendering/box/model00/rendering/rendering_metadata.txt"
+    path.write_text("")
+    status, _, errors = script("utils.visualize", small, f"--out={small}/sheet.png")
+    assert status == 2 and "box/model00/rendering/rendering_metadata.txt" in errors
+    assert errors.count("\n") == 1 and not (small / "sheet.png").exists()
+
+
+def test_contact_sheet_is_written_in_the_format_of_the_suffix(script, small):
+    for suffix, image_format in (("png", "PNG"), ("jpg", "JPEG"), ("webp", "WEBP")):
+        path = small / f"sheet.{suffix}"
+        status, output, errors = script("utils.visualize", small, f"--out={path}", "--limit=1")
+        assert (status, errors.startswith("error")) == (0, False) and path.name in output
+        with Image.open(path) as image:
+            assert image.format == image_format and image.width == 3 * 137 + 2 * 28
+
+
+@pytest.mark.parametrize("flag", ["--columns=0", "--limit=0", "--seed=-1", "--out=sheet.xyz"])
+def test_contact_sheet_refuses_bad_flags(script, small, flag):
+    status, _, errors = script("utils.visualize", small, "--out=a.png", flag)
+    assert status == 2 and flag.partition("=")[0] in errors and errors.count("\n") == 1
