@@ -71,6 +71,7 @@ def main() -> None:
     print(format_results(results))
     folder = results_dir(experiment, results)
     write_results(folder, results, values, names)
+    print(f"{folder}: result.json, result.md, result.mat, per_sample.csv")
     if config.html:
         predictor = Predictor(network, device, config.precision)
         examples = []
@@ -79,7 +80,7 @@ def main() -> None:
             prediction = predictor.predict(views) >= config.threshold
             examples.append(Example(kind, names[i], values["iou"][i], views, target, prediction))
         write_report(folder / "report.html", results, examples)
-    print(f"written to {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+        print(f"{folder / 'report.html'}: tables, and voxels to rotate in a browser")
 
 
 if __name__ == "__main__":

@@ -112,6 +112,14 @@ def test_examples_are_best_median_and_worst_without_repetition(count):
         ]
 
 
+def test_curve_has_a_line_for_each_category_and_mean(tmp_path, report):
+    elements = [tag for tag, _ in Elements(report.read_text("utf-8")).found]
+    assert elements.count("polyline") == 2 + 2
+    results = make_results({name: np.ones((2, 1)) for name in ("iou", "loss")}, ["a", "b"])
+    write_report(tmp_path / "a.html", results, [])
+    assert "<svg" not in (tmp_path / "a.html").read_text("utf-8")
+
+
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     with open_browser(tmp_path_factory.mktemp("profile")) as browser:

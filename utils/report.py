@@ -50,7 +50,8 @@ def write_report(path: Path, results: dict, examples: list[Example]) -> None:
     lines = (f"<li>{escape(name)}: {escape(text)}</li>" for name, text in facts(results).items())
     body = ["<ul>", *lines, "</ul>"]
     body += [comparison_table(results).html(), f"<p>{escape(NOTE)}</p>"]
-    body += ["<h2>IoU over the number of views</h2>", curve(results)]
+    if results["num_views"] > 1:
+        body += ["<h2>IoU over the number of views</h2>", curve(results)]
     body += [table.html() for table in metric_tables(results)]
     body += ["<h2>Samples</h2>", "<p>Drag the voxels to rotate them.</p>"]
     for example in examples:
@@ -73,11 +74,8 @@ def write_prediction_page(path: Path, title: str, views: np.ndarray, occupied: n
     """Write input views (V, S, S, 3) and the prediction (V, 32, 32, 32) after each of them."""
     figures = [_image(view, f"input {i}", width=256) for i, view in enumerate(views, start=1)]
     rotating = [_canvas(grid, f"after view {i}") for i, grid in enumerate(occupied, start=1)]
-    body = [
-        "<p>Drag the voxels to rotate them.</p>",
-        *_section("Reconstruction", figures, rotating),
-    ]
-    write_page(path, title, body)
+    body = _section("Reconstruction", figures, rotating)
+    write_page(path, title, ["<p>Drag the voxels to rotate them.</p>", *body])
 
 
 def write_page(path: str | Path, title: str, body: list[str]) -> None:
@@ -120,7 +118,7 @@ def _figure(content: str, caption: str) -> str:
 
 
 def curve(results: dict, width: int = 560, height: int = 320) -> str:
-    """Plot the mean IoU over the number of views as SVG.
+    """Plot the mean IoU over two or more numbers of views as SVG.
 
     Categories are thin, the mean over samples is thick and that over categories dashed.
     """
@@ -133,8 +131,7 @@ def curve(results: dict, width: int = 560, height: int = 320) -> str:
     num_views = results["num_views"]
 
     def x_of(views: int) -> float:
-        share = (views - 1) / (num_views - 1) if num_views > 1 else 0.5
-        return left + (width - left - right) * share
+        return left + (width - left - right) * (views - 1) / (num_views - 1)
 
     def y_of(iou: float) -> float:
         return height - bottom - (height - top - bottom) * iou / ceiling
@@ -153,7 +150,6 @@ def curve(results: dict, width: int = 560, height: int = 320) -> str:
     parts.append(text((left + width) / 2, height - 6, legend))
     for name, ious, stroke in lines:
         points = [f"{x_of(views):.1f},{y_of(iou):.1f}" for views, iou in enumerate(ious, start=1)]
-        line = f'<polyline points="{" ".join(points)}"/>'
-        dots = (f'<circle cx="{p.split(",")[0]}" cy="{p.split(",")[1]}" r="2"/>' for p in points)
-        parts.append(f"<g {stroke}><title>{escape(name)}</title>{line}{''.join(dots)}</g>")
+        title = f"<title>{escape(name)}</title>"
+        parts.append(f'<polyline points="{" ".join(points)}" {stroke}>{title}</polyline>')
     return "\n".join([*parts, "</svg>"])

@@ -56,9 +56,8 @@ def draw_voxels(
     corners, normals = exposed_faces(occupied)  # (F, 4, 3), (F, 3)
     visible = normals @ backward > 0
     corners, normals = corners[visible], normals[visible]
-    shades = (0.5 + 0.57 * np.clip(normals @ light, 0, 1)) * (
-        1 - 0.9 * _occlusion(occupied, corners, normals)
-    )
+    shades = 0.5 + 0.57 * np.clip(normals @ light, 0, 1)
+    shades *= 1 - 0.9 * _occlusion(occupied, corners, normals)
 
     corners = corners - np.array(occupied.shape) / 2
     pixels = OVERSAMPLING * size
