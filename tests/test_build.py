@@ -13,10 +13,10 @@ from PIL import Image
 
 from data.binvox import read_binvox
 from data.builder import __main__ as command_line
-from data.builder import readers, synthetic
+from data.builder import synthetic
 from data.builder.build import Job, Options, build, stretch
 from data.builder.mesh import make_mesh
-from data.builder.readers import assets
+from data.builder.readers import assets, polygons
 from data.builder.sources import category_folder, distinct, find_sources, with_categories
 from data.cameras import project, read_views
 from data.parallel import parallel_map
@@ -216,7 +216,7 @@ def test_what_cannot_be_used_is_listed_with_its_reason_and_the_rest_is_built(
     write(folder / "broken.ply", b"ply\nformat ascii 1.0\nelement vertex 9\nend_header\n1 2\n")
     ball = trimesh.creation.icosphere(3)
     ball.export(folder / "many.stl")
-    monkeypatch.setattr(readers, "MAX_FACES", 1000)
+    monkeypatch.setattr(polygons, "MAX_FACES", 1000)
     out = tmp_path / "out"
     assert command(folder, "--out", out, "--category", "chair") == 0
     printed = capsys.readouterr().out

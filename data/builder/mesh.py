@@ -12,6 +12,7 @@ from utils.errors import InputError
 GRAY = (204, 204, 204, 255)  # Blender's default material
 SMOOTH_ANGLE = np.radians(40)  # faces that meet at a smaller angle are shaded as one surface
 MAX_COORDINATE = 1e12
+MAX_UV = 1e6  # float32 has no fraction beyond it
 AXES = ("x", "y", "z", "-x", "-y", "-z")
 
 
@@ -56,14 +57,26 @@ def make_mesh(triangles, colors=GRAY, normals=None, uv=None, texture: Texture | 
         normals: (F, 3, 3); smooth ones across edges of less than 40 degrees by default.
         uv: (F, 3, 2), v pointing up. Without it, the texture is left out.
         texture: Image that the colors are multiplied with.
+
+    Raises InputError when a coordinate is not finite or beyond 1e12.
     """
+    if not np.abs(triangles).max(initial=0) < MAX_COORDINATE:
+        raise InputError(f"expected finite coordinates below {MAX_COORDINATE:g}")
     num_faces = len(triangles)
     textured = uv is not None and texture is not None
+    if normals is None:
+        normals = smooth_normals(triangles)
+    else:
+        length = np.linalg.norm(normals, axis=2, keepdims=True)
+        valid = np.isfinite(length) & (length > 0)
+        normals = normals / np.where(valid, length, 1)
+        if not valid.all():
+            normals = np.where(valid, normals, smooth_normals(triangles))
     return Mesh(
         triangles,
-        smooth_normals(triangles) if normals is None else normals,
+        normals,
         np.broadcast_to(np.asarray(colors, np.uint8), (num_faces, 3, 4)),
-        uv if textured else np.zeros((num_faces, 3, 2)),
+        np.clip(np.nan_to_num(uv), -MAX_UV, MAX_UV) if textured else np.zeros((num_faces, 3, 2)),
         np.full(num_faces, 0 if textured else -1),
         [texture] if textured else [],
     )
@@ -72,13 +85,11 @@ def make_mesh(triangles, colors=GRAY, normals=None, uv=None, texture: Texture | 
 def concatenate(meshes: list[Mesh]) -> Mesh:
     """Join meshes to one that holds equal textures once.
 
-    Raises InputError when there is no triangle, or a coordinate is not finite or beyond 1e12.
+    Raises InputError when there is no triangle.
     """
     meshes = [mesh for mesh in meshes if len(mesh.triangles)]
     if not meshes:
         raise InputError("expected triangles, found none")
-    if not all(np.abs(mesh.triangles).max() < MAX_COORDINATE for mesh in meshes):
-        raise InputError(f"expected finite coordinates below {MAX_COORDINATE:g}")
     textures: dict[tuple, Texture] = {}
     indices = []
     for mesh in meshes:

@@ -11,13 +11,13 @@ from zipfile import ZipFile
 import numpy as np
 
 from data.builder.mesh import Mesh, rotation, transform
-from data.builder.readers import FORMATS, load_mesh, parse_mesh
+from data.builder.readers import READERS, load_mesh, parse_mesh
 from data.builder.readers.assets import ArchiveAssets, read_entry
 from data.categories import CATEGORIES, SYNSETS
 from utils.errors import InputError, explain
 from utils.files import read_text
 
-MESHES = {f".{name}" for name in FORMATS}
+MESHES = set(READERS)
 ARCHIVES = {".zip", ".sh3f"}
 MAX_TABLE_BYTES = 2**26  # bytes
 CATALOG = "PluginFurnitureCatalog.properties"  # what a Sweet Home 3D library has
@@ -61,8 +61,7 @@ class Source:
     def _load_entry(self) -> Mesh:
         with ZipFile(self.path) as archive:
             assets = ArchiveAssets(archive, self.entry.rpartition("/")[0])
-            kind = Path(self.entry).suffix[1:].lower()
-            return parse_mesh(read_entry(archive, self.entry), kind, assets)
+            return parse_mesh(read_entry(archive, self.entry), Path(self.entry).suffix, assets)
 
 
 def find_sources(paths: list[Path]) -> list[Source]:

@@ -1,43 +1,57 @@
 """Files that a mesh refers to, read from around the mesh and nowhere else."""
 
+import os
 import posixpath
+import unicodedata
 from pathlib import Path
+from urllib.parse import unquote
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
-from trimesh.resolvers import Resolver
+import numpy as np
 
+from data.builder.readers.images import read_image
 from utils.errors import InputError
 from utils.files import read_bytes
 
 MAX_FILE_BYTES = 64 * 2**20  # as text, about a million triangles
 
 
-class Assets(Resolver):
-    """Files by their name relative to a mesh's folder; trimesh calls `get` alone.
+class Assets:
+    """Files by their name relative to a mesh's folder, in any letter case.
 
     Meshes often carry absolute paths of their author's machine: a name that is not found is looked
-    up beside the mesh.
+    up beside the mesh. `notes` has a line for each file that is missing or cannot be used.
     """
 
-    def get(self, name: str) -> bytes:
+    def __init__(self):
+        self.notes: list[str] = []
+
+    def get(self, name: str) -> bytes | None:
+        """Return a file's content, or None where it is missing."""
         name = name.strip().replace("\\", "/")
-        for candidate in (name, name.rsplit("/", 1)[-1]):
-            content = self.find(candidate)
-            if content is not None:
+        for candidate in (name, unquote(name), name.rsplit("/", 1)[-1]):
+            if candidate and (content := self.find(candidate)) is not None:
                 return content
-        raise FileNotFoundError(name)
+        self.note(f"missing {name}")
+        return None
+
+    def get_image(self, name: str) -> np.ndarray | None:
+        """Return an image (H, W, 4) uint8, or None where it is missing or cannot be used."""
+        content = self.get(name)
+        return None if content is None else self.decode_image(content, name)
+
+    def decode_image(self, content: bytes, name: str) -> np.ndarray | None:
+        try:
+            return read_image(content)
+        except InputError as error:
+            self.note(f"texture {name} {error}")
+            return None
+
+    def note(self, line: str) -> None:
+        if line not in self.notes:
+            self.notes.append(line)
 
     def find(self, name: str) -> bytes | None:
-        """Return the content of a file, or None where it is missing."""
-        raise NotImplementedError
-
-    def keys(self):
-        raise NotImplementedError
-
-    def namespaced(self, namespace: str):
-        raise NotImplementedError
-
-    def write(self, name: str, data: bytes):
         raise NotImplementedError
 
 
@@ -45,25 +59,46 @@ class FolderAssets(Assets):
     """Files in a mesh's folder or below its parent folder, where ShapeNet keeps the images."""
 
     def __init__(self, folder: str | Path):
+        super().__init__()
         self.folder = Path(folder).resolve()
 
     def find(self, name: str) -> bytes | None:
-        path = (self.folder / name).resolve()
-        if path.is_relative_to(self.folder.parent) and path.is_file():
-            return read_bytes(path, MAX_FILE_BYTES)
-        return None
+        try:
+            path = (self.folder / name).resolve()
+            if not path.is_relative_to(self.folder.parent):
+                return None
+            path = path if path.is_file() else self._any_case(path)
+            return read_bytes(path, MAX_FILE_BYTES) if path else None
+        except (ValueError, OSError):  # a name that is too long, or no name at all
+            return None
+
+    def _any_case(self, path: Path) -> Path | None:
+        """Return the file whose path differs in letter case or Unicode form alone."""
+        found = self.folder.parent
+        for part in path.relative_to(found).parts:
+            names = {_fold(name): name for name in os.listdir(found)} if found.is_dir() else {}
+            if _fold(part) not in names:
+                return None
+            found = found / names[_fold(part)]
+        found = found.resolve()  # a link may lead out
+        return found if found.is_relative_to(self.folder.parent) and found.is_file() else None
 
 
 class ArchiveAssets(Assets):
-    """Entries of a ZIP archive, case-insensitive, relative to a folder in it."""
+    """Entries of a ZIP archive relative to a folder in it."""
 
     def __init__(self, archive: ZipFile, folder: str):
+        super().__init__()
         self.archive, self.folder = archive, folder
-        self.entries = {info.filename.lower(): info.filename for info in archive.infolist()}
+        self.entries = {_fold(info.filename): info.filename for info in archive.infolist()}
 
     def find(self, name: str) -> bytes | None:
-        entry = self.entries.get(posixpath.normpath(posixpath.join(self.folder, name)).lower())
+        entry = self.entries.get(_fold(posixpath.normpath(posixpath.join(self.folder, name))))
         return None if entry is None else read_entry(self.archive, entry)
+
+
+def _fold(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def read_entry(archive: ZipFile, entry: str) -> bytes:

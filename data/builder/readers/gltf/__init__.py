@@ -1,0 +1,146 @@
+"""glTF 2.0, as JSON with separate files (.gltf) or in one file (.glb)."""
+
+import numpy as np
+
+from data.builder.mesh import Mesh, make_mesh
+from data.builder.readers.assets import Assets
+from data.builder.readers.gltf.buffers import GltfFile, normalized
+from data.builder.readers.gltf.materials import read_material, to_srgb
+from data.builder.readers.gltf.scene import Placement, find_placements
+from data.builder.readers.polygons import check_num_faces
+from utils.errors import InputError
+
+TRIANGLES, STRIP, FAN = 4, 5, 6
+DRACO = "KHR_draco_mesh_compression"
+MAX_DRACO_BYTES = 2**24  # a decoder may need a hundred times as much memory
+
+
+def read_gltf(content: bytes, assets: Assets) -> list[Mesh]:
+    """Read a glTF file, one mesh a primitive and place."""
+    file = GltfFile(content, assets)
+    placements = find_placements(file)
+    check_num_faces(sum(_num_faces(file, placement) for placement in placements))
+    primitives: dict[int, list] = {}
+    meshes = []
+    for placement in placements:
+        if placement.joints is None and not placement.matrix[:3, :3].any():
+            continue  # scaled to zero: hidden
+        if placement.mesh not in primitives:
+            entries = file.items("meshes")[placement.mesh]["primitives"]
+            primitives[placement.mesh] = [_read_primitive(file, entry) for entry in entries]
+        for attributes, faces, entry in primitives[placement.mesh]:
+            mesh = _make_mesh(file, placement, attributes, faces, entry)
+            if mesh is not None:
+                meshes.append(mesh)
+    return meshes
+
+
+def _num_faces(file: GltfFile, placement: Placement) -> int:
+    """Return a bound of a mesh's triangles."""
+    num_faces = 0
+    for entry in file.items("meshes")[placement.mesh]["primitives"]:
+        accessor = entry.get("indices", entry["attributes"].get("POSITION"))
+        if accessor is not None:
+            count = file.items("accessors")[accessor]["count"]
+            num_faces += count // 3 if entry.get("mode", TRIANGLES) == TRIANGLES else count
+    return num_faces
+
+
+def _read_primitive(file: GltfFile, entry: dict) -> tuple[dict, np.ndarray, dict]:
+    """Return a primitive's attributes by name, its triangles (F, 3) and its entry."""
+    mode = entry.get("mode", TRIANGLES)
+    if mode not in (TRIANGLES, STRIP, FAN) or "POSITION" not in entry["attributes"]:
+        return {}, np.zeros((0, 3), int), entry  # points and lines
+    if DRACO in entry.get("extensions", {}):
+        attributes, faces = _decode_draco(file, entry)
+    else:
+        attributes = {name: file.array(i) for name, i in entry["attributes"].items()}
+        num_points = len(attributes["POSITION"])
+        indices = (
+            file.array(entry["indices"])[:, 0] if "indices" in entry else np.arange(num_points)
+        )
+        faces = _faces(indices.astype(int), mode)
+    if len(faces) and faces.max() >= len(attributes["POSITION"]):
+        raise InputError(f"expected indices below {len(attributes['POSITION'])}, got {faces.max()}")
+    return attributes, faces, entry
+
+
+def _faces(indices: np.ndarray, mode: int) -> np.ndarray:
+    """Return the triangles (F, 3) of a list, a strip or a fan."""
+    if mode == TRIANGLES:
+        return indices[: len(indices) // 3 * 3].reshape(-1, 3)
+    if len(indices) < 3:
+        return np.zeros((0, 3), int)
+    if mode == FAN:
+        return np.stack([np.full(len(indices) - 2, indices[0]), indices[1:-1], indices[2:]], axis=1)
+    faces = np.stack([indices[:-2], indices[1:-1], indices[2:]], axis=1)
+    faces[1::2] = faces[1::2][:, [0, 2, 1]]
+    return faces
+
+
+def _decode_draco(file: GltfFile, entry: dict) -> tuple[dict, np.ndarray]:
+    try:
+        import DracoPy
+    except ImportError as error:
+        raise InputError(f"needs {DRACO}; install DracoPy to read it") from error
+    extension = entry["extensions"][DRACO]
+    content, _ = file.view(extension["bufferView"])
+    if len(content) > MAX_DRACO_BYTES:
+        raise InputError(f"expected at most {MAX_DRACO_BYTES} bytes of {DRACO}, got {len(content)}")
+    decoded = DracoPy.decode(content)
+    attributes = {name: file.array(i) for name, i in entry["attributes"].items()}
+    for name, unique_id in extension["attributes"].items():
+        values = np.asarray(decoded.get_attribute_by_unique_id(unique_id)["data"])
+        accessor = file.items("accessors")[entry["attributes"][name]]
+        attributes[name] = normalized(values.reshape(len(values), -1), accessor)
+    return attributes, np.asarray(decoded.faces, int).reshape(-1, 3)
+
+
+def _make_mesh(file, placement: Placement, attributes: dict, faces, entry: dict) -> Mesh | None:
+    """Return a primitive in its place; None if there is nothing to see."""
+    colors = attributes.get("COLOR_0")
+    material = read_material(file, entry.get("material"), colors is not None)
+    if not len(faces) or not material.visible:
+        return None
+    attributes = _morph(file, attributes, entry, placement.weights)
+    points, normals = _transform(placement, attributes)
+    factor = material.factor
+    if colors is not None:
+        rgba = np.ones((len(colors), 4))
+        rgba[:, : colors.shape[1]] = colors
+        factor = (rgba * factor)[faces]
+    uv = attributes.get(f"TEXCOORD_{material.uv_set}")
+    uv = None if uv is None or material.texture is None else material.uv(uv)[faces]
+    normals = None if normals is None else normals[faces]
+    return make_mesh(points[faces], to_srgb(factor), normals, uv, material.texture)
+
+
+def _morph(file: GltfFile, attributes: dict, entry: dict, weights: list[float]) -> dict:
+    """Add the morph targets by their weights."""
+    attributes = dict(attributes)
+    for weight, target in zip(weights, entry.get("targets", []), strict=False):
+        for name in ("POSITION", "NORMAL"):
+            if weight and name in target and name in attributes:
+                attributes[name] = attributes[name] + weight * file.array(target[name])
+    return attributes
+
+
+def _transform(placement: Placement, attributes: dict) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the points (N, 3) in the scene and their normals, if the file has some."""
+    points = np.insert(attributes["POSITION"].astype(float), 3, 1, axis=1)
+    matrix = placement.matrix
+    if placement.joints is not None and "JOINTS_0" in attributes:
+        weighted = np.zeros((len(points), 4, 4))
+        for i in (0, 1):
+            if f"JOINTS_{i}" in attributes:
+                joints = attributes[f"JOINTS_{i}"].astype(int)
+                weights = attributes[f"WEIGHTS_{i}"].astype(float)
+                for j in range(4):
+                    weighted += weights[:, j, None, None] * placement.joints[joints[:, j]]
+        return np.einsum("nij,nj->ni", weighted, points)[:, :3], None
+    normals = attributes.get("NORMAL")
+    if normals is not None:
+        linear = matrix[:3, :3]
+        invertible = abs(np.linalg.det(linear)) > 1e-12 * np.abs(linear).max() ** 3
+        normals = normals @ np.linalg.inv(linear) if invertible else None
+    return (points @ matrix.T)[:, :3], normals

@@ -1,0 +1,134 @@
+"""The binary data of glTF 2.0: the file, its buffers and accessors."""
+
+import base64
+import json
+import struct
+from functools import cached_property
+from urllib.parse import unquote_to_bytes
+
+import numpy as np
+
+from data.builder.readers.assets import Assets
+from utils.errors import InputError
+
+EXTENSIONS = {  # those that may be required; others change what a file shows
+    "EXT_texture_webp",
+    "KHR_draco_mesh_compression",
+    "KHR_lights_punctual",
+    "KHR_materials_emissive_strength",
+    "KHR_materials_pbrSpecularGlossiness",
+    "KHR_materials_unlit",
+    "KHR_mesh_quantization",
+    "KHR_texture_transform",
+}
+MAX_VALUES = 2**26  # numbers of an accessor, which may be larger than the file
+DTYPES = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
+SIZES = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
+
+
+class GltfFile:
+    """A .gltf or .glb file: its JSON, and arrays of its buffers."""
+
+    def __init__(self, content: bytes, assets: Assets):
+        self.assets = assets
+        text, self.binary = _split_chunks(content)
+        self.json = json.loads(text.decode("utf-8-sig"))
+        version = str(self.json.get("asset", {}).get("version", "missing"))
+        if not version.startswith("2."):
+            raise InputError(f"expected glTF 2, got version {version}")
+        unknown = sorted(set(self.json.get("extensionsRequired", [])) - EXTENSIONS)
+        if unknown:
+            raise InputError(f"needs {', '.join(unknown)}, which cannot be read")
+
+    def items(self, name: str) -> list[dict]:
+        return self.json.get(name, [])
+
+    @cached_property
+    def buffers(self) -> list[bytes]:
+        return [self._read_buffer(buffer) for buffer in self.items("buffers")]
+
+    def _read_buffer(self, buffer: dict) -> bytes:
+        if "uri" not in buffer:
+            return self.binary
+        content = self.read_uri(buffer["uri"])
+        if content is None:
+            raise InputError(f"missing {buffer['uri'][:100]}")
+        return content
+
+    def read_uri(self, uri: str) -> bytes | None:
+        """Return the content of a data URI, or of a file beside the mesh if it is there."""
+        if not uri.startswith("data:"):
+            return self.assets.get(uri)
+        head, _, data = uri.partition(",")
+        content = unquote_to_bytes(data)
+        return base64.b64decode(content) if head.endswith(";base64") else content
+
+    def view(self, i: int) -> tuple[bytes, int]:
+        """Return the bytes of a buffer view, and its stride or 0."""
+        view = self.items("bufferViews")[i]
+        if (
+            "EXT_meshopt_compression" in view.get("extensions", {})
+            and not self.buffers[view["buffer"]]
+        ):
+            raise InputError("needs EXT_meshopt_compression, which cannot be read")
+        start, length = view.get("byteOffset", 0), view["byteLength"]
+        content = self.buffers[view["buffer"]]
+        if start < 0 or length < 0 or start + length > len(content):
+            raise InputError(f"expected a buffer of {start + length} bytes, got {len(content)}")
+        return content[start : start + length], view.get("byteStride", 0)
+
+    def array(self, i: int) -> np.ndarray:
+        """Return an accessor's values (count, size), normalized integers as floats."""
+        accessor = self.items("accessors")[i]
+        count, size = accessor["count"], SIZES[accessor["type"]]
+        if not 0 <= count * size <= MAX_VALUES:
+            raise InputError(f"expected at most {MAX_VALUES} values in an accessor")
+        dtype = np.dtype(DTYPES[accessor["componentType"]])
+        if "bufferView" in accessor:
+            values = self._strided(accessor, dtype, count, size)
+        else:
+            values = np.zeros((count, size), dtype)
+        if "sparse" in accessor:
+            values = self._substitute(values, accessor["sparse"])
+        return normalized(values, accessor)
+
+    def _strided(self, accessor: dict, dtype: np.dtype, count: int, size: int) -> np.ndarray:
+        content, stride = self.view(accessor["bufferView"])
+        offset = accessor.get("byteOffset", 0)
+        stride = stride or dtype.itemsize * size
+        end = offset + stride * (count - 1) + dtype.itemsize * size
+        if offset < 0 or stride < 0 or (count and end > len(content)):
+            raise InputError(f"expected a buffer view of {end} bytes, got {len(content)}")
+        shape, strides = (count, size), (stride, dtype.itemsize)
+        return np.ndarray(shape, dtype, content, offset, strides) if count else np.zeros(shape)
+
+    def _substitute(self, values: np.ndarray, sparse: dict) -> np.ndarray:
+        index = sparse["indices"]
+        index_type = np.dtype(DTYPES[index["componentType"]])
+        rows = self._strided(index, index_type, sparse["count"], 1)[:, 0].astype(int)
+        values = values.copy()
+        size = values.shape[1]
+        values[rows] = self._strided(sparse["values"], values.dtype, sparse["count"], size)
+        return values
+
+
+def normalized(values: np.ndarray, accessor: dict) -> np.ndarray:
+    """Map normalized integers to [0, 1] or [-1, 1]."""
+    if not accessor.get("normalized"):
+        return values
+    dtype = np.dtype(DTYPES[accessor["componentType"]])
+    return np.maximum(values / np.iinfo(dtype).max, -1) if dtype.kind in "iu" else values
+
+
+def _split_chunks(content: bytes) -> tuple[bytes, bytes]:
+    """Return the JSON and the binary chunk of a GLB file, or the whole of a glTF file."""
+    if not content.startswith(b"glTF"):
+        return content, b""
+    chunks, offset = {}, 12
+    while offset + 8 <= len(content):
+        length, kind = struct.unpack_from("<I4s", content, offset)
+        chunks.setdefault(kind, content[offset + 8 : offset + 8 + length])
+        offset += 8 + length
+    if b"JSON" not in chunks:
+        raise InputError("expected a GLB file of version 2 with a JSON chunk")
+    return chunks[b"JSON"], chunks.get(b"BIN\0", b"")

@@ -1,0 +1,145 @@
+"""Materials and textures of glTF 2.0, reduced to a base color."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from PIL import Image
+
+from data.builder.mesh import GRAY, Texture
+from data.builder.readers.gltf.buffers import GltfFile
+
+CLAMP, MIRROR = 33071, 33648
+
+
+@dataclass
+class Material:
+    """A linear RGBA factor in [0, 1], a texture, its uv set and their transform (2, 3)."""
+
+    factor: np.ndarray
+    texture: Texture | None = None
+    uv_set: int = 0
+    uv_matrix: np.ndarray | None = None
+    visible: bool = True
+
+    def uv(self, uv: np.ndarray) -> np.ndarray:
+        """Return texture coordinates (N, 2), v pointing up, of the file's, v pointing down."""
+        if self.uv_matrix is not None:
+            uv = np.insert(uv, 2, 1, axis=1) @ self.uv_matrix.T
+        return np.stack([uv[:, 0], 1 - uv[:, 1]], axis=1)
+
+
+def read_material(file: GltfFile, i: int | None, has_colors: bool) -> Material:
+    """Return a material; gray for none, white where vertex colors take its place."""
+    if i is None:
+        gray = to_linear(np.array(GRAY) / 255)
+        return Material(np.ones(4) if has_colors else gray)
+    entry = file.items("materials")[i]
+    pbr = entry.get("pbrMetallicRoughness", {})
+    factor, info = pbr.get("baseColorFactor"), pbr.get("baseColorTexture")
+    glossy = entry.get("extensions", {}).get("KHR_materials_pbrSpecularGlossiness")
+    if glossy is not None:
+        factor, info = glossy.get("diffuseFactor"), glossy.get("diffuseTexture")
+    factor = np.array([1, 1, 1, 1] if factor is None else factor, float)
+    material = _with_texture(file, Material(factor), info)
+    return _with_alpha(_with_emission(file, material, entry), entry)
+
+
+def _with_texture(file: GltfFile, material: Material, info: dict | None) -> Material:
+    """Add the texture of a textureInfo, if it can be read."""
+    if info is None:
+        return material
+    entry = file.items("textures")[info["index"]]
+    source = entry.get("extensions", {}).get("EXT_texture_webp", entry).get("source")
+    source = entry.get("source") if source is None else source
+    pixels = None if source is None else _read_image(file, source)
+    if pixels is None:
+        return material
+    sampler = file.items("samplers")[entry["sampler"]] if "sampler" in entry else {}
+    transform = info.get("extensions", {}).get("KHR_texture_transform", {})
+    matrix = _uv_matrix(transform)
+    wraps = (sampler.get("wrapS"), sampler.get("wrapT"))
+    if wraps[0] == MIRROR:  # a mirrored pair of images repeats
+        pixels, matrix[0] = np.concatenate([pixels, pixels[:, ::-1]], 1), matrix[0] / 2
+    if wraps[1] == MIRROR:
+        pixels, matrix[1] = np.concatenate([pixels, pixels[::-1]], 0), matrix[1] / 2
+    texture = Texture(pixels, (wraps[0] == CLAMP, wraps[1] == CLAMP))
+    uv_set = transform.get("texCoord", info.get("texCoord", 0))
+    return replace(material, texture=texture, uv_set=uv_set, uv_matrix=matrix)
+
+
+def _read_image(file: GltfFile, i: int) -> np.ndarray | None:
+    image = file.items("images")[i]
+    if "uri" in image and not image["uri"].startswith("data:"):
+        return file.assets.get_image(image["uri"])
+    content = file.read_uri(image["uri"]) if "uri" in image else file.view(image["bufferView"])[0]
+    return file.assets.decode_image(content, image.get("name") or f"image {i}")
+
+
+def _uv_matrix(transform: dict) -> np.ndarray:
+    """Return KHR_texture_transform as a matrix (2, 3)."""
+    angle, scale = transform.get("rotation", 0), transform.get("scale", (1, 1))
+    c, s = np.cos(angle), np.sin(angle)
+    linear = np.array([[c, s], [-s, c]]) * scale
+    return np.column_stack([linear, transform.get("offset", (0, 0))])
+
+
+def _with_emission(file: GltfFile, material: Material, entry: dict) -> Material:
+    """Add emitted light to the base color."""
+    strength = entry.get("extensions", {}).get("KHR_materials_emissive_strength", {})
+    emission = np.array(entry.get("emissiveFactor", (0, 0, 0)), float)
+    emission = emission * strength.get("emissiveStrength", 1)
+    if not emission.any():
+        return material
+    glow = _with_texture(file, Material(np.append(emission, 1)), entry.get("emissiveTexture"))
+    if glow.texture is None:
+        if material.texture is None:
+            return replace(material, factor=np.clip(material.factor + np.append(emission, 0), 0, 1))
+        light = emission
+    else:
+        base = material if material.texture is not None else replace(glow, texture=None)
+        size = (material.texture or glow.texture).pixels.shape[1::-1]
+        image = Image.fromarray(glow.texture.pixels).resize(size)
+        light = to_linear(np.asarray(image) / 255)[..., :3] * emission
+        material = replace(
+            base, factor=material.factor, texture=material.texture or _white(glow.texture)
+        )
+    pixels = to_linear(material.texture.pixels / 255) * np.append(material.factor[:3], 1)
+    pixels[..., :3] += light
+    texture = material.texture._replace(pixels=to_srgb(pixels))
+    return replace(material, factor=np.append([1, 1, 1], material.factor[3]), texture=texture)
+
+
+def _white(texture: Texture) -> Texture:
+    return texture._replace(pixels=np.full_like(texture.pixels, 255))
+
+
+def _with_alpha(material: Material, entry: dict) -> Material:
+    """Apply the alpha mode: texels are either opaque or not there."""
+    mode, opacity = entry.get("alphaMode", "OPAQUE"), material.factor[3]
+    cutoff = entry.get("alphaCutoff", 0.5) if mode == "MASK" else 0.5
+    if mode not in ("MASK", "BLEND"):
+        cutoff = 0.0
+    if material.texture is None:
+        visible = opacity >= cutoff if mode == "MASK" else mode != "BLEND" or opacity > 0
+        return replace(material, visible=bool(visible))
+    alpha = material.texture.pixels[..., 3] / 255 * (opacity if mode == "MASK" else 1)
+    if mode == "BLEND" and alpha.max() < cutoff:
+        cutoff = 0.0  # glass, not a cutout
+    pixels = material.texture.pixels.copy()
+    pixels[..., 3] = np.where(alpha >= cutoff, 255, 0)
+    return replace(material, texture=material.texture._replace(pixels=pixels))
+
+
+def to_linear(srgb: np.ndarray) -> np.ndarray:
+    """Decode sRGB colors (..., 4) in [0, 1]; alpha is kept."""
+    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    linear[..., 3] = srgb[..., 3]
+    return linear
+
+
+def to_srgb(linear: np.ndarray) -> np.ndarray:
+    """Encode linear colors (..., 4) in [0, 1] as sRGB, uint8; alpha is kept."""
+    linear = np.clip(linear, 0, 1)
+    encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    encoded[..., 3] = linear[..., 3]
+    return np.rint(255 * encoded).astype(np.uint8)

@@ -1,0 +1,614 @@
+"""Mesh files as they are in the wild: each test writes a file of one kind."""
+
+import base64
+import io
+import json
+import struct
+
+import numpy as np
+import pytest
+import trimesh
+from PIL import Image
+
+from data.builder.mesh import GRAY
+from data.builder.readers import FolderAssets, load_mesh, parse_mesh
+from data.builder.readers.gltf import buffers
+from data.builder.readers.polygons import triangulate
+from data.builder.voxelize import voxelize
+from utils.errors import InputError
+
+RED, WHITE = [255, 0, 0, 255], [255, 255, 255, 255]
+CUBE = "".join(f"v {x} {y} {z}\n" for x in (0, 1) for y in (0, 1) for z in (0, 1))
+QUADS = [(1, 3, 4, 2), (5, 6, 8, 7), (1, 2, 6, 5), (3, 7, 8, 4), (1, 5, 7, 3), (2, 4, 8, 6)]
+FACES = "".join(f"f {a} {b} {c} {d}\n" for a, b, c, d in QUADS)
+# A U: concave, seen from two sides; its notch must stay open.
+U = [(0, 0), (8, 0), (8, 8), (6, 8), (6, 2), (2, 2), (2, 8), (0, 8)]
+U_POINTS = [(x, y, z) for z in (0, 2) for x, y in U]
+U_FACES = [list(range(7, -1, -1)), list(range(8, 16))]
+U_FACES += [[i, (i + 1) % 8, 8 + (i + 1) % 8, 8 + i] for i in range(8)]
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Write a file into an empty folder, with files beside it, and read it as a mesh."""
+
+    def run(name, content, **others):
+        for other, data in others.items():
+            other = other.replace("_mtl", ".mtl").replace("_png", ".png")
+            (tmp_path / other).write_bytes(data if isinstance(data, bytes) else data.encode())
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        run.notes = (assets := FolderAssets(tmp_path)).notes
+        return load_mesh(path, assets)
+
+    return run
+
+
+def png(color, mode="RGB", size=(2, 2)) -> bytes:
+    file = io.BytesIO()
+    Image.new(mode, size, color).save(file, "PNG")
+    return file.getvalue()
+
+
+def colors_of(mesh) -> list:
+    return np.unique(mesh.colors.reshape(-1, 4), axis=0).tolist()
+
+
+def area(mesh) -> float:
+    a, b, c = mesh.triangles.transpose(1, 0, 2)
+    return np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2
+
+
+# Polygons
+
+
+def u_file(kind: str) -> str:
+    rows = "".join("{} {} {}\n".format(*point) for point in U_POINTS)
+    faces = "".join(f"{len(face)} {' '.join(map(str, face))}\n" for face in U_FACES)
+    if kind == "obj":
+        lines = (" ".join(str(i + 1) for i in face) for face in U_FACES)
+        return rows.replace("\n", "\nv ").join(["v ", ""])[:-2] + "".join(
+            f"f {line}\n" for line in lines
+        )
+    if kind == "off":
+        return f"OFF\n16 10 0\n{rows}{faces}"
+    header = "ply\nformat ascii 1.0\nelement vertex 16\nproperty float x\nproperty float y\n"
+    header += "property float z\nelement face 10\nproperty list uchar int vertex_indices\n"
+    return f"{header}end_header\n{rows}{faces}"
+
+
+@pytest.mark.parametrize("kind", ["obj", "off", "ply"])
+def test_concave_polygons_stay_open(read, kind):
+    mesh = read(f"u.{kind}", u_file(kind))
+    assert area(mesh) == pytest.approx(2 * 40 + 2 * 44)
+    voxels = voxelize(mesh)
+    assert not voxels[10:22, 10:].any() and voxels.sum() == (32 * 8 + 2 * 8 * 24) * 8
+
+
+def test_triangulate_keeps_orientation_and_area():
+    rng = np.random.default_rng(0)
+    angles = np.sort(rng.uniform(0, 2 * np.pi, 40))
+    star = rng.uniform(0.2, 1, 40)[:, None] * np.stack([np.cos(angles), np.sin(angles)], 1)
+    x, y = star.T
+    expected = np.sum(x * np.roll(y, -1) - y * np.roll(x, -1)) / 2
+    for axis in range(3):
+        for flip in (1, -1):
+            points = np.insert(star[::flip], axis, 0, axis=1)
+            triangles, polygons = triangulate(points, [40])
+            a, b, c = points[triangles].transpose(1, 0, 2)
+            signed = np.cross(b - a, c - a)[:, axis] / 2
+            assert abs(signed.sum()) == pytest.approx(expected)
+            assert (signed * signed.sum() >= -1e-12).all() and (polygons == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("points", "expected"),
+    [
+        ([(0, 0, 0), (4, 0, 0), (4, 4, 0), (3, 1, 0)], 4.0),  # a concave quad
+        ([(0, 0, 0), (4, 0, 0), (4, 0, 0), (4, 4, 0), (4, 4, 0), (1, 1, 0)], 8.0),  # repeated
+        ([(0, 0, 0), (2, 0, 0), (2, 2, 0), (1, 0.5, 0.1), (0, 2, 0)], 2.5),  # not quite planar
+        ([(0, 0, 0), (1, 0, 0), (2, 0, 0), (3, 0, 0), (0, 0, 0)], 0.0),  # a line
+        # A square with a square hole, cut open between them.
+        ([(0, 0, 0), (6, 0, 0), (6, 6, 0), (0, 6, 0), (0, 0, 0), (2, 2, 0), (2, 4, 0), (4, 4, 0),
+          (4, 2, 0), (2, 2, 0)], 32.0),
+    ],
+)  # fmt: skip
+def test_odd_polygons_are_covered(points, expected):
+    points = np.array(points, float)
+    triangles, _ = triangulate(points, [len(points)])
+    a, b, c = points[triangles].transpose(1, 0, 2)
+    covered = np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2
+    assert covered == pytest.approx(expected, rel=0.05)
+
+
+def test_faces_of_fewer_than_three_corners_are_left_out():
+    triangles, polygons = triangulate(np.eye(3)[[0, 1, 0, 1, 2, 0]], [2, 3, 1])
+    assert triangles.tolist() == [[2, 3, 4]] and polygons.tolist() == [1]
+
+
+# Text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"# caf\xe9\nmtllib m.mtl\n{CUBE}usemtl m\n{FACES}".encode("latin-1"),
+        f"mtllib m.mtl\n{CUBE}usemtl m\n{FACES}".encode("utf-8-sig"),
+        f"mtllib m.mtl\n{CUBE}usemtl m\n{FACES}".encode("utf-16"),
+        f"mtllib m.mtl\n{CUBE}usemtl m\n{FACES}".replace("\n", "\r").encode(),
+        f"mtllib m.mtl\n{CUBE}usemtl m\n{FACES}".replace("\n", "\r\n").encode(),
+        f"mtllib m.mtl\n{CUBE}usemtl m\n{FACES}".replace(" ", "\t").encode(),
+        f"mtllib m.mtl # here\n{CUBE}usemtl m # red\n{FACES}".replace("\nf", " # x\nf").encode(),
+        f"mtllib m.mtl\n{CUBE}usemtl m\n{FACES}".replace("f 1 3", "f 1 \\\n3").encode(),
+        f"mtllib m.mtl\n{CUBE}usemtl m\n{FACES}".replace("f 1 3", "f 1 \\\r\n 3").encode(),
+    ],
+    ids=[
+        "latin-1",
+        "bom",
+        "utf-16",
+        "cr",
+        "crlf",
+        "tabs",
+        "comments",
+        "continued",
+        "continued-crlf",
+    ],
+)
+def test_text_in_any_form_is_read(read, content):
+    mesh = read("cube.obj", content, m_mtl=b"# \xe9\nnewmtl m\nKd 1 0 0\n")
+    assert len(mesh.triangles) == 12 and colors_of(mesh) == [RED]
+
+
+@pytest.mark.parametrize("kind", ["stl", "ply", "off"])
+def test_other_formats_may_have_latin_1_text(read, kind):
+    content = trimesh.creation.box().export(file_type=f"{kind}_ascii" if kind == "stl" else kind)
+    if kind == "ply":
+        content = trimesh.creation.box().export(file_type="ply", encoding="ascii")
+        content = content.replace(b"ascii 1.0\n", b"ascii 1.0\ncomment caf\xe9\n")
+    content = content.encode() if isinstance(content, str) else content
+    content = content.replace(b"solid ", b"solid caf\xe9 ", 1).replace(b"OFF\n", b"OFF # \xe9\n")
+    assert len(read(f"cube.{kind}", content).triangles) == 12
+
+
+def test_negative_indices_and_names_that_begin_with_a_hash(read):
+    faces = "".join(f"f {a - 9} {b - 9} {c - 9} {d - 9}\n" for a, b, c, d in QUADS)
+    mesh = read("a.obj", f"mtllib m.mtl\n{CUBE}usemtl #1\n{faces}", m_mtl="newmtl #1\nKd 1 0 0\n")
+    assert colors_of(mesh) == [RED]
+
+
+@pytest.mark.parametrize("line", ["f 1 2 99", "f 1 2 x", "f 1 2 0", "v 1 2", "f 1 2 -99"])
+def test_bad_statements_are_refused(read, line):
+    with pytest.raises(InputError, match=r"line 15|expected indices up to 8, got 99"):
+        read("a.obj", f"{CUBE}{FACES}{line}\n")
+
+
+# MTL
+
+MATERIAL = {
+    "bom": (b"\xef\xbb\xbfnewmtl m\nKd 1 0 0\n", RED),
+    "comment": (b"newmtl m # red\nKd 1 0 0 # red\n", RED),
+    "one value": (b"newmtl m\nKd 0.2\n", [51, 51, 51, 255]),
+    "indented": (b"  newmtl m\n\tKd 1 0 0\n", RED),
+    "name in another case": (b"newmtl M\nKd 1 0 0\n", RED),
+    "color above one": (b"newmtl m\nKd 7 0 0\n", RED),
+    "no color": (b"newmtl m\nNs 3\n", list(GRAY)),
+    "spectrum": (b"newmtl m\nKd spectral a.rfl 1\n", list(GRAY)),
+}
+
+
+@pytest.mark.parametrize("name", MATERIAL)
+def test_materials_in_the_wild(read, name):
+    content, expected = MATERIAL[name]
+    mesh = read("cube.obj", f"mtllib m.mtl\n{CUBE}usemtl m\n{FACES}", m_mtl=content)
+    assert colors_of(mesh) == [expected] and read.notes == []
+
+
+TEXTURED = CUBE + "vt 0 0\nvt 1 0\nvt 1 1\nvt 0 1\n"
+TEXTURED += "".join(f"f {a}/1 {b}/2 {c}/3 {d}/4\n" for a, b, c, d in QUADS)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["map_Kd t.png", "map_Kd -s 1 1 1 t.png", "map_Kd -clamp on t.png", "map_Kd T.PNG",
+     'map_Kd "t.png"', "map_kd -blendu on -o 0 0 0 -mm 0 1 t.png", "map_Kd C:\\me\\t.png",
+     "map_Kd t.png # wood", "map_Kd ./x/../t.png"],
+)  # fmt: skip
+def test_texture_statements_in_the_wild(read, line):
+    content = f"mtllib m.mtl\nusemtl m\n{TEXTURED}"
+    mesh = read("cube.obj", content, m_mtl=f"newmtl m\nKd 0 0 0\n{line}\n", t_png=png((9, 8, 7)))
+    assert mesh.textures[0].pixels[0, 0].tolist() == [9, 8, 7, 255] and read.notes == []
+    assert mesh.textures[0].clamp == (("-clamp" in line,) * 2) and colors_of(mesh) == [WHITE]
+
+
+def test_a_texture_name_may_have_spaces_and_options_scale_and_shift_it(read, tmp_path):
+    (tmp_path / "my wood.png").write_bytes(png((9, 8, 7)))
+    material = "newmtl m\nmap_Kd -s 2 3 -o 0.5 my wood.png\n"
+    mesh = read("cube.obj", f"mtllib m.mtl\nusemtl m\n{TEXTURED}", m_mtl=material)
+    assert np.unique(mesh.uv[..., 0]).tolist() == [0.5, 2.5]
+    assert np.unique(mesh.uv[..., 1]).tolist() == [0, 3]
+
+
+@pytest.mark.parametrize("line", ["mtllib a.mtl b.mtl", "mtllib a.mtl\nmtllib b.mtl"])
+def test_several_material_libraries(read, line):
+    others = {"a_mtl": "newmtl n\nKd 0 1 0\n", "b_mtl": "newmtl m\nKd 1 0 0\n"}
+    assert colors_of(read("cube.obj", f"{line}\n{CUBE}usemtl m\n{FACES}", **others)) == [RED]
+
+
+def test_missing_files_are_noted_once_and_leave_a_color(read):
+    content = f"mtllib m.mtl\nmtllib gone.mtl\nusemtl m\n{TEXTURED}"
+    material = "newmtl m\nKd 0 0 0\nmap_Kd gone.png\nnewmtl n\nKd 1 0 0\nmap_Kd gone.png\n"
+    mesh = read("cube.obj", content + f"usemtl n\n{FACES}", m_mtl=material)
+    assert colors_of(mesh) == [list(GRAY), RED]
+    assert sorted(read.notes) == ["missing gone.mtl", "missing gone.png"]
+
+
+def test_a_texture_that_cannot_be_read_leaves_the_color(read):
+    material = "newmtl m\nKd 1 0 0\nmap_Kd t.png\n"
+    mesh = read("a.obj", f"mtllib m.mtl\nusemtl m\n{TEXTURED}", m_mtl=material, t_png=b"no image")
+    assert colors_of(mesh) == [RED] and read.notes == ["texture t.png cannot be read as an image"]
+
+
+# Vertex colors and single formats
+
+
+@pytest.mark.parametrize("row", ["1 0 0", "255 0 0", "1 1 0 0"])
+@pytest.mark.parametrize("material", ["", "newmtl m\nKd 1 1 1\n"])
+def test_obj_vertex_colors_multiply_the_material(read, row, material):
+    cube = "".join(f"{line} {row}\n" for line in CUBE.splitlines())
+    content = f"mtllib m.mtl\nusemtl m\n{cube}{FACES}"
+    assert colors_of(read("cube.obj", content, m_mtl=material)) == [RED]
+
+
+def test_uv_without_material_changes_nothing(read):
+    assert colors_of(read("cube.obj", TEXTURED)) == colors_of(read("b.obj", CUBE + FACES))
+
+
+def ply(vertex: str, faces: str, rows: str, extra: str = "", num_faces: int = 1) -> str:
+    names = "".join(f"property {name}\n" for name in vertex.split(", "))
+    return (
+        f"ply\nformat ascii 1.0\n{extra}element vertex {len(rows.splitlines())}\n{names}"
+        f"{faces}end_header\n{rows}"
+    )
+
+
+XYZ = "float x, float y, float z"
+FACE = "element face 1\nproperty list uchar int vertex_indices\n"
+
+
+@pytest.mark.parametrize(
+    ("types", "values"),
+    [
+        ("uchar red, uchar green, uchar blue", "255 0 0"),
+        ("float red, float green, float blue", "1 0 0"),
+        ("ushort red, ushort green, ushort blue", "65535 0 0"),
+        ("uchar diffuse_red, uchar diffuse_green, uchar diffuse_blue", "255 0 0"),
+    ],
+)
+def test_ply_vertex_colors(read, types, values):
+    rows = "".join(f"{point} {values}\n" for point in ("0 0 0", "1 0 0", "0 1 1"))
+    assert colors_of(read("a.ply", ply(f"{XYZ}, {types}", FACE, rows + "3 0 1 2\n")[:-8].replace(
+        "vertex 4", "vertex 3") + "3 0 1 2\n")) == [RED]  # fmt: skip
+
+
+def test_ply_face_colors(read):
+    header = "ply\nformat ascii 1.0\nelement vertex 4\nproperty float x\nproperty float y\n"
+    header += "property float z\nelement face 2\nproperty list uchar int vertex_index\n"
+    header += "property uchar red\nproperty uchar green\nproperty uchar blue\nend_header\n"
+    rows = "0 0 0\n1 0 0\n1 1 1\n0 1 0\n4 0 1 2 3 255 0 0\n3 0 1 2 0 0 255\n"
+    mesh = read("a.ply", header + rows)
+    assert mesh.colors[:, 0, :3].tolist() == [[255, 0, 0], [255, 0, 0], [0, 0, 255]]
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_ply_binary_with_faces_of_several_sizes(read, order):
+    name = {"<": "little", ">": "big"}[order]
+    header = f"ply\r\nformat binary_{name}_endian 1.0\r\nelement vertex 4\r\n"
+    header += "property double x\r\nproperty float y\r\nproperty short z\r\nelement face 2\r\n"
+    header += "property list uchar uint vertex_indices\r\nend_header\r\n"
+    body = b"".join(
+        struct.pack(f"{order}dfh", *point) for point in ((0, 0, 0), (1, 0, 0), (1, 1, 1), (0, 1, 0))
+    )
+    body += struct.pack(f"{order}B4IB3I", 4, 0, 1, 2, 3, 3, 0, 1, 2)
+    mesh = read("a.ply", header.encode() + body)
+    assert len(mesh.triangles) == 3 and mesh.bounds.tolist() == [[0, 0, 0], [1, 1, 1]]
+    with pytest.raises(InputError, match="cut off"):
+        read("b.ply", header.encode() + body[:-1])
+
+
+def test_ply_strips_alternate_their_winding(read):
+    header = "ply\nformat ascii 1.0\nelement vertex 5\nproperty float x\nproperty float y\n"
+    header += "property float z\nelement tristrips 1\nproperty list int int vertex_indices\n"
+    rows = "0 0 0\n0 1 0\n1 0 0\n1 1 0\n2 0 1\n8 0 1 2 3 -1 4 3 2\n"
+    mesh = read("a.ply", header + "end_header\n" + rows)
+    a, b, c = mesh.triangles.transpose(1, 0, 2)
+    assert len(mesh.triangles) == 3
+    assert np.sign(np.cross(b - a, c - a)[:, 2]).tolist() == [-1, -1, 1]
+
+
+@pytest.mark.parametrize("per_face", [False, True])
+def test_ply_textures(read, per_face):
+    header = "ply\nformat ascii 1.0\ncomment TextureFile t.png\nelement vertex 3\n"
+    header += "property float x\nproperty float y\nproperty float z\n"
+    header += "" if per_face else "property float s\nproperty float t\n"
+    header += FACE + ("property list uchar float texcoord\n" if per_face else "")
+    uv = ["0 0", "1 0", "0 1"]
+    points = ["0 0 0", "1 0 0", "0 1 1"]
+    rows = points if per_face else [f"{p} {t}" for p, t in zip(points, uv, strict=True)]
+    face = "3 0 1 2" + (" 6 " + " ".join(uv) if per_face else "")
+    content = "\n".join([f"{header}end_header", *rows, face]) + "\n"
+    mesh = read("a.ply", content, t_png=png((9, 8, 7)))
+    assert mesh.uv.tolist() == [[[0, 0], [1, 0], [0, 1]]]
+    assert mesh.textures[0].pixels[0, 0].tolist() == [9, 8, 7, 255] and read.notes == []
+    mesh = read("b.ply", content.replace("t.png", "gone.png"))
+    assert colors_of(mesh) == [list(GRAY)] and read.notes == ["missing gone.png"]
+
+
+@pytest.mark.parametrize(
+    ("header", "extra"),
+    [("OFF", ""), ("COFF", " 255 0 0 255"), ("COFF", " 1 0 0 1"), ("NOFF", " 0 0 1"),
+     ("STOFF", " 0.5 0.5"), ("CNOFF", " 0 0 1 255 0 0 255"), ("STCNOFF", " 0 0 1 1.0 0 0 1 .5 .5"),
+     ("OFF", " 255 0 0")],
+)  # fmt: skip
+def test_off_header_forms(read, header, extra):
+    rows = "".join(f"{point}{extra}  # a point\n" for point in ("0 0 0", "1 0 0", "0 1 1"))
+    mesh = read("a.off", f"{header}\n# a comment\n\n3 1 0\n{rows}3 0 1 2\n")
+    has_colors = "C" in header or extra == " 255 0 0"
+    assert colors_of(mesh) == [RED if has_colors else list(GRAY)]
+    if "N" in header:
+        assert mesh.normals.tolist() == [[[0, 0, 1]] * 3]
+
+
+def test_off_face_colors_and_counts_on_the_header_line(read):
+    rows = "0 0 0\n1 0 0\n1 1 1\n0 1 0\n"
+    mesh = read("a.off", f"OFF 4 3 0\n{rows}3 0 1 2 255 0 0\n3 0 2 3 0.0 0 1\n3 1 2 3\n")
+    assert mesh.colors[[0, 2], 0].tolist() == [RED, list(GRAY)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda b: b + b"tail", lambda b: b[:80] + struct.pack("<I", 99) + b[84:],
+     lambda b: b[:80] + bytes(4) + b[84:], lambda b: b"solid vertex".ljust(80) + b[80:]],
+    ids=["trailing", "count too high", "count zero", "named solid"],
+)  # fmt: skip
+def test_stl_with_wrong_counts(read, change):
+    content = trimesh.creation.box().export(file_type="stl")
+    assert len(read("a.stl", change(content)).triangles) == 12
+
+
+# glTF
+
+
+def gltf(primitive=None, node=None, points=None, **extra) -> bytes:
+    """Return a GLB of one triangle; arrays among `extra["arrays"]` become accessors 1, 2, ..."""
+    points = np.float32([[0, 0, 0], [1, 0, 0], [0, 1, 1]]) if points is None else points
+    arrays = [points, *extra.pop("arrays", [])]
+    types = {"f4": 5126, "u1": 5121, "i1": 5120, "u2": 5123, "i2": 5122, "u4": 5125}
+    shapes = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4", 16: "MAT4"}
+    images = extra.pop("images", [])
+    views, accessors, binary = [], [], b""
+    for array in arrays:
+        binary += bytes(-len(binary) % 4)
+        views.append({"buffer": 0, "byteOffset": len(binary), "byteLength": array.nbytes})
+        width = array.shape[1] if array.ndim > 1 else 1
+        kind = array.dtype.str[1:]
+        accessors.append({"bufferView": len(views) - 1, "count": len(array), "type": shapes[width],
+                          "componentType": types[kind],
+                          "normalized": kind in ("u1", "u2", "i2")})  # fmt: skip
+        binary += array.tobytes()
+    for image in images:
+        views.append({"buffer": 0, "byteOffset": len(binary), "byteLength": len(image)})
+        binary += image
+    first = len(arrays)
+    content = {
+        "asset": {"version": "2.0"}, "scene": 0, "scenes": [{"nodes": [0]}],
+        "nodes": [{"mesh": 0, **(node or {})}],
+        "meshes": [{"primitives": [{"attributes": {"POSITION": 0}, **(primitive or {})}]}],
+        "bufferViews": views, "accessors": accessors, "buffers": [{"byteLength": len(binary)}],
+        "images": [{"bufferView": first + i, "mimeType": "image/png"} for i in range(len(images))],
+        "textures": [{"source": i, "sampler": 0} for i in range(len(images))],
+        "samplers": [extra.pop("sampler", {})],
+    }  # fmt: skip
+    content |= extra
+    text = json.dumps(content).encode()
+    text += b" " * (-len(text) % 4)
+    binary += bytes(-len(binary) % 4)
+    chunks = struct.pack("<I4s", len(text), b"JSON") + text
+    chunks += struct.pack("<I4s", len(binary), b"BIN\0") + binary
+    return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks
+
+
+def material(**entry) -> dict:
+    return {"primitive": {"attributes": {"POSITION": 0}, "material": 0}, "materials": [entry]}
+
+
+UV = np.float32([[0, 0], [1, 0], [0.25, 0.5]])
+
+
+def textured(texture=None, uv=UV, pixels=None, alpha=None, **entry) -> dict:
+    info = {"index": 0, **(texture or {})}
+    attributes = {"POSITION": 0, f"TEXCOORD_{info.get('texCoord', 0)}": 1}
+    pbr = {"baseColorTexture": info, **entry.pop("pbr", {})}
+    return {
+        "primitive": {"attributes": attributes, "material": 0},
+        "arrays": [uv],
+        "images": [png(pixels or (200, 100, 50, 255), "RGBA")],
+        "materials": [{"pbrMetallicRoughness": pbr, **entry}],
+    }
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8, np.uint16])
+def test_gltf_colors_are_linear_and_multiply_the_factor(read, dtype):
+    colors = np.ones((3, 4)) * [1, 0.5, 1, 1]
+    colors = colors.astype("f4") if dtype == np.float32 else np.rint(colors * np.iinfo(dtype).max)
+    options = material(pbrMetallicRoughness={"baseColorFactor": [0.2140411, 1, 1, 1]})
+    options["primitive"]["attributes"]["COLOR_0"] = 1
+    mesh = read("a.glb", gltf(arrays=[colors.astype(dtype)], **options))
+    np.testing.assert_allclose(mesh.colors[0, 0], [128, 188, 255, 255], atol=1)
+
+
+def test_gltf_without_material_is_gray_and_colors_alone_are_kept(read):
+    assert colors_of(read("a.glb", gltf())) == [list(GRAY)]
+    primitive = {"attributes": {"POSITION": 0, "COLOR_0": 1}}
+    red = np.tile(np.float32([1, 0, 0]), (3, 1))
+    assert colors_of(read("b.glb", gltf(primitive, arrays=[red]))) == [RED]
+
+
+def test_gltf_uv_points_down_and_sets_and_transforms_apply(read):
+    assert read("a.glb", gltf(**textured())).uv.tolist() == [[[0, 1], [1, 1], [0.25, 0.5]]]
+    assert read("b.glb", gltf(**textured({"texCoord": 1}))).uv[0, 2].tolist() == [0.25, 0.5]
+    transform = {"offset": [0.5, 0], "scale": [0.5, 2], "rotation": np.pi / 2}
+    info = {"extensions": {"KHR_texture_transform": transform}}
+    # (u, v) = (0.25, 0.5): scaled (0.125, 1), turned (1, -0.125), moved (1.5, -0.125)
+    np.testing.assert_allclose(read("c.glb", gltf(**textured(info))).uv[0, 2], [1.5, 1.125])
+    shorts = np.uint16([[0, 0], [65535, 0], [0, 65535]])
+    mesh = read("d.glb", gltf(**textured(uv=shorts)))
+    np.testing.assert_allclose(mesh.uv[0], [[0, 1], [1, 1], [0, 0]])
+
+
+def test_gltf_wrap_modes(read):
+    sampler = {"wrapS": 33071, "wrapT": 33648}
+    mesh = read("a.glb", gltf(**textured(), sampler=sampler))
+    assert mesh.textures[0].clamp == (True, False)
+    assert mesh.textures[0].pixels.shape == (4, 2, 4)  # mirrored along v
+    np.testing.assert_allclose(mesh.uv[0, 2], [0.25, 0.75])
+
+
+@pytest.mark.parametrize(
+    ("mode", "pixel", "factor", "opaque"),
+    [("OPAQUE", 0, 1, True), ("MASK", 100, 1, False), ("MASK", 200, 1, True),
+     ("MASK", 200, 0.5, False), ("BLEND", 90, 1, True), ("BLEND", 255, 0.3, True)],
+)  # fmt: skip
+def test_gltf_alpha_modes(read, mode, pixel, factor, opaque):
+    pbr = {"baseColorFactor": [1, 1, 1, factor]}
+    options = textured(pixels=(9, 9, 9, pixel), pbr=pbr, alphaMode=mode)
+    assert (read("a.glb", gltf(**options)).textures[0].pixels[..., 3] > 127).all() == opaque
+
+
+def test_gltf_invisible_materials_show_nothing(read):
+    factor = {"baseColorFactor": [1, 1, 1, 0]}
+    with pytest.raises(InputError, match="found none"):
+        read("a.glb", gltf(**material(pbrMetallicRoughness=factor, alphaMode="BLEND")))
+    assert read("b.glb", gltf(**material(pbrMetallicRoughness=factor))) is not None
+
+
+def test_gltf_specular_glossiness_and_emission(read):
+    glossy = {"KHR_materials_pbrSpecularGlossiness": {"diffuseFactor": [1, 0, 0, 1]}}
+    required = {"extensionsRequired": list(glossy)}
+    assert colors_of(read("a.glb", gltf(**material(extensions=glossy), **required))) == [RED]
+    black = {"baseColorFactor": [0, 0, 0, 1]}
+    options = material(pbrMetallicRoughness=black, emissiveFactor=[1, 0, 0])
+    assert colors_of(read("b.glb", gltf(**options))) == [RED]
+    options = textured(emissiveFactor=[1, 1, 1], emissiveTexture={"index": 0})
+    options["materials"][0]["pbrMetallicRoughness"] = black
+    mesh = read("c.glb", gltf(**options))
+    assert mesh.textures[0].pixels[0, 0].tolist() == [200, 100, 50, 255]
+
+
+@pytest.mark.parametrize("mode", [5, 6])
+def test_gltf_strips_and_fans(read, mode):
+    points = np.float32([[0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0.5]])
+    points = points[[0, 1, 3, 2]] if mode == 6 else points
+    mesh = read("a.glb", gltf({"mode": mode}, points=points))
+    a, b, c = mesh.triangles.transpose(1, 0, 2)
+    assert len(mesh.triangles) == 2 and (np.cross(b - a, c - a)[:, 2] > 0).all()
+
+
+def test_gltf_quantized_positions_are_scaled(read):
+    points = np.int16([[0, 0, 0], [32767, 0, 0], [0, 32767, 16384]])
+    required = {"extensionsRequired": ["KHR_mesh_quantization"]}
+    mesh = read("a.glb", gltf(points=points, node={"scale": [2, 2, 2]}, **required))
+    np.testing.assert_allclose(mesh.bounds[1], [2, 2, 1], atol=1e-4)
+
+
+def test_gltf_nodes_scaled_to_zero_are_hidden(read):
+    nodes = [{"mesh": 0, "scale": [0, 0, 0]}, {"mesh": 0, "translation": [5, 0, 0]}]
+    mesh = read("a.glb", gltf(nodes=nodes, scenes=[{"nodes": [0, 1]}]))
+    assert mesh.bounds[:, 0].tolist() == [5, 6]
+
+
+def test_gltf_skins_at_rest_ignore_the_nodes_place(read):
+    primitive = {"attributes": {"POSITION": 0, "JOINTS_0": 1, "WEIGHTS_0": 2}}
+    joints, weights = np.zeros((3, 4), np.uint8), np.tile(np.float32([1, 0, 0, 0]), (3, 1))
+    inverse = np.eye(4, dtype=np.float32).T.reshape(1, 16).copy()
+    inverse[0, 12] = 2  # moves by +2 along x
+    content = gltf(primitive, arrays=[joints, weights, inverse],
+                   nodes=[{"mesh": 0, "skin": 0, "translation": [100, 0, 0]},
+                          {"translation": [0, 7, 0]}],
+                   scenes=[{"nodes": [0, 1]}],
+                   skins=[{"joints": [1], "inverseBindMatrices": 3}])  # fmt: skip
+    assert read("a.glb", content).bounds.tolist() == [[2, 7, 0], [3, 8, 1]]
+
+
+def test_gltf_sparse_accessors(read):
+    content = gltf(arrays=[np.uint8([2]), np.float32([[0, 3, 1]])])
+    length = struct.unpack_from("<I", content, 12)[0]
+    entry = json.loads(content[20 : 20 + length])
+    entry["accessors"][0]["sparse"] = {
+        "count": 1, "indices": {"bufferView": 1, "componentType": 5121}, "values": {"bufferView": 2}
+    }  # fmt: skip
+    text = json.dumps(entry).encode()
+    chunk = struct.pack("<I4s", len(text), b"JSON") + text
+    mesh = read("a.glb", content[:12] + chunk + content[20 + length :])
+    assert mesh.bounds[1].tolist() == [1, 3, 1]
+
+
+@pytest.mark.parametrize("uri", ["my%20points.bin", "my points.bin", "MY%20POINTS.BIN"])
+def test_gltf_names_may_be_percent_encoded(read, tmp_path, uri):
+    points = np.float32([[0, 0, 0], [1, 0, 0], [0, 1, 1]])
+    (tmp_path / "my points.bin").write_bytes(points.tobytes())
+    entry = json.loads(gltf()[20:].split(b"BIN")[0][:-4].rstrip(b"\0 "))
+    entry["buffers"] = [{"uri": uri, "byteLength": 36}]
+    assert len(read("a.gltf", json.dumps(entry)).triangles) == 1
+    data = base64.b64encode(points.tobytes()).decode()
+    entry["buffers"] = [{"uri": f"data:application/octet-stream;base64,{data}", "byteLength": 36}]
+    assert len(read("b.gltf", json.dumps(entry)).triangles) == 1
+    entry["buffers"] = [{"uri": "gone.bin", "byteLength": 36}]
+    with pytest.raises(InputError, match=r"missing gone\.bin"):
+        read("c.gltf", json.dumps(entry))
+
+
+@pytest.mark.parametrize("name", ["EXT_meshopt_compression", "KHR_texture_basisu", "MY_thing"])
+def test_gltf_unknown_required_extensions_are_refused_by_name(read, name):
+    with pytest.raises(InputError, match=name):
+        read("a.glb", gltf(extensionsRequired=[name]))
+
+
+def test_gltf_draco_is_decoded_or_refused_by_name(read, monkeypatch):
+    draco = pytest.importorskip("DracoPy")
+    box = trimesh.creation.box()
+    encoded = draco.encode(box.vertices.astype(np.float32), box.faces.astype(np.uint32))
+    points = np.zeros((len(box.vertices), 3), np.float32)
+    extension = {"bufferView": 1, "attributes": {"POSITION": 0}}
+    primitive = {"extensions": {"KHR_draco_mesh_compression": extension}, "indices": 1}
+    content = gltf(primitive, points=points, arrays=[np.frombuffer(encoded, np.uint8)],
+                   extensionsRequired=["KHR_draco_mesh_compression"])  # fmt: skip
+    mesh = read("a.glb", content)
+    np.testing.assert_allclose(mesh.bounds, box.bounds, atol=1e-3)
+    monkeypatch.setitem(__import__("sys").modules, "DracoPy", None)
+    with pytest.raises(InputError, match="KHR_draco_mesh_compression; install DracoPy"):
+        read("b.glb", content)
+
+
+def test_gltf_arrays_are_bounded(read, monkeypatch):
+    content = gltf()
+    monkeypatch.setattr(buffers, "MAX_VALUES", 8)
+    with pytest.raises(InputError, match="at most 8 values"):
+        read("a.glb", content)
+
+
+@pytest.mark.parametrize("suffix", [".obj", ".off", ".ply", ".stl", ".glb", ".gltf"])
+def test_damaged_files_are_refused_in_one_line(tmp_path, suffix):
+    rng = np.random.default_rng(0)
+    kind = suffix[1:]
+    good = trimesh.creation.box().export(file_type="glb" if kind == "gltf" else kind)
+    good = good.encode() if isinstance(good, str) else good
+    for _ in range(200):
+        content = bytearray(good)
+        for place in rng.integers(len(content), size=rng.integers(1, 9)):
+            content[place] = rng.integers(256)
+        content = content[: rng.integers(len(content) + 1)] if rng.random() < 0.5 else content
+        try:
+            with np.errstate(all="ignore"):
+                parse_mesh(bytes(content), suffix, FolderAssets(tmp_path))
+        except InputError as error:
+            assert "\n" not in str(error)
