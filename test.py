@@ -13,12 +13,11 @@ from utils.precision import Precision
 from utils.predictor import Predictor
 from utils.report import Example, choose_examples, write_report
 from utils.results import (
-    checksum,
     choose_threshold,
     format_results,
+    make_results,
     printable,
     results_dir,
-    summarize,
     write_results,
 )
 
@@ -55,19 +54,18 @@ def main() -> None:
     if search:
         values["iou_at_best"] = evaluation["iou"][..., 1]
     values |= {name: evaluation[name] for name in ("average_precision", "loss")}
-    results = {
-        "network": network.name,
-        "weights": printable(str(weights)),
-        "dataset": printable(str(index.root)),
-        "split": config.split,
-        "split_file": printable(config.split_file),
-        "checksum": checksum(names),
-        "num_samples": len(names),
-        "num_views": config.max_views,
-        "threshold": config.threshold,
-        "threshold_search": search,
-        **summarize(values, categories),
-    }
+    results = make_results(
+        values,
+        names,
+        categories,
+        network=network.name,
+        weights=printable(str(weights)),
+        dataset=printable(str(index.root)),
+        split=config.split,
+        split_file=printable(config.split_file),
+        threshold=config.threshold,
+        threshold_search=search,
+    )
     print(format_results(results))
     folder = results_dir(experiment, results)
     write_results(folder, results, values, names)

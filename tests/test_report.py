@@ -12,28 +12,28 @@ from utils.report import (
     write_prediction_page,
     write_report,
 )
-from utils.results import summarize
+from utils.results import make_results
 from utils.visualize import draw_voxels
 
 EVIL = "<script>alert(1)</script>\"'&"
 
 
-def make_results(values, categories):
-    return {
-        "network": "3D-GRU-3",
-        "weights": "somewhere/checkpoint_epoch_00000001.pth",
-        "dataset": "datasets/mine",
-        "split": "test",
-        "split_file": f"{EVIL}.json",
-        "checksum": "0" * 64,
-        "num_samples": len(categories),
-        "num_views": values["iou"].shape[1],
-        "threshold": 0.4,
-        "threshold_search": {
+def example_results(values, categories):
+    """Results of evaluated samples, with values (N, V) for each metric."""
+    return make_results(
+        values,
+        [f"{category}/{i}" for i, category in enumerate(categories)],
+        categories,
+        network="3D-GRU-3",
+        weights="somewhere/checkpoint_epoch_00000001.pth",
+        dataset="datasets/mine",
+        split="test",
+        split_file=f"{EVIL}.json",
+        threshold=0.4,
+        threshold_search={
             "num_samples": 2, "thresholds": [0.3, 0.4], "iou": [0.1, 0.2], "best": 0.4
         },
-        **summarize(values, categories),
-    }  # fmt: skip
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def grids():
 def report(tmp_path_factory, grids):
     rng = np.random.default_rng(1)
     values = {name: rng.random((9, 3)) for name in ("iou", "average_precision", "loss")}
-    results = make_results(values, [EVIL] * 5 + ["chair"] * 4)
+    results = example_results(values, [EVIL] * 5 + ["chair"] * 4)
     views = rng.integers(0, 256, (3, 128, 128, 3), dtype=np.uint8)
     examples = [
         Example(kind, f"{EVIL}/model", values["iou"][i], views, *grids)
@@ -115,7 +115,7 @@ def test_examples_are_best_median_and_worst_without_repetition(count):
 def test_curve_has_a_line_for_each_category_and_mean(tmp_path, report):
     elements = [tag for tag, _ in Elements(report.read_text("utf-8")).found]
     assert elements.count("polyline") == 2 + 2
-    results = make_results({name: np.ones((2, 1)) for name in ("iou", "loss")}, ["a", "b"])
+    results = example_results({name: np.ones((2, 1)) for name in ("iou", "loss")}, ["a", "b"])
     write_report(tmp_path / "a.html", results, [])
     assert "<svg" not in (tmp_path / "a.html").read_text("utf-8")
 

@@ -14,7 +14,7 @@ from data.shapenet import ShapeNetDataset, collate, index_dataset
 from models import build_network
 from models.weights import network_state, write_torch
 from tests.helpers import SMALL, make_dataset
-from tests.test_report import make_results
+from tests.test_report import example_results
 from utils.checkpoint import load_network
 from utils.results import (
     PUBLISHED,
@@ -23,7 +23,6 @@ from utils.results import (
     choose_threshold,
     format_results,
     metric_tables,
-    summarize,
     write_results,
 )
 
@@ -203,7 +202,7 @@ def test_checksum_does_not_depend_on_the_order():
 def results():
     rng = np.random.default_rng(0)
     values = {name: rng.random((4, 5)) for name in ("iou", "average_precision", "loss")}
-    return make_results(values, ["a", "b", "a", "a"])
+    return example_results(values, ["a", "b", "a", "a"])
 
 
 def test_published_numbers_are_labeled_and_not_in_the_json(results, tmp_path):
@@ -230,7 +229,7 @@ def test_each_metric_has_a_table_of_categories_and_means(results):
 
 def test_unknown_metrics_are_tabulated_by_name():
     values = {name: np.ones((2, 1)) for name in ("iou", "loss", "f1")}
-    assert [t.title for t in metric_tables(make_results(values, ["a", "b"]))][:3][-1] == "f1"
+    assert [t.title for t in metric_tables(example_results(values, ["a", "b"]))][:3][-1] == "f1"
 
 
 def test_table_is_rendered_for_terminal_markdown_and_html():
@@ -248,5 +247,5 @@ def test_table_is_rendered_for_terminal_markdown_and_html():
 
 def test_means_of_float32_are_float64():
     values = np.full((100_000, 1), 0.1, np.float32)
-    means = summarize({"iou": values}, ["a"] * 100_000)["overall"]["mean_over_samples"]
+    means = example_results({"iou": values}, ["a"] * 100_000)["overall"]["mean_over_samples"]
     assert means["iou"][0] == pytest.approx(float(np.float32(0.1)), abs=1e-9)

@@ -46,15 +46,19 @@ NOTE = (
 )
 
 
-def summarize(values: dict[str, np.ndarray], categories: list[str]) -> dict:
+def make_results(
+    values: dict[str, np.ndarray], names: list[str], categories: list[str], **settings
+) -> dict:
     """Average each metric over samples, per category and overall.
 
     Args:
         values (dict): For each metric, (N, V) float: N samples, 1, 2, ... V input views.
-        categories (list[str]): The category of each sample.
+        names (list[str]): "category/model" of each sample.
+        categories (list[str]): The name of each sample's category.
+        **settings: The other keys of `results`.
 
     Returns:
-        dict: "categories" and "overall", as in result.json.
+        dict: `results`, as documented above.
     """
     labels = np.array(categories)
 
@@ -67,8 +71,13 @@ def summarize(values: dict[str, np.ndarray], categories: list[str]) -> dict:
     over_categories = {"num_samples": len(labels)}
     for name in values:
         over_categories[name] = np.mean([row[name] for row in rows.values()], axis=0).tolist()
-    overall = {"mean_over_samples": over_samples, "mean_over_categories": over_categories}
-    return {"categories": rows, "overall": overall}
+    return settings | {
+        "checksum": checksum(names),
+        "num_samples": len(names),
+        "num_views": values["iou"].shape[1],
+        "categories": rows,
+        "overall": {"mean_over_samples": over_samples, "mean_over_categories": over_categories},
+    }
 
 
 def choose_threshold(ious: np.ndarray, thresholds: list[float]) -> dict:
