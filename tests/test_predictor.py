@@ -57,6 +57,16 @@ def test_paths_images_and_arrays_are_the_same(network):
     assert np.array_equal(predictor(gray), predictor(gray.convert("RGB")))
 
 
+def test_images_are_turned_upright(network, photographs, tmp_path):
+    upright = Image.open(photographs[0])
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be rotated by 90 degrees clockwise
+    upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.png", exif=exif)
+    predictor = Predictor(network)
+    for image in (tmp_path / "turned.png", Image.open(tmp_path / "turned.png")):
+        assert np.array_equal(predictor.preprocess(image), predictor.preprocess(upright))
+
+
 @pytest.mark.parametrize(
     "images", [[], [np.zeros((9, 9, 3))], [np.zeros((9, 9), np.uint8)], ["absent.png"]]
 )

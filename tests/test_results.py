@@ -151,7 +151,7 @@ def test_each_evaluation_keeps_its_own_results(script, measured, tmp_path, monke
     write_torch(other, network_state(build_network("3D-LSTM-1", width=1 / 16)))
     evaluations = [(), ("--split=val",), (f"--weights={other}",), ("--val_fraction=0.5",)]
     evaluations += [("--val_fraction=0.5", "--split=val")]
-    for flags in (*evaluations, *evaluations):  # the same evaluation again replaces its results
+    for flags in (*evaluations, *evaluations[:2]):  # the same evaluation again replaces its results
         assert run_test(script, measured, *flags)[0] == 0
     found = {
         path.parent.name: json.loads(path.read_text()) for path in tmp_path.rglob("result.json")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from data.photographs import prepare_photograph
 from data.transforms import as_bytes, eval_transform, letterbox, read_image
@@ -81,4 +81,4 @@ def _to_rgba(image) -> Image.Image:
                 f"images: expected (H, W, 3 or 4) uint8, got {image.shape} {image.dtype}"
             )
         image = Image.fromarray(image)
-    return image.convert("RGBA")
+    return ImageOps.exif_transpose(image).convert("RGBA")
