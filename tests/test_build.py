@@ -13,11 +13,13 @@ from PIL import Image
 
 from data.binvox import read_binvox
 from data.builder import __main__ as command_line
+from data.builder import build as build_module
 from data.builder import synthetic
 from data.builder.build import Job, Options, build, stretch
 from data.builder.mesh import make_mesh
 from data.builder.readers import assets, polygons
-from data.builder.sources import category_folder, distinct, find_sources, with_categories
+from data.builder.source import category_folder
+from data.builder.sources import distinct, find_sources, with_categories
 from data.cameras import project, read_views
 from data.parallel import parallel_map
 from tests.helpers import ROOT
@@ -62,14 +64,14 @@ def command(*arguments) -> int:
 
 
 def places(sources) -> list[tuple[str, str]]:
-    return [(source.category, source.model) for source in sources]
+    return [(source.category, source.name) for source in sources]
 
 
 def test_categories_come_from_the_folders(tmp_path):
     write(tmp_path / "mine" / "chair" / "a.obj")
     write(tmp_path / "mine" / "robots" / "small" / "r2.stl")
     write(tmp_path / "mine" / "loose.ply")
-    assert places(find_sources([tmp_path / "mine"])) == [
+    assert places(find_sources([tmp_path / "mine"])[0]) == [
         ("03001627", "a"),
         ("mine", "loose"),
         ("robots", "r2"),
@@ -79,7 +81,7 @@ def test_categories_come_from_the_folders(tmp_path):
 def test_the_folders_above_the_one_given_name_no_category(tmp_path):
     write(tmp_path / "table" / "plants" / "fern.obj")
     write(tmp_path / "table" / "plants" / "kitchen" / "lamp" / "a.obj")
-    assert places(find_sources([tmp_path / "table" / "plants"])) == [
+    assert places(find_sources([tmp_path / "table" / "plants"])[0]) == [
         ("plants", "fern"),
         ("kitchen", "a"),
     ]
@@ -88,7 +90,7 @@ def test_the_folders_above_the_one_given_name_no_category(tmp_path):
 def test_shapenets_own_tree_is_known_wherever_one_starts(tmp_path):
     path = write(tmp_path / "core" / "03001627" / "1a6f" / "models" / "model_normalized.obj")
     for start in (tmp_path / "core", path.parents[2], path.parents[1], path):
-        assert places(find_sources([start])) == [("03001627", "1a6f")]
+        assert places(find_sources([start])[0]) == [("03001627", "1a6f")]
 
 
 @pytest.mark.parametrize(
@@ -115,20 +117,20 @@ def test_a_csv_names_categories_and_unlisted_meshes_keep_theirs(tmp_path):
     write(tmp_path / "a.obj")
     write(tmp_path / "b.obj")
     csv = write(tmp_path / "c.csv", b"path,category\na.obj,lamp\n")
-    found = find_sources([tmp_path])
+    found = find_sources([tmp_path])[0]
     sources = with_categories(found, csv, only_listed=False)
     assert [source.category for source in sources] == ["03636649", tmp_path.name]
     assert with_categories(found, csv, only_listed=True) == sources[:1]
     write(csv, b"a.obj,lamp\nmissing.obj,lamp\n")
-    with pytest.raises(InputError, match=r"c\.csv:2: expected one of the meshes, found 'missing"):
+    with pytest.raises(InputError, match=r"c\.csv:2: expected one of the meshes, got 'missing"):
         with_categories(sources, csv, only_listed=False)
 
 
 def test_meshes_of_one_name_are_told_apart(tmp_path):
     write(tmp_path / "chair" / "x" / "seat.obj")
     write(tmp_path / "chair" / "y" / "seat.obj")
-    sources = distinct(find_sources([tmp_path]))
-    assert [source.model for source in sources] == ["chair-x-seat.obj", "chair-y-seat.obj"]
+    sources = distinct(find_sources([tmp_path])[0])
+    assert [source.name for source in sources] == ["chair-x-seat.obj", "chair-y-seat.obj"]
 
 
 @pytest.mark.parametrize(
@@ -138,13 +140,13 @@ def test_names_that_differ_in_punctuation_alone_stay_apart(tmp_path, names):
     for name in names:
         write(tmp_path / "chair" / name)
     write(tmp_path / "chair" / "table.obj")
-    models = [source.model.lower() for source in distinct(find_sources([tmp_path / "chair"]))]
+    models = [source.name.lower() for source in distinct(find_sources([tmp_path / "chair"])[0])]
     assert len(set(models)) == len(names) + 1
 
 
 def test_a_mesh_given_twice_is_built_once(tmp_path):
     path = write(tmp_path / "chair" / "a.obj")
-    assert len(distinct(find_sources([path, tmp_path]))) == 1
+    assert len(distinct(find_sources([path, tmp_path])[0])) == 1
 
 
 def test_a_prefix_keeps_the_names_of_two_sources_apart(tmp_path):
@@ -168,10 +170,10 @@ def test_an_archive_gives_its_meshes_with_their_textures(tmp_path):
             "__MACOSX/things/._a.obj": b"no mesh",
         },
     )
-    (source,) = find_sources([path])
-    assert (source.category, source.model, source.label) == ("things", "a", "lib.zip/things/a.obj")
+    (source,) = find_sources([path])[0]
+    assert (source.category, source.name, source.label) == ("things", "a", "lib.zip/things/a.obj")
     np.testing.assert_array_equal(
-        source.load("y", None).textures[0].pixels[0, 0, :3], [10, 200, 30]
+        source.load("y", None)[0].textures[0].pixels[0, 0, :3], [10, 200, 30]
     )
 
 
@@ -182,26 +184,77 @@ def test_a_sweet_home_3d_library_brings_categories_and_rotations(tmp_path):
         "me/wall/wall.obj": OBJ,
         "me/unlisted.obj": OBJ,
     }
-    stool, wall = find_sources([archive(tmp_path / "lib.sh3f", entries)])
-    assert (stool.category, stool.model) == ("Living-room", "stool")
-    assert (wall.category, wall.model) == ("03001627", "wall")
+    stool, wall = find_sources([archive(tmp_path / "lib.sh3f", entries)])[0]
+    assert (stool.category, stool.name) == ("Living-room", "stool")
+    assert (wall.category, wall.name) == ("03001627", "wall")
     # The front of Sweet Home 3D's models looks along z, so that its width, along x, becomes z.
-    np.testing.assert_allclose(np.ptp(wall.load("y", None).bounds, axis=0), [3, 2, 1])
-    np.testing.assert_allclose(np.ptp(stool.load("y", None).bounds, axis=0), [1, 2, 3])
+    np.testing.assert_allclose(np.ptp(wall.load("y", None)[0].bounds, axis=0), [3, 2, 1])
+    np.testing.assert_allclose(np.ptp(stool.load("y", None)[0].bounds, axis=0), [1, 2, 3])
 
 
 def test_an_archives_entry_that_unpacks_too_far_is_refused(tmp_path, monkeypatch):
     path = archive(tmp_path / "bomb.zip", {"a.obj": b"\n" * 100_000})
     monkeypatch.setattr(assets, "MAX_FILE_BYTES", 1000)
-    (source,) = find_sources([path])
+    (source,) = find_sources([path])[0]
     with pytest.raises(InputError, match=r"bomb\.zip/a\.obj: expected at most 1000 bytes"):
         source.load("y", None)
 
 
-def test_a_damaged_archive_is_named(tmp_path):
+def test_archive_entries_may_have_absolute_and_very_long_names(tmp_path, capsys):
+    names = ["/etc/chair.obj", "../../table.obj", f"{'long' * 200}.obj", f"{'long' * 201}.obj"]
+    path = archive(tmp_path / "lib.zip", {name: OBJ for name in [*names, "C:\\me\\sofa.obj"]})
+    assert command(path, "--out", tmp_path / "out", "--views=1") == 0
+    built = [path.name[:8] for path in (tmp_path / "out" / "ShapeNetVox32").glob("*/*")]
+    assert sorted(built) == ["chair", "lib.zip-", "lib.zip-", "sofa", "table"]
+    assert {path.name for path in tmp_path.iterdir()} == {"lib.zip", "out"}
+    assert "5 of 5 meshes" in capsys.readouterr().out
+
+
+def test_the_summary_names_each_missing_file_once(tmp_path, capsys):
+    for name in ("a", "b", "c"):
+        write(tmp_path / "in" / f"{name}.obj", b"mtllib ../../gone.mtl\n" + OBJ)
+    assert command(tmp_path / "in", "--out", tmp_path / "out", "--views=1", "--variants=1") == 0
+    printed = capsys.readouterr().out
+    assert printed.count("gone.mtl") == 1 and "a.obj and 2 more" in printed
+
+
+def test_the_default_front_follows_the_format(tmp_path):
+    trimesh.creation.box((1, 2, 3)).export(tmp_path / "a.glb")
+    write(tmp_path / "b.gltf")
+    write(tmp_path / "c.obj")
+    fronts = {source.name: source.front for source in find_sources([tmp_path])[0]}
+    assert fronts == {"a": "z", "b": "z", "c": "-z"}
+    source = find_sources([tmp_path / "a.glb"])[0][0]
+    np.testing.assert_allclose(np.ptp(source.load("y", None)[0].bounds, axis=0), [3, 2, 1])
+    np.testing.assert_allclose(np.ptp(source.load("y", "x")[0].bounds, axis=0), [1, 2, 3])
+
+
+def test_an_unexpected_error_ends_one_mesh_alone(tmp_path, capsys, monkeypatch):
+    for name in ("a", "b"):
+        write(tmp_path / "in" / f"{name}.obj")
+    write_shape = build_module.write_shape
+
+    def fail_at_a(root, name, *arguments):
+        if name.endswith("a"):
+            raise OSError(28, "No space left on device")
+        write_shape(root, name, *arguments)
+
+    monkeypatch.setattr(build_module, "write_shape", fail_at_a)
+    assert command(tmp_path / "in", "--out", tmp_path / "out", "--views=1") == 0
+    printed = capsys.readouterr().out
+    assert "a.obj: " in printed and "No space left" in printed and "1 of 2 meshes" in printed
+
+
+def test_a_damaged_archive_is_named_and_the_rest_is_built(tmp_path, capsys):
     path = write(tmp_path / "lib.zip", b"no archive")
-    with pytest.raises(InputError, match=r"lib\.zip: expected a ZIP archive"):
-        find_sources([path])
+    write(tmp_path / "chair" / "a.obj")
+    sources, skipped = find_sources([tmp_path])
+    assert [source.name for source in sources] == ["a"]
+    assert "expected a ZIP archive" in skipped[str(path)]
+    assert command(tmp_path, "--out", tmp_path / "out", "--views=1") == 0
+    printed = capsys.readouterr().out
+    assert "lib.zip: expected a ZIP archive" in printed and "1 of 2 meshes" in printed
+    assert "lib.zip" in (tmp_path / "out" / "failed.csv").read_text()
 
 
 def test_what_cannot_be_used_is_listed_with_its_reason_and_the_rest_is_built(
@@ -266,7 +319,7 @@ def test_an_entry_whose_unpacking_cannot_be_bounded_is_refused(tmp_path):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as file:
         file.writestr("a.obj", OBJ)
     with pytest.raises(InputError, match=r"a\.zip/a\.obj: expected it stored or deflated"):
-        find_sources([path])[0].load("y", None)
+        find_sources([path])[0][0].load("y", None)
 
 
 def die_at_b(item: str) -> str:
@@ -335,7 +388,7 @@ def test_named_axes_turn_the_object(tmp_path):
 def test_the_seed_decides_and_the_number_of_processes_does_not(tmp_path):
     for name in ("a", "b"):
         write(tmp_path / "in" / f"{name}.obj")
-    sources = find_sources([tmp_path / "in"])
+    sources = find_sources([tmp_path / "in"])[0]
     for out, processes, seed in (("one", 1, 0), ("two", 2, 0), ("other", 1, 1)):
         build(sources, Options(tmp_path / out, views=1, seed=seed), 1, processes)
     assert files(tmp_path / "one") == files(tmp_path / "two")
@@ -345,7 +398,7 @@ def test_the_seed_decides_and_the_number_of_processes_does_not(tmp_path):
 def test_finished_objects_are_left_alone_and_missing_ones_made_as_before(tmp_path):
     for name in ("a", "b"):
         write(tmp_path / "in" / f"{name}.obj")
-    options, sources = Options(tmp_path / "out", views=2), find_sources([tmp_path / "in"])
+    options, sources = Options(tmp_path / "out", views=2), find_sources([tmp_path / "in"])[0]
     build(sources, options, 0, 1)
     before = files(options.out)
     victim = next(path for path in options.out.rglob("model.binvox") if path.parent.name == "b")
@@ -364,7 +417,7 @@ def test_what_a_killed_run_left_is_swept_but_not_what_another_is_making(tmp_path
     for folder in (old, new):
         folder.mkdir(parents=True)
     os.utime(old, (0, 0))
-    build(find_sources([tmp_path / "in"]), Options(tmp_path / "out", views=1), 0, 1)
+    build(find_sources([tmp_path / "in"])[0], Options(tmp_path / "out", views=1), 0, 1)
     assert not old.exists()
     assert new.exists()
 
@@ -372,7 +425,7 @@ def test_what_a_killed_run_left_is_swept_but_not_what_another_is_making(tmp_path
 def test_variants_are_other_shapes_that_sort_directly_behind_their_original(tmp_path):
     for name in ("a", "a-b", "a.b", "a0", "ab"):
         write(tmp_path / "in" / f"{name}.obj")
-    sources = find_sources([tmp_path / "in"])
+    sources = find_sources([tmp_path / "in"])[0]
     names = sorted(Job(source, variant).name for source in sources for variant in range(3))
     originals = [name.removeprefix("in/").partition("+")[0] for name in names]
     assert [name for name, before in zip(originals, [None, *originals], strict=False)

@@ -7,16 +7,10 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from data.builder.build import Options, build
+from data.builder.build import Options, build, write_failed
 from data.builder.mesh import AXES, rotation
-from data.builder.sources import (
-    Source,
-    category_folder,
-    clean_name,
-    distinct,
-    find_sources,
-    with_categories,
-)
+from data.builder.source import Source, category_folder, clean_name
+from data.builder.sources import distinct, find_sources, with_categories
 from data.layout import GRID, VIEWS
 from utils.errors import InputError, Parser, check_ranges, run
 
@@ -24,15 +18,20 @@ from utils.errors import InputError, Parser, check_ranges, run
 def main() -> int:
     """Run the command. Returns status 1 when no mesh can be used."""
     args = _parse_args()
-    sources = _find_sources(args)
+    sources, skipped = _find_sources(args)
     for front in {args.front or source.front for source in sources}:
         rotation(args.up, front)  # raises before the work begins
     options = Options(args.out, args.up, args.front, args.views, args.grid, args.seed)
-    failed = build(sources, options, args.variants, args.processes)
-    for path, reason in failed.items():
+    failed, notes = build(sources, options, args.variants, args.processes)
+    for note, paths in notes.items():
+        more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+        print(f"note: {note} ({paths[0]}{more})")
+    for path, reason in (skipped | failed).items():
         print(f"{path}: {reason}")
-    print(f"{len(sources) - len(failed)} of {len(sources)} meshes are in {args.out}")
-    return int(len(failed) == len(sources))
+    write_failed(args.out, skipped | failed)
+    num_built = len(sources) - len(failed)
+    print(f"{num_built} of {len(sources) + len(skipped)} meshes are in {args.out}")
+    return int(num_built == 0)
 
 
 def _parse_args() -> argparse.Namespace:
@@ -46,7 +45,7 @@ def _parse_args() -> argparse.Namespace:
     add("--only-listed", action="store_true", help="leave out what --categories doesn't list")
     add("--prefix", default="", help="prefix of the shapes' names")
     add("--up", default="y", choices=AXES, help="axis that points up (%(default)s)")
-    front = "axis that points to the front (-z; z for Sweet Home 3D)"
+    front = "axis that points to the front (z for glTF and Sweet Home 3D, else -z)"
     add("--front", choices=AXES, help=front)
     add("--views", type=int, default=VIEWS, help="images a shape (%(default)s)")
     add("--grid", type=int, default=GRID, help="voxels a side (%(default)s)")
@@ -62,22 +61,23 @@ def _parse_args() -> argparse.Namespace:
     return args
 
 
-def _find_sources(args: argparse.Namespace) -> list[Source]:
-    """Return the meshes with the categories and names that the arguments ask for."""
-    sources = find_sources(args.inputs)
-    if not sources:
+def _find_sources(args: argparse.Namespace) -> tuple[list[Source], dict[str, str]]:
+    """Return the meshes with the categories and names that the arguments ask for.
+
+    Also returns the archives that cannot be read, with the reason.
+    """
+    sources, skipped = find_sources(args.inputs)
+    if not sources and not skipped:
         raise InputError(f"{args.inputs[0]}: expected meshes, found none")
     if args.category:
         category = category_folder(args.category)
         sources = [replace(source, category=category) for source in sources]
     if args.prefix:
         prefix = clean_name(args.prefix)
-        sources = [
-            replace(source, model=f"{prefix}-{source.model}") for source in distinct(sources)
-        ]
+        sources = [replace(source, name=f"{prefix}-{source.name}") for source in distinct(sources)]
     if args.categories:
         sources = with_categories(sources, args.categories, only_listed=args.only_listed)
-    return sources
+    return sources, skipped
 
 
 if __name__ == "__main__":

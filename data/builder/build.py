@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from data.builder.mesh import Mesh, transform
-from data.builder.sources import Source, distinct
+from data.builder.source import Source
+from data.builder.sources import distinct
 from data.builder.writer import is_finished, remove_stale_dirs, write_shape
 from data.layout import GRID, VIEWS
 from data.parallel import parallel_map
@@ -44,42 +45,54 @@ class Job:
     def name(self) -> str:
         """The shape's "category/name"; "+" sorts a variant directly behind its original."""
         suffix = f"+{self.variant}" if self.variant else ""
-        return f"{self.source.category}/{self.source.model}{suffix}"
+        return f"{self.source.category}/{self.source.name}{suffix}"
 
 
 def build(
     sources: list[Source], options: Options, variants: int = 0, processes: int | None = None
-) -> dict[str, str]:
+) -> tuple[dict[str, str], dict[str, list[str]]]:
     """Build the shapes that are missing.
 
-    A shape depends on its mesh, its name and the options alone. Returns the paths of the meshes
-    that cannot be used, with the reason; failed.csv in the dataset's folder lists them too.
+    A shape depends on its mesh, its name and the options alone.
+
+    Returns:
+        The meshes that cannot be used by their path, with the reason; and notes on files that
+        meshes refer to and that are missing, each with the meshes' paths.
     """
     remove_stale_dirs(options.out)
     jobs = [Job(source, i) for source in distinct(sources) for i in range(variants + 1)]
     jobs = [job for job in jobs if not is_finished(options.out, job.name)]
-    problems = parallel_map(partial(_build_shape, options), jobs, "shapes", processes, _crashed)
-    failed = {
-        str(job.source.place): problem
-        for job, problem in zip(jobs, problems, strict=True)
-        if problem is not None
-    }
-    (options.out / FAILED).unlink(missing_ok=True)
+    results = parallel_map(partial(_build_shape, options), jobs, "shapes", processes, _crashed)
+    failed: dict[str, str] = {}
+    notes: dict[str, list[str]] = {}
+    for job, (problem, lines) in zip(jobs, results, strict=True):
+        path = str(job.source.location)
+        if problem is not None:
+            failed[path] = problem
+        for line in lines:
+            paths = notes.setdefault(line, [])
+            if path not in paths:
+                paths.append(path)
+    return failed, notes
+
+
+def write_failed(out: Path, failed: dict[str, str]) -> None:
+    """Write failed.csv, the meshes that cannot be used with the reason, or remove an old one."""
+    (out / FAILED).unlink(missing_ok=True)
     if failed:
         with (
-            atomic_write(options.out / FAILED) as temporary,
+            atomic_write(out / FAILED) as temporary,
             open(temporary, "w", newline="", encoding="utf-8", errors="surrogateescape") as file,
         ):
             csv.writer(file).writerows([("mesh", "reason"), *failed.items()])
-    return failed
 
 
-def _build_shape(options: Options, job: Job) -> str | None:
-    """Build one shape. Returns why the mesh cannot be used, or None."""
-    digest = sha256(job.name.encode()).digest()
-    rng = np.random.default_rng([options.seed, *digest])
+def _build_shape(options: Options, job: Job) -> tuple[str | None, list[str]]:
+    """Build one shape. Returns why the mesh cannot be used, or None, and notes on its files."""
+    rng = np.random.default_rng([options.seed, *sha256(job.name.encode()).digest()])
+    notes: list[str] = []
     try:
-        mesh = job.source.load(options.up, options.front)
+        mesh, notes = job.source.load(options.up, options.front)
         if job.variant:
             mesh = stretch(mesh, rng)
         extent = np.ptp(mesh.bounds, axis=0)
@@ -87,14 +100,16 @@ def _build_shape(options: Options, job: Job) -> str | None:
             raise InputError("expected a solid, found a flat mesh")
         write_shape(options.out, job.name, mesh, rng, options.views, options.grid)
     except (InputError, OSError) as error:
-        return explain(error)
+        return explain(error), notes
     except MemoryError:
-        return "not enough memory"
-    return None
+        return "not enough memory", notes
+    except Exception as error:  # one mesh must not end the run
+        return f"cannot be built: {type(error).__name__}: {error}".split("\n")[0], notes
+    return None, notes
 
 
-def _crashed(job: Job) -> str:
-    return "the process died, perhaps out of memory"
+def _crashed(job: Job) -> tuple[str, list[str]]:
+    return "the process died, perhaps out of memory", []
 
 
 def stretch(mesh: Mesh, rng: np.random.Generator) -> Mesh:

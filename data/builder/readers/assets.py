@@ -2,6 +2,7 @@
 
 import os
 import posixpath
+import re
 import unicodedata
 from pathlib import Path
 from urllib.parse import unquote
@@ -48,6 +49,7 @@ class Assets:
             return None
 
     def note(self, line: str) -> None:
+        line = re.sub(r"[\x00-\x1f\x7f-\x9f]", "?", line)[:300]  # of names in untrusted files
         if line not in self.notes:
             self.notes.append(line)
 
