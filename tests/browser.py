@@ -45,23 +45,21 @@ class Browser:
         return self.post("/execute/sync", {"script": text, "args": arguments})
 
     def messages(self) -> list[str]:
-        """What the console has said since the last call."""
+        """Return the console's messages since the last call."""
         return [entry["message"] for entry in self.post("/se/log", {"type": "browser"})]
 
-    def canvas(self, number: int) -> np.ndarray:
-        """The pixels of the page's canvas of that number: (H, W, 4)."""
-        url = self.script(
-            "return document.querySelectorAll('canvas')[arguments[0]].toDataURL()", number
-        )
+    def canvas(self, i: int) -> np.ndarray:
+        """Return the pixels of canvas i of the page, (H, W, 4) uint8."""
+        url = self.script("return document.querySelectorAll('canvas')[arguments[0]].toDataURL()", i)
         return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))))
 
-    def drag(self, number: int, right: int, down: int) -> None:
-        """Press the mouse in the middle of a canvas, move it by so many pixels, and let go."""
+    def drag(self, i: int, right: int, down: int) -> None:
+        """Drag the mouse by some pixels from the middle of canvas i."""
         x, y = self.script(
             "const c = document.querySelectorAll('canvas')[arguments[0]];"
             "c.scrollIntoView({block: 'center'}); const r = c.getBoundingClientRect();"
             "return [Math.round(r.x + r.width / 2), Math.round(r.y + r.height / 2)]",
-            number,
+            i,
         )
         moves = [
             {"type": "pointerMove", "duration": 0, "x": x, "y": y},

@@ -27,9 +27,9 @@ from utils.results import (
 )
 
 
-def plain_measures(probability, truth, thresholds):
-    """IoUs, average precision and loss of one object, voxel by voxel in plain Python."""
-    pairs = list(zip(probability.ravel().tolist(), truth.ravel().tolist(), strict=True))
+def plain_metrics(probs, target, thresholds):
+    """IoUs, average precision and loss of one sample, voxel by voxel in plain Python."""
+    pairs = list(zip(probs.ravel().tolist(), target.ravel().tolist(), strict=True))
     ious = []
     for threshold in thresholds:
         both = sum(p >= threshold and t for p, t in pairs)
@@ -48,9 +48,9 @@ def plain_measures(probability, truth, thresholds):
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory):
-    """A small network, its objects, and the plain measures of each for 1 and 2 views."""
-    folder = tmp_path_factory.mktemp("measured")
+def evaluated(tmp_path_factory):
+    """A dataset, weights, and the plain metrics of its samples for 1 and 2 views."""
+    folder = tmp_path_factory.mktemp("evaluated")
     root = make_dataset(folder / "data", {"03001627": 10, "04379243": 5}, views=2, seed=3)
     torch.manual_seed(0)
     network = build_network("3D-GRU-3", width=1 / 16)
@@ -61,32 +61,32 @@ def measured(tmp_path_factory):
     index = index_dataset(root)
     samples = ShapeNetDataset(index, 128, 0, training=False)
     network, plain = load_network(folder / "weights.pth"), {}
-    for position in (6, 7, 8, 9, 13, 14):  # the last of training are validation, then test
-        images, voxels, _ = collate([samples[SampleKey(position, 0, 2)]])
+    for i in (6, 7, 8, 9, 13, 14):  # validation and test
+        images, voxels, _ = collate([samples[SampleKey(i, 0, 2)]])
         with torch.no_grad():
-            plain[index.names[position]] = [
-                plain_measures(
-                    network(images[:, :count] / 255)[0].double().softmax(0)[1].numpy(),
+            plain[index.names[i]] = [
+                plain_metrics(
+                    network(images[:, :n] / 255)[0].double().softmax(0)[1].numpy(),
                     voxels[0].numpy(),
                     (0.3, 0.4, 0.5, 0.6),
                 )
-                for count in (1, 2)
+                for n in (1, 2)
             ]
     return root, folder / "weights.pth", plain
 
 
-def run_test(script, measured, *flags):
-    """Run test.py on the small network, and return its status, output, errors and results."""
-    root, weights, _ = measured
+def run_test(script, evaluated, *flags):
+    """Run test.py on the small network, and return its status, output and errors."""
+    root, weights, _ = evaluated
     arguments = [*SMALL, f"--database_path={root}", f"--weights={weights}", "--val_fraction=0.25"]
     return script("test", *arguments, *flags)
 
 
-def test_results_match_a_plain_computation(script, measured, tmp_path, monkeypatch):
-    plain = measured[2]
+def test_results_match_a_plain_computation(script, evaluated, tmp_path, monkeypatch):
+    plain = evaluated[2]
     monkeypatch.chdir(tmp_path)
     flags = "--thresholds=0.3:0.6:0.1", "--threshold=0.5", "--html"
-    status, output, errors = run_test(script, measured, *flags)
+    status, output, errors = run_test(script, evaluated, *flags)
     assert (status, errors) == (0, "")
     folder = tmp_path / "saved_models" / "3d-r2n2" / "test-weights"
     results = json.loads((folder / "result.json").read_text())
@@ -145,14 +145,14 @@ def test_results_match_a_plain_computation(script, measured, tmp_path, monkeypat
     assert f"{one:.4f}   {two:.4f}" in output
 
 
-def test_each_evaluation_keeps_its_own_results(script, measured, tmp_path, monkeypatch):
+def test_each_evaluation_keeps_its_own_results(script, evaluated, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     other = tmp_path / "other" / "weights.pth"
     write_torch(other, network_state(build_network("3D-LSTM-1", width=1 / 16)))
     evaluations = [(), ("--split=val",), (f"--weights={other}",), ("--val_fraction=0.5",)]
     evaluations += [("--val_fraction=0.5", "--split=val")]
     for flags in (*evaluations, *evaluations[:2]):  # the same evaluation again replaces its results
-        assert run_test(script, measured, *flags)[0] == 0
+        assert run_test(script, evaluated, *flags)[0] == 0
     found = {
         path.parent.name: json.loads(path.read_text()) for path in tmp_path.rglob("result.json")
     }
@@ -161,22 +161,22 @@ def test_each_evaluation_keeps_its_own_results(script, measured, tmp_path, monke
     assert found["val-weights"]["num_samples"] < found["val-weights-2"]["num_samples"]
 
 
-def test_thresholds_need_a_validation_split(script, measured, tmp_path, monkeypatch):
+def test_thresholds_need_a_validation_split(script, evaluated, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     flags = "--thresholds=0.3,0.4", "--val_fraction=0"
-    status, _, errors = run_test(script, measured, *flags)
+    status, _, errors = run_test(script, evaluated, *flags)
     assert status == 2 and "'val'" in errors and errors.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 
-def test_names_that_are_not_utf8_are_written_escaped(script, measured, tmp_path, monkeypatch):
+def test_names_that_are_not_utf8_are_written_escaped(script, evaluated, tmp_path, monkeypatch):
     name = b"M\xf6bel\xff".decode("utf-8", "surrogateescape")
     root = tmp_path / name / "data"
     make_dataset(root, {name: 3}, views=2)
-    shutil.copy(measured[1], tmp_path / name / f"{name}.pth")
+    shutil.copy(evaluated[1], tmp_path / name / f"{name}.pth")
     monkeypatch.chdir(tmp_path)
     flags = f"--database_path={root}", f"--weights={tmp_path / name / name}.pth", "--split=all"
-    status, _, errors = run_test(script, measured, *flags, "--html", "--thresholds=0.4")
+    status, _, errors = run_test(script, evaluated, *flags, "--html", "--thresholds=0.4")
     assert (status, errors) == (0, "")
     written = list((tmp_path / "saved_models").rglob("*.*"))
     assert len([path for path in written if path.is_file()]) == 5
