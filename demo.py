@@ -1,7 +1,9 @@
 """Reconstruct an object from images: python demo.py chair1.png chair2.png chair3.png"""
 
+import sys
 from pathlib import Path
 
+from data.photographs import find_images
 from utils.checkpoint import find_weights, load_network
 from utils.config import DemoConfig, read_config
 from utils.engine import choose_device
@@ -20,24 +22,29 @@ def main() -> None:
     config = read_config(DemoConfig, __doc__)
     check_output(config.output, mesh=config.smooth)
     image_path, page_path = (Path(config.output).with_suffix(s) for s in (".png", ".html"))
-    if image_path.resolve() in [Path(path).resolve() for path in config.images]:
+    images = find_images(config.images) or DEMO_IMAGES
+    if image_path.resolve() in [path.resolve() for path in images]:
         raise InputError(f"output: {image_path}, beside {config.output}, is an input image")
 
     folder = Path(config.saved_models_path) / config.experiment_name
     weights = find_weights(folder, config.weights, config.resume_epoch, otherwise=PRETRAINED)
     network = load_network(weights)
     predictor = Predictor(network, choose_device(config.device), config.precision, config.crop)
-    views = predictor.preprocess(config.images or DEMO_IMAGES)  # (V, S, S, 3) uint8
-    print(f"using {weights.name} ({network.name}) on {len(views)} view{'s' * (len(views) > 1)}")
+    cutouts = predictor.cut_out(images, config.mask)
+    for path, cutout in zip(images, cutouts, strict=True):
+        print(f"{path}: {cutout.source}")
+        for warning in cutout.warnings:
+            print(f"warning: {path}: {warning}; pass --mask to choose the object", file=sys.stderr)
+    print(f"using {weights.name} ({network.name}) on {len(images)} view{'s' * (len(images) > 1)}")
 
-    probs = predictor.predict(views, all_views=True)  # (V, 32, 32, 32)
+    probs = predictor.predict(predictor.preprocess(cutouts), all_views=True)  # (V, 32, 32, 32)
     occupied = probs >= config.threshold
     save_prediction(config.output, probs[-1], config.threshold, config.smooth)
     print(f"{config.output}: {occupied[-1].sum()} occupied voxels (y up, front +x)")
-    save_image(image_path, draw_prediction(views, occupied))
+    save_image(image_path, draw_prediction(cutouts, occupied))
     print(f"{image_path}: input views, result after each view, result from three sides")
     if config.html:
-        write_prediction_page(page_path, f"3D-R2N2: {network.name}", views, occupied)
+        write_prediction_page(page_path, f"3D-R2N2: {network.name}", cutouts, occupied)
         print(f"{page_path}: the result, to rotate in a browser")
     if not occupied[-1].any():
         print(

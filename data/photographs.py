@@ -1,87 +1,116 @@
-"""A photograph of an object made like the pictures the network was trained on."""
+"""Read photographs as phones and cameras write them: orientation, color profiles, bit depths."""
 
+import glob
+import io
+import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
-from scipy import ndimage
+from PIL import Image, ImageCms, ImageOps
 
-from data.layout import SIZE
-from data.transforms import letterbox, read_image
+from utils.errors import InputError
+from utils.files import read_bytes
 
-# The longer side of the object is 90 of 137 pixels in the mean of 120 official renderings, and from
-# 51 to 119 (three chairs, a bench and a car, 24 views each; alpha of at least one half).
-FRAMED = 90
-PLAIN = 0.6  # the share of the border that has one color where the background is plain
-LEAST_TOLERANCE = 16  # of a channel, in 255ths: what JPEG does to a plain background
-LONGEST = 1024  # pixels of a side; larger pictures are scaled down before they are cut out
-SOFT = 2  # pixels beside the background whose alpha says how much they differ from it
+MAX_BYTES = 2**28
+MAX_PIXELS = 50_000_000  # once decoded; JPEG is decoded at a fraction of its size
+WORKING_SIZE = 1024  # longest side in pixels; the network sees 137
+FORMATS = ["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "AVIF"]  # EPS would start a program
+HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+SUFFIXES = {*".png .jpg .jpeg .webp .bmp .gif .tif .tiff .avif .heic .heif".split()}
+SRGB = ImageCms.createProfile("sRGB")
 
 
-def load_photograph(path: str | Path) -> Image.Image:
-    """Read a picture of one object as RGBA of 137×137 pixels, framed like a rendering.
+def find_images(paths: list[str]) -> list[Path]:
+    """Return the images that paths, folders and patterns such as `chair*.jpg` name.
 
-    Alpha tells the object where there is any; else a plain background is cut out. The object is
-    centered and scaled so that its longer side has 90 pixels. A picture without alpha and without a
-    plain background is scaled to fit, whole, and one of 137×137 pixels with alpha is taken for a
-    rendering and left as it is. Raises InputError as `data.transforms.read_image` does.
+    Raises InputError for a folder or a pattern without images.
     """
-    return prepare_photograph(read_image(path))
+    found = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            images = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
+        elif glob.has_magic(path.name) and not path.exists():
+            images = sorted(path.parent.glob(path.name))
+        else:
+            images = [path]
+        if not images:
+            raise InputError(f"{path}: no images found")
+        found += images
+    return found
 
 
-def prepare_photograph(picture: Image.Image) -> Image.Image:
-    """Do what `load_photograph` does, with an RGBA image."""
-    transparent = picture.getchannel("A").getextrema()[0] < 255
-    if transparent and picture.size == (SIZE, SIZE):
-        return picture
-    picture.thumbnail((LONGEST, LONGEST))
-    return crop_to_object(picture if transparent else remove_background(picture))
+def read_photograph(path: str | Path) -> Image.Image:
+    """Read an image as upright sRGB.
 
+    Returns:
+        Image: RGBA, its longest side at most 1024 pixels.
 
-def remove_background(picture: Image.Image) -> Image.Image:
-    """Make the background of an opaque RGBA picture transparent, where it is plain.
-
-    The background is what has nearly the border's median color and is joined to the border.
-    Pixels at its edge, where both mix, become partly transparent and lose its color.
+    Raises:
+        InputError: If it is no complete image, or has over 50 million pixels (JPEG: 178 million).
     """
-    colors = np.asarray(picture.convert("RGB")).astype(np.float32)
-    border = np.concatenate([colors[0], colors[-1], colors[1:-1, 0], colors[1:-1, -1]])
-    background = np.median(border, axis=0)
-    spread = np.abs(border - background).max(-1)
-    tolerance = max(LEAST_TOLERANCE, 3 * float(np.median(spread)))
-    if (spread <= tolerance).mean() < PLAIN:
-        return picture
-    difference = np.abs(colors - background).max(-1)
-    regions, _ = ndimage.label(difference <= tolerance)
-    rim = np.concatenate([regions[0], regions[-1], regions[:, 0], regions[:, -1]])
-    outside = np.isin(regions, rim[rim > 0])
-    beside = ndimage.binary_dilation(outside, iterations=SOFT) & ~outside
-    # How far the object's own color, the farthest nearby, is from the background's.
-    full = ndimage.maximum_filter(difference, size=2 * SOFT + 1)
-    mixed = (difference / np.maximum(full, 1)).clip(0, 1)
-    alpha = np.where(outside, 0, np.where(beside, mixed, 1))[..., None]
-    pure = (colors - (1 - alpha) * background) / np.maximum(alpha, 1 / 255)
-    pixels = np.concatenate([pure.clip(0, 255), 255 * alpha], axis=-1)
-    return Image.fromarray(pixels.round().astype(np.uint8))
+    content = read_bytes(path, MAX_BYTES)
+    formats = FORMATS
+    if content[4:8] == b"ftyp" and content[8:12] in HEIF_BRANDS:
+        _register_heif(path)
+        formats = ["HEIF"]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS is lower
+            image = Image.open(io.BytesIO(content), formats=formats)
+        with image:
+            image.draft("RGB", (2 * WORKING_SIZE, 2 * WORKING_SIZE))  # JPEG: at 1/2, 1/4, 1/8
+            if image.width * image.height > MAX_PIXELS:
+                raise ValueError(f"{image.width}x{image.height} pixels, over {MAX_PIXELS}")
+            image.load()
+            return convert_photograph(image)
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders raise anything for a damaged file
+        reason = str(error).partition(" <")[0]  # without the name of the buffer in memory
+        raise InputError(f"{path}: expected an image, got: {reason}") from error
 
 
-def crop_to_object(picture: Image.Image) -> Image.Image:
-    """Centre what is visible in an RGBA picture and scale its longer side to 90 of 137 pixels.
+def _register_heif(path: str | Path) -> None:
+    try:
+        import pillow_heif  # optional: its wheel is under the GPL
+    except ImportError:
+        remedy = "run `pip install pillow-heif`, or convert it to JPEG"
+        raise InputError(f"{path}: HEIC images need pillow-heif; {remedy}") from None
+    pillow_heif.register_heif_opener()
 
-    A picture that is opaque or transparent everywhere is scaled to fit, whole.
+
+def convert_photograph(image: Image.Image) -> Image.Image:
+    """Convert an image of any mode, orientation and color profile as `read_photograph` does."""
+    image = ImageOps.exif_transpose(image)
+    profile = image.info.get("icc_profile")
+    if image.mode.startswith("I;16"):  # converting it directly clips it to white
+        image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
+    elif image.mode in ("I", "F"):
+        raise ValueError("more than 16 bits per pixel")
+    elif image.mode in ("P", "PA", "1", "La", "RGBa"):
+        image = image.convert("RGBA")
+    image.thumbnail((WORKING_SIZE, WORKING_SIZE))
+    has_alpha = "A" in image.getbands()
+    alpha = image.getchannel("A") if has_alpha else Image.new("L", image.size, 255)
+    color = image.convert("L" if image.mode == "LA" else "RGB") if has_alpha else image
+    if profile:
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            color = ImageCms.profileToProfile(color, source, SRGB, outputMode="RGB")
+        except (ImageCms.PyCMSError, OSError):
+            pass  # a damaged profile, or one for another mode: taken as sRGB
+    image = color.convert("RGB")
+    image.putalpha(alpha)
+    return image
+
+
+def mask_values(mask: Image.Image, size: tuple[int, int]) -> np.ndarray:
+    """Return an RGBA image's alpha, or its brightness where it is opaque.
+
+    Returns:
+        np.ndarray: (H, W) float32 in [0, 1], resized to `size` = (W, H).
     """
-    alpha = picture.getchannel("A")
-    box = alpha.point(lambda value: 255 * (value >= 128)).getbbox()
-    if box is None or alpha.getextrema()[0] == 255:
-        return letterbox(picture)
-    left, top, right, bottom = box
-    side = max(right - left, bottom - top) * SIZE / FRAMED
-    corner = (left + right - side) / 2, (top + bottom - side) / 2
-    # The window may reach beyond the picture: a transparent margin first, then cut and scale.
-    margin = int(np.ceil(max(0, -min(corner), corner[0] + side - picture.width,
-                             corner[1] + side - picture.height)))  # fmt: skip
-    wide = Image.new("RGBA", (picture.width + 2 * margin, picture.height + 2 * margin))
-    wide.paste(picture, (margin, margin))
-    window = [corner[0] + margin, corner[1] + margin]
-    window += [edge + side for edge in window]
-    return wide.resize((SIZE, SIZE), Image.Resampling.LANCZOS, box=window)
+    mask = mask.resize(size, Image.Resampling.BILINEAR)
+    alpha = mask.getchannel("A")
+    channel = alpha if alpha.getextrema()[0] < 255 else mask.convert("L")
+    return np.asarray(channel, np.float32) / 255

@@ -1,105 +1,145 @@
+import struct
+
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageCms, ImageDraw
 
-from data.photographs import FRAMED, load_photograph, remove_background
-from data.transforms import load_image
+from data import photographs
+from data.photographs import find_images, mask_values, read_photograph
 from utils.errors import InputError
 
 
-def photograph(background, object_colour=(150, 60, 40), size=(400, 300), box=(250, 40, 349, 239)):
-    """A block with a hole of the background's color, drawn without alpha."""
-    picture = Image.new("RGB", size, background)
-    draw = ImageDraw.Draw(picture)
-    draw.rectangle(box, object_colour)
-    draw.rectangle((280, 100, 310, 130), background)
-    return picture
+def gradient(mode="L", size=(64, 48)) -> Image.Image:
+    ramp = np.linspace(0, 255, size[0] * size[1]).reshape(size[::-1]).astype(np.uint8)
+    return Image.fromarray(ramp).convert(mode)
 
 
-def visible_box(picture):
-    rows, columns = np.nonzero(np.asarray(picture)[..., 3] >= 128)
-    return columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+def display_p3() -> bytes:
+    """A matrix profile with the primaries of Display P3 and a gamma of 2.2."""
+
+    def fixed(*values: float) -> bytes:
+        return struct.pack(f">{len(values)}i", *(round(65536 * value) for value in values))
+
+    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(2.2 * 256)) + b"\0\0"
+    tags = {
+        b"wtpt": b"XYZ \0\0\0\0" + fixed(0.9642, 1, 0.8249),
+        b"rXYZ": b"XYZ \0\0\0\0" + fixed(0.5151, 0.2412, -0.0011),
+        b"gXYZ": b"XYZ \0\0\0\0" + fixed(0.2919, 0.6922, 0.0419),
+        b"bXYZ": b"XYZ \0\0\0\0" + fixed(0.1572, 0.0666, 0.7841),
+        **dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve),
+    }
+    offset, table, body = 128 + 4 + 12 * len(tags), struct.pack(">I", len(tags)), b""
+    for name, content in tags.items():
+        table += name + struct.pack(">II", offset + len(body), len(content))
+        body += content
+    head = struct.pack(">I4xI", 128 + len(table) + len(body), 0x02100000)
+    head += b"mntrRGB XYZ " + bytes(12) + b"acsp" + bytes(28) + fixed(0.9642, 1, 0.8249)
+    return head.ljust(128, b"\0") + table + body
 
 
-@pytest.mark.parametrize("background", [(255, 255, 255), (200, 210, 220), (10, 10, 30)])
-@pytest.mark.parametrize("ending", ["png", "jpg"])
-def test_an_object_on_a_plain_background_is_cut_out_centred_and_scaled(
-    tmp_path, background, ending
-):
-    path = tmp_path / f"a.{ending}"
-    photograph(background).save(path)
-    picture = load_photograph(path)
-    assert picture.size == (137, 137)
-    left, top, right, bottom = visible_box(picture)
-    assert bottom - top == pytest.approx(FRAMED, abs=2)
-    assert right - left == pytest.approx(FRAMED / 2, abs=2)
-    assert (left + right) / 2 == pytest.approx(137 / 2, abs=1.5)
-    assert (top + bottom) / 2 == pytest.approx(137 / 2, abs=1.5)
-    alpha = np.asarray(picture)[..., 3]
-    assert alpha[0, 0] == 0 and alpha[68, 68] == 255  # the hole in the middle stays: it is inside
+def test_16_bit_gray_equals_8_bit(tmp_path):
+    gray = np.asarray(gradient())
+    Image.fromarray(gray).save(tmp_path / "8.png")
+    Image.fromarray(gray.astype(np.uint16) * 257).save(tmp_path / "16.png")
+    images = [np.asarray(read_photograph(tmp_path / f"{bits}.png")) for bits in (8, 16)]
+    np.testing.assert_array_equal(*images)
+    assert images[0][..., 0].std() > 50
 
 
-def test_the_edge_is_soft_and_keeps_nothing_of_the_background():
-    white = Image.new("RGBA", (60, 60), "white")
-    ImageDraw.Draw(white).rectangle((20, 20, 39, 39), (200, 0, 0))
-    white.paste((227, 127, 127, 255), (40, 20, 41, 40))  # half the object, half the background
-    pixels = np.asarray(remove_background(white))
-    assert pixels[30, 40, 3] == pytest.approx(128, abs=3)
-    assert pixels[30, 40, :3] == pytest.approx([200, 0, 0], abs=4)
-    assert tuple(pixels[30, 39]) == (200, 0, 0, 255) and pixels[30, 42, 3] == 0
+@pytest.mark.parametrize(
+    "mode, ending", [("P", "png"), ("CMYK", "jpg"), ("1", "png"), ("LA", "png")]
+)
+def test_every_mode_becomes_rgba(tmp_path, mode, ending):
+    gradient(mode).save(tmp_path / f"a.{ending}")
+    image = read_photograph(tmp_path / f"a.{ending}")
+    assert image.mode == "RGBA" and image.size == (64, 48)
+    brightness = np.asarray(image.convert("L"), float)
+    assert brightness[-8:].mean() - brightness[:8].mean() > 150
 
 
-def test_alpha_is_used_where_there_is_any(tmp_path):
-    picture = Image.new("RGBA", (400, 300), (255, 255, 255, 0))
-    ImageDraw.Draw(picture).rectangle((10, 10, 109, 29), (255, 255, 255, 255))
-    picture.save(tmp_path / "a.png")
-    left, top, right, bottom = visible_box(load_photograph(tmp_path / "a.png"))
-    assert (right - left, bottom - top) == pytest.approx((FRAMED, FRAMED / 5), abs=2)
-    assert (left + right, top + bottom) == pytest.approx((137, 137), abs=2)
+def test_palette_transparency_becomes_alpha(tmp_path):
+    image = Image.new("RGBA", (20, 20), (0, 0, 0, 0))
+    ImageDraw.Draw(image).rectangle((5, 5, 14, 14), (200, 30, 30, 255))
+    image.save(tmp_path / "a.gif")
+    alpha = np.asarray(read_photograph(tmp_path / "a.gif"))[..., 3]
+    assert alpha[0, 0] == 0 and alpha[10, 10] == 255
 
 
-def test_an_object_at_the_border_is_cut_out_too(tmp_path):
-    photograph((255, 255, 255), box=(250, 120, 349, 299)).save(tmp_path / "a.png")
-    _, top, _, bottom = visible_box(load_photograph(tmp_path / "a.png"))
-    assert bottom - top == pytest.approx(FRAMED, abs=2)
+def test_exif_orientation_is_applied(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # rotated by 90 degrees
+    gradient("RGB").save(tmp_path / "a.jpg", exif=exif)
+    assert read_photograph(tmp_path / "a.jpg").size == (48, 64)
 
 
-def test_a_picture_without_a_plain_background_is_left_whole(tmp_path):
-    noise = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
-    Image.fromarray(noise).save(tmp_path / "a.png")
-    Image.new("RGB", (400, 300), "white").save(tmp_path / "b.png")
-    for name in ("a.png", "b.png"):
-        assert load_photograph(tmp_path / name).tobytes() in (
-            load_image(tmp_path / name).tobytes(),
-            bytes(4 * 137 * 137),  # all background: nothing to see, and no error
-        )
+def test_display_p3_is_converted_to_srgb(tmp_path):
+    color = (200, 60, 60)  # in P3; outside of its gamut, sRGB needs a stronger red
+    Image.new("RGB", (8, 8), color).save(tmp_path / "p3.png", icc_profile=display_p3())
+    red, green, _ = np.asarray(read_photograph(tmp_path / "p3.png"))[4, 4, :3]
+    assert red > 210 and green < 50
 
 
-def test_a_rendering_is_left_as_it_is(dataset):
-    path = dataset / "ShapeNetRendering/03001627/model00/rendering/00.png"
-    assert load_photograph(path).tobytes() == load_image(path).tobytes()
+@pytest.mark.parametrize("profile", [b"damaged", "sRGB"])
+def test_srgb_and_damaged_profiles_change_nothing(tmp_path, profile):
+    if profile == "sRGB":
+        profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.new("RGB", (8, 8), (200, 60, 10)).save(tmp_path / "a.png", icc_profile=profile)
+    pixel = np.asarray(read_photograph(tmp_path / "a.png"))[4, 4, :3].astype(int)
+    np.testing.assert_allclose(pixel, (200, 60, 10), atol=1)
 
 
-def test_what_is_no_picture_is_named(tmp_path):
-    (tmp_path / "a.png").write_bytes(b"nothing")
+def test_a_large_jpeg_is_decoded_at_a_fraction_of_its_size(tmp_path, monkeypatch):
+    monkeypatch.setattr(photographs, "MAX_PIXELS", 13_000_000)
+    Image.new("RGB", (8000, 6000), (10, 200, 30)).save(tmp_path / "a.jpg")
+    assert max(read_photograph(tmp_path / "a.jpg").size) == photographs.WORKING_SIZE
+    Image.new("L", (4000, 3500)).save(tmp_path / "a.png")
     with pytest.raises(InputError, match=r"a\.png"):
-        load_photograph(tmp_path / "a.png")
+        read_photograph(tmp_path / "a.png")
 
 
-def test_the_armchair_is_framed_whole(real):
-    for number in range(3):
-        picture = load_photograph(real / f"photos/armchair/{number}.png")
-        left, top, right, bottom = visible_box(picture)
-        assert max(right - left, bottom - top) == pytest.approx(FRAMED, abs=2)
-        alpha = np.asarray(picture)[..., 3]
-        assert (alpha[:3] == 0).all() and (alpha[-3:] == 0).all()
-        seen = alpha[top:bottom, left:right] >= 128
-        assert 0.5 < seen.mean() < 0.9  # no hole, no background kept
+def test_avif_is_read(tmp_path):
+    gradient("RGB").save(tmp_path / "a.avif")
+    assert read_photograph(tmp_path / "a.avif").size == (64, 48)
 
 
-def test_the_framing_is_that_of_the_official_renderings(real):
-    sides = []
-    for path in real.glob("ShapeNetRendering/*/*/rendering/*.png"):
-        left, top, right, bottom = visible_box(Image.open(path))
-        sides.append(max(right - left, bottom - top))
-    assert np.mean(sides) == pytest.approx(FRAMED, abs=1)
+def test_heic_names_the_package_that_reads_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "pillow_heif", None)
+    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
+    with pytest.raises(InputError, match="pip install pillow-heif"):
+        read_photograph(tmp_path / "a.heic")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no image", b"\x89PNG\r\n\x1a\n", b"%!PS-Adobe-3.0 EPSF-3.0\n"]
+)
+def test_what_is_no_image_is_refused_by_name(tmp_path, content):
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.png"):
+        read_photograph(tmp_path / "a.png")
+
+
+def test_a_mask_is_its_brightness_or_its_alpha(tmp_path):
+    mask = Image.new("L", (40, 20))
+    ImageDraw.Draw(mask).rectangle((0, 0, 19, 19), 255)
+    mask.save(tmp_path / "brightness.png")
+    alpha = Image.new("RGBA", (40, 20), (9, 9, 9, 255))
+    alpha.putalpha(mask)
+    alpha.save(tmp_path / "alpha.png")
+    for name in ("brightness.png", "alpha.png"):
+        values = mask_values(read_photograph(tmp_path / name), (80, 40))
+        assert values.shape == (40, 80)
+        assert values[20, 10] == 1 and values[20, 70] == 0
+
+
+def test_folders_and_patterns_name_their_images(tmp_path):
+    names = ["b.JPG", "a.png", "c[1].png", "notes.txt"]
+    for name in names:
+        (tmp_path / name).touch()
+    images = [tmp_path / name for name in ("a.png", "b.JPG", "c[1].png")]
+    assert find_images([str(tmp_path)]) == images
+    assert find_images([str(tmp_path / "*.png")]) == [images[0], images[2]]
+    assert find_images([str(path) for path in images]) == images  # brackets and all
+    for path in (tmp_path / "*.gif", tmp_path / "empty"):
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        with pytest.raises(InputError, match="no images"):
+            find_images([str(path)])

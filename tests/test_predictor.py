@@ -4,7 +4,8 @@ import torch
 import trimesh
 from PIL import Image
 
-from data.photographs import load_photograph
+from data.background import cut_out
+from data.photographs import read_photograph
 from data.transforms import eval_transform, load_image
 from models import build_network
 from tests.helpers import ROOT
@@ -24,25 +25,44 @@ def network():
 @pytest.fixture
 def photographs(tmp_path):
     photograph = Image.new("RGB", (300, 200), (250, 250, 250))
-    photograph.paste((90, 30, 30), (10, 10, 50, 30))
+    photograph.paste((90, 30, 30), (10, 10, 90, 70))
+    photograph.paste((90, 30, 30), (10, 70, 40, 120))
     paths = [tmp_path / "a.png", tmp_path / "b.png"]
     photograph.save(paths[0])
     photograph.transpose(Image.Transpose.FLIP_TOP_BOTTOM).save(paths[1])
     return paths
 
 
-@pytest.mark.parametrize(("crop", "load"), [(True, load_photograph), (False, load_image)])
-def test_prediction_is_the_networks(network, photographs, crop, load):
+@pytest.mark.parametrize("crop", [True, False])
+def test_prediction_is_the_networks(network, photographs, crop):
     predictor = Predictor(network, crop=crop)
+    load = (lambda path: cut_out(read_photograph(path)).image) if crop else load_image
     views = np.stack([eval_transform(load(path), 128) for path in photographs])
     batch = torch.from_numpy(views).permute(0, 3, 1, 2)[None] / 255
     with torch.no_grad():
         expected = [network(batch[:, :n])[0].softmax(0)[1].numpy() for n in (1, 2)]
-    assert np.array_equal(predictor.preprocess(photographs), views)
     probs = predictor(photographs)
     assert probs.shape == (32, 32, 32) and probs.dtype == np.float32
     assert np.allclose(probs, expected[1], atol=1e-6)
     assert np.allclose(predictor(photographs, all_views=True), expected, atol=1e-6)
+
+
+def test_masks_choose_the_object(network, photographs, tmp_path):
+    mask = Image.new("L", (300, 200))
+    mask.paste(255, (10, 10, 50, 70))
+    mask.save(tmp_path / "mask.png")
+    masks = [tmp_path / "mask.png", mask]
+    left, right = (c.image for c in Predictor(network).cut_out(photographs[:1] * 2, masks))
+    assert left.tobytes() == right.tobytes()
+    assert left.getbbox() != Predictor(network).cut_out(photographs[0])[0].image.getbbox()
+    with pytest.raises(InputError, match="masks"):
+        Predictor(network)(photographs, masks[:1])
+
+
+def test_an_object_that_is_not_found_names_the_image(network, tmp_path):
+    Image.new("RGB", (90, 90), "white").save(tmp_path / "blank.png")
+    with pytest.raises(InputError, match=r"blank\.png"):
+        Predictor(network)(tmp_path / "blank.png")
 
 
 def test_paths_images_and_arrays_are_the_same(network):
@@ -53,7 +73,9 @@ def test_paths_images_and_arrays_are_the_same(network):
         assert np.array_equal(predictor(same), expected)
     assert np.array_equal(predictor(PATHS[0]), predictor(PATHS[:1]))
     assert np.array_equal(predictor(np.asarray(images[0])), predictor(PATHS[:1]))
-    gray = Image.open(PATHS[0]).convert("L")
+    gray = Image.new("L", (90, 60), 250)
+    gray.paste(30, (20, 20, 50, 30))
+    gray.paste(30, (20, 30, 30, 50))
     assert np.array_equal(predictor(gray), predictor(gray.convert("RGB")))
 
 
@@ -63,8 +85,9 @@ def test_images_are_turned_upright(network, photographs, tmp_path):
     exif[0x0112] = 6  # to be rotated by 90 degrees clockwise
     upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.png", exif=exif)
     predictor = Predictor(network)
+    (expected,) = predictor.cut_out(upright)
     for image in (tmp_path / "turned.png", Image.open(tmp_path / "turned.png")):
-        assert np.array_equal(predictor.preprocess(image), predictor.preprocess(upright))
+        assert predictor.cut_out(image)[0].image.tobytes() == expected.image.tobytes()
 
 
 @pytest.mark.parametrize(

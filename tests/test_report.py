@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from data.background import Cutout
 from tests.browser import open_browser
 from utils.report import (
     Example,
@@ -59,7 +60,8 @@ def report(tmp_path_factory, grids):
 
 
 def canvas_page(path, grid, title="a"):
-    write_prediction_page(path, title, np.zeros((1, 8, 8, 3), np.uint8), grid[None])
+    cutout = Cutout(Image.new("RGBA", (137, 137)), "mask")
+    write_prediction_page(path, title, [cutout], grid[None])
     return path
 
 

@@ -108,7 +108,7 @@ def test_demo_writes_smooth_surfaces_and_a_page(script, tmp_path, monkeypatch):
 def test_demo_draws_any_number_of_views(script, tmp_path, monkeypatch, num_views):
     monkeypatch.chdir(tmp_path)
     write_weights(Path("w.pth"))
-    Image.new("RGB", (300, 200), (250, 250, 250)).save("a.png")
+    shutil.copy(ROOT / "data" / "demo" / "0.png", "a.png")
     flags = ["--weights=w.pth", "--device=cpu", "--threshold=0.5", "--output=out.obj"]
     status, output, errors = script("demo", *flags, *["a.png"] * num_views)
     assert (status, errors) == (0, "")

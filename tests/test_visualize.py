@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from data.background import Cutout
 from data.shapenet import index_dataset
 from tests.helpers import make_dataset
 from utils import visualize
@@ -62,10 +63,10 @@ def test_image_grid_draws_any_file_name():
 def test_prediction_shows_each_view_each_step_and_new_sides(monkeypatch, num_views, rows):
     shown = []
     monkeypatch.setattr(visualize, "image_grid", shown.extend)
-    views = np.zeros((num_views, 16, 16, 3), np.uint8)
+    cutouts = [Cutout(Image.new("RGBA", (137, 137)), "mask")] * num_views
     grids = np.zeros((num_views, 8, 8, 8), bool)
     grids[:, 2:5, 0:7, 3:5] = True
-    draw_prediction(views, grids)
+    draw_prediction(cutouts, grids)
     assert [len(row) for row in shown] == rows
     captions = [caption for row in shown for _, caption in row]
     assert len(set(captions)) == len(captions) == 2 * num_views + 3

@@ -91,6 +91,7 @@ LR_SCHEDULE = choice("step", "cosine", "constant")
 THRESHOLD = number(0, 1, positive=True)
 THRESHOLDS = Kind("LIST", "thresholds in (0, 1], as 0.2,0.3 or 0.1:0.9:0.05", parse_thresholds)
 IMAGES = Kind("IMAGE", "an image", str)  # positional arguments
+MASKS = Kind("FILE", "an image", str)  # a flag that may be repeated
 
 
 class Option(NamedTuple):
@@ -172,7 +173,8 @@ class EvalConfig(Config):
 class DemoConfig(Config):
     """Options of demo.py. Those that `Config` lacks are flags only."""
 
-    images: tuple = _demo((), IMAGES, "images of one object")
+    images: tuple = _demo((), IMAGES, "images of one object, or folders of them")
+    mask: tuple = _demo((), MASKS, "white where the object is; once per image, in their order")
     weights: str = _demo("", FILE, "weights to use, in place of --resume_epoch")
     output: str = _demo(
         "prediction.obj", FILE, "result: .obj .ply .glb .stl .binvox .npy; y up, front +x"
@@ -260,6 +262,8 @@ def make_parser(config_class: type[Config], description: str) -> Parser:
         add = partial(groups.get(group, parser).add_argument, help=help)
         if kind is IMAGES:
             add(name, metavar=kind.metavar, nargs="*")
+        elif kind is MASKS:
+            add(f"--{name}", metavar=kind.metavar, action="append", default=argparse.SUPPRESS)
         elif kind is BOOL:
             add(f"--{name}", action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS)
         else:

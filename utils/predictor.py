@@ -1,17 +1,21 @@
 """Voxels from images of one object, in one call."""
 
+from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 
-from data.photographs import prepare_photograph
-from data.transforms import as_bytes, eval_transform, letterbox, read_image
+from data.background import Cutout, cut_out
+from data.photographs import convert_photograph, mask_values, read_photograph
+from data.transforms import as_bytes, eval_transform, letterbox
 from models import R2N2
 from utils.errors import InputError
 from utils.metrics import occupancy_logits
 from utils.precision import Precision
+from utils.segmentation import Segmenter
 
 
 class Predictor:
@@ -21,8 +25,8 @@ class Predictor:
         network (R2N2): Moved to `device` and set to evaluation mode.
         device (str | torch.device): As PyTorch names it.
         precision (str): fp32, tf32, bf16 or fp16.
-        crop (bool): Remove a plain background and scale the object as in the training data. Else
-            the whole image is scaled.
+        crop (bool): Find the object and scale it as in the training data. Else the whole image is
+            scaled.
     """
 
     def __init__(self, network: R2N2, device="cpu", precision: str = "fp32", crop: bool = True):
@@ -30,11 +34,12 @@ class Predictor:
         self.network = network.to(self.device).eval()
         self.precision = Precision(precision, self.device)
 
-    def __call__(self, images, *, all_views: bool = False) -> np.ndarray:
+    def __call__(self, images, masks=None, *, all_views: bool = False) -> np.ndarray:
         """Reconstruct an object.
 
         Args:
             images (list): V of PIL images, paths, and (H, W, 3 or 4) uint8 arrays; or one of them.
+            masks (list): V of the same, white or opaque where the object is.
             all_views (bool): Return the predictions from the first 1, 2, ... V images.
 
         Returns:
@@ -43,21 +48,39 @@ class Predictor:
                 (V, 32, 32, 32).
 
         Raises:
-            InputError: If there is no image, or one cannot be read.
+            InputError: If there is no image, one cannot be read, or its object cannot be found.
         """
-        return self.predict(self.preprocess(images), all_views=all_views)
+        views = self.preprocess(self.cut_out(images, masks))
+        return self.predict(views, all_views=all_views)
 
-    def preprocess(self, images) -> np.ndarray:
-        """Make the input views of `predict`, (V, S, S, 3) uint8, of images as of `__call__`."""
-        if isinstance(images, str | Path | Image.Image) or getattr(images, "ndim", None) == 3:
-            images = [images]
-        prepare = prepare_photograph if self.crop else letterbox
-        views = [
-            eval_transform(prepare(_to_rgba(image)), self.network.image_size) for image in images
-        ]
-        if not views:
+    def cut_out(self, images, masks=None) -> list[Cutout]:
+        """Find the object in each of the images that `__call__` takes."""
+        images, masks = _to_list(images), _to_list(masks)
+        if not images:
             raise InputError("images: expected one or more, got none")
-        return as_bytes(views)
+        if masks and len(masks) != len(images):
+            raise InputError(f"masks: expected {len(images)}, one per image, got {len(masks)}")
+        return [self._cut_out(*pair) for pair in zip_longest(images, masks)]
+
+    def _cut_out(self, source, mask) -> Cutout:
+        image = to_rgba(source)
+        if not self.crop:
+            return Cutout(letterbox(image), "whole image")
+        if mask is not None:
+            mask = mask_values(to_rgba(mask), image.size)
+        try:
+            return cut_out(image, mask, lambda rgb: self.segmenter(rgb))
+        except InputError as error:
+            name = source if isinstance(source, str | Path) else "image"
+            raise InputError(f"{name}: {error}") from None
+
+    def preprocess(self, cutouts: list[Cutout]) -> np.ndarray:
+        """Make the input views of `predict`, (V, S, S, 3) uint8."""
+        return as_bytes([eval_transform(c.image, self.network.image_size) for c in cutouts])
+
+    @cached_property
+    def segmenter(self) -> Segmenter:
+        return Segmenter(self.device)  # loaded when an image needs it
 
     @torch.no_grad()
     def predict(self, views: np.ndarray, *, all_views: bool = False) -> np.ndarray:
@@ -72,13 +95,21 @@ class Predictor:
         return torch.sigmoid(occupancy_logits(logits).float()).cpu().numpy()
 
 
-def _to_rgba(image) -> Image.Image:
+def _to_list(images) -> list:
+    if images is None:
+        return []
+    is_one = isinstance(images, str | Path | Image.Image) or getattr(images, "ndim", None) == 3
+    return [images] if is_one else list(images)
+
+
+def to_rgba(image) -> Image.Image:
+    """Return a path's, an array's or a PIL image as RGBA, upright and in sRGB."""
     if isinstance(image, str | Path):
-        return read_image(image)
+        return read_photograph(image)
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (3, 4):
             raise InputError(
                 f"images: expected (H, W, 3 or 4) uint8, got {image.shape} {image.dtype}"
             )
         image = Image.fromarray(image)
-    return ImageOps.exif_transpose(image).convert("RGBA")
+    return convert_photograph(image)

@@ -9,9 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from data.background import Cutout
 from utils.files import atomic_write
 from utils.results import NOTE, comparison_table, facts, metric_tables
-from utils.visualize import draw_voxels
+from utils.visualize import draw_cutout, draw_voxels
 
 EXAMPLES_PER_KIND = 3
 
@@ -70,9 +71,12 @@ def write_report(path: Path, results: dict, examples: list[Example]) -> None:
     write_page(path, f"3D-R2N2: {results['network']}", body)
 
 
-def write_prediction_page(path: Path, title: str, views: np.ndarray, occupied: np.ndarray) -> None:
-    """Write input views (V, S, S, 3) and the prediction (V, 32, 32, 32) after each of them."""
-    figures = [_image(view, f"input {i}", width=256) for i, view in enumerate(views, start=1)]
+def write_prediction_page(path: Path, title: str, cutouts: list[Cutout], occupied) -> None:
+    """Write V input views and the prediction (V, 32, 32, 32) after each of them."""
+    figures = [
+        _image(np.asarray(draw_cutout(cutout)), f"input {i}: {cutout.source}", width=256)
+        for i, cutout in enumerate(cutouts, start=1)
+    ]
     rotating = [_canvas(grid, f"after view {i}") for i, grid in enumerate(occupied, start=1)]
     body = _section("Reconstruction", figures, rotating)
     write_page(path, title, ["<p>Drag the voxels to rotate them.</p>", *body])

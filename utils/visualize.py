@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import uniform_filter
 from tqdm import tqdm
 
+from data.background import Cutout
 from data.binvox import read_binvox
 from data.cameras import read_views
 from data.layout import SIZE
@@ -27,6 +28,7 @@ OVERSAMPLING = 3
 AZIMUTH, ELEVATION = 30, 25  # degrees
 SIDES = (120, 210, 300)  # azimuths of the further drawings of a prediction
 TILE = 320  # pixels
+CHECKER = 8  # pixels of a square behind a cut-out
 MAX_COLUMNS = 5
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
@@ -106,24 +108,33 @@ def image_grid(
     return page
 
 
-def draw_prediction(views: np.ndarray, occupied: np.ndarray) -> Image.Image:
+def draw_cutout(cutout: Cutout, size: int = TILE) -> Image.Image:
+    """Draw an object over a checkerboard, as RGB."""
+    squares = (np.indices((SIZE, SIZE)) // CHECKER).sum(0) % 2  # (137, 137) of 0 and 1
+    page = Image.fromarray(np.uint8(255 - 22 * squares)).convert("RGBA")
+    page.alpha_composite(cutout.image)
+    return page.convert("RGB").resize((size, size), Image.Resampling.BICUBIC)
+
+
+def draw_prediction(cutouts: list[Cutout], occupied: np.ndarray) -> Image.Image:
     """Draw input views, the prediction after each of them, and the last one from three more sides.
 
     Args:
-        views (ndarray): (V, S, S, 3) uint8.
+        cutouts (list[Cutout]): V objects.
         occupied (ndarray): (V, 32, 32, 32) bool, the prediction from the first 1, 2, ... V views.
 
     Returns:
         Image: RGB; rows hold at most 5 views.
     """
     inputs, growth = [], []
-    for i, (view, grid) in enumerate(zip(views, occupied, strict=True), start=1):
-        image = Image.fromarray(view).resize((TILE, TILE), Image.Resampling.BICUBIC)
-        inputs.append((image, f"input {i}" if len(views) > 1 else "input"))
+    for i, (cutout, grid) in enumerate(zip(cutouts, occupied, strict=True), start=1):
+        name = f"input {i}" if len(cutouts) > 1 else "input"
+        source = "" if cutout.source == "rendering" else f": {cutout.source}"
+        inputs.append((draw_cutout(cutout), name + source))
         growth.append((draw_voxels(grid, TILE), f"after {i} view{'s' if i > 1 else ''}"))
-    starts = range(0, len(views), MAX_COLUMNS)
+    starts = range(0, len(cutouts), MAX_COLUMNS)
     rows = [row[start : start + MAX_COLUMNS] for start in starts for row in (inputs, growth)]
-    if len(views) == 1:
+    if len(cutouts) == 1:
         rows = [inputs + growth]
     sides = [(draw_voxels(occupied[-1], TILE, side), f"result from {side}°") for side in SIDES]
     return image_grid([*rows, sides])
