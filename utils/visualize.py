@@ -109,9 +109,10 @@ def image_grid(
 
 
 def draw_cutout(cutout: Cutout, size: int = TILE) -> Image.Image:
-    """Draw an object over a checkerboard, as RGB."""
+    """Draw an object, over a checkerboard where its background was removed, as RGB."""
     squares = (np.indices((SIZE, SIZE)) // CHECKER).sum(0) % 2  # (137, 137) of 0 and 1
-    page = Image.fromarray(np.uint8(255 - 22 * squares)).convert("RGBA")
+    contrast = 0 if cutout.source == "rendering" else 15
+    page = Image.fromarray(np.uint8(240 + contrast * squares)).convert("RGBA")
     page.alpha_composite(cutout.image)
     return page.convert("RGB").resize((size, size), Image.Resampling.BICUBIC)
 
