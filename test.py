@@ -7,9 +7,8 @@ from data.sampling import EvalBatchSampler, SampleKey
 from data.shapenet import ShapeNetDataset
 from utils.checkpoint import find_weights, load_network
 from utils.config import EvalConfig, read_config
-from utils.engine import choose_device, evaluate
+from utils.engine import Precision, choose_device, evaluate
 from utils.errors import InputError, run
-from utils.precision import Precision
 from utils.predictor import Predictor
 from utils.report import Example, choose_examples, write_report
 from utils.results import (
@@ -48,8 +47,8 @@ def main() -> None:
         thresholds.append(search["best"])
     evaluation = evaluate_split(config.split, thresholds, f"evaluating {weights.name}")
 
-    names = [printable(index.names[i]) for i in evaluation["position"]]
-    categories = [printable(index.category(i)) for i in evaluation["position"]]
+    names = [printable(index.names[i]) for i in evaluation["index"]]
+    categories = [printable(index.category(i)) for i in evaluation["index"]]
     values = {"iou": evaluation["iou"][..., 0]}  # (N, V), as all values
     if search:
         values["iou_at_best"] = evaluation["iou"][..., 1]
@@ -74,7 +73,7 @@ def main() -> None:
         predictor = Predictor(network, device, config.precision)
         examples = []
         for kind, i in choose_examples(values["iou"][:, -1]):
-            views, target, _ = dataset[SampleKey(evaluation["position"][i], 0, config.max_views)]
+            views, target, _ = dataset[SampleKey(evaluation["index"][i], 0, config.max_views)]
             prediction = predictor.predict(views) >= config.threshold
             examples.append(Example(kind, names[i], values["iou"][i], views, target, prediction))
         write_report(folder / "report.html", results, examples)

@@ -1,5 +1,6 @@
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 
@@ -8,9 +9,10 @@ from data.sampling import EvalBatchSampler, SampleKey, TrainBatchSampler
 from data.shapenet import ShapeNetDataset, collate, index_dataset
 from models import build_network
 from tests.helpers import make_dataset
-from utils.config import Config, read_config
+from utils.checkpoint import Progress
+from utils.config import Config
 from utils.engine import (
-    Progress,
+    Precision,
     choose_device,
     evaluate,
     learning_rate,
@@ -18,18 +20,17 @@ from utils.engine import (
     train_one_epoch,
 )
 from utils.metrics import average_precision, intersection_over_union, voxel_loss
-from utils.precision import Precision
 
 FP32 = Precision("fp32", torch.device("cpu"))
 
 
-def rates_of(*arguments: str, steps: int) -> list[float]:
-    config = read_config(Config, "", list(arguments))
+def rates_of(*, steps: int, **options) -> list[float]:
+    config = Config(LR=1.0, **options)
     return [learning_rate(config, step, steps) for step in range(config.num_epochs * steps)]
 
 
-def test_the_learning_rate_is_halved_after_epochs_3_10_20_50_and_100():
-    rates = rates_of("--LR=1", "--num_epochs=101", steps=2)
+def test_step_schedule_halves_after_epochs_3_10_20_50_and_100():
+    rates = rates_of(steps=2, num_epochs=101)
     epochs = (1, 3, 4, 10, 11, 20, 21, 50, 51, 101)
     assert {epoch: rates[2 * epoch - 1] for epoch in epochs} == {
         **{1: 1, 3: 1, 4: 1 / 2, 10: 1 / 2, 11: 1 / 4, 20: 1 / 4},
@@ -38,9 +39,9 @@ def test_the_learning_rate_is_halved_after_epochs_3_10_20_50_and_100():
     assert rates[::2] == rates[1::2]
 
 
-def test_the_learning_rate_rises_in_the_warmup_and_falls_as_a_cosine_to_the_end():
-    flags = ("--LR=1", "--num_epochs=4", "--lr_schedule=cosine")
-    falling, warmed = rates_of(*flags, steps=25), rates_of(*flags, "--warmup_steps=10", steps=25)
+def test_cosine_schedule_falls_to_zero_after_a_linear_warmup():
+    options = {"steps": 25, "num_epochs": 4, "lr_schedule": "cosine"}
+    falling, warmed = rates_of(**options), rates_of(**options, warmup_steps=10)
     assert falling[0] == 1 and falling[50] == pytest.approx(0.5) and 0 < falling[-1] < 0.001
     assert all(before > after for before, after in pairwise(falling))
     assert warmed[10:] == falling[10:]
@@ -48,18 +49,18 @@ def test_the_learning_rate_rises_in_the_warmup_and_falls_as_a_cosine_to_the_end(
 
 
 def test_constant_schedule_decays_to_zero_over_the_last_epochs():
-    flags = ("--LR=1", "--num_epochs=6", "--lr_schedule=constant", "--decay_epochs=2")
-    rates = rates_of(*flags, steps=5)
+    options = {"steps": 5, "num_epochs": 6, "lr_schedule": "constant"}
+    rates = rates_of(**options, decay_epochs=2)
     assert rates[:21] == 21 * [1]
     assert rates[20:] == pytest.approx([left / 10 for left in range(10, 0, -1)])
-    assert rates_of(*flags[:3], "--decay_epochs=0", steps=5) == 30 * [1]
+    assert rates_of(**options, decay_epochs=0) == 30 * [1]
 
 
-def test_weight_decay_pulls_weights_and_not_biases():
+def test_weight_decay_applies_to_weights_only():
     torch.manual_seed(0)
     network = build_network("3D-LSTM-3", width=1 / 16)
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    optimizer = make_optimizer(network, rate=0.01, weight_decay=0.1)
+    optimizer = make_optimizer(network, 0.01, weight_decay=0.1)
     for parameter in network.parameters():
         parameter.grad = torch.zeros_like(parameter)
     optimizer.step()
@@ -70,7 +71,7 @@ def test_weight_decay_pulls_weights_and_not_biases():
             assert value.abs().sum() < before[key].abs().sum()
 
 
-def test_evaluation_measures_every_object_alone_and_leaves_the_network_as_it_was(dataset):
+def test_evaluate_matches_single_samples_and_keeps_the_network(dataset):
     torch.manual_seed(0)
     network = build_network("3D-LSTM-3", width=1 / 16)
     before = {key: value.clone() for key, value in network.state_dict().items()}
@@ -78,8 +79,9 @@ def test_evaluation_measures_every_object_alone_and_leaves_the_network_as_it_was
     batches = EvalBatchSampler(list(range(15)), 4, 2)
     loader = make_loader(samples, batches, 0, pin=False)
     measured = evaluate(network, loader, FP32, [0.3, 0.4], "")
-    assert measured["position"] == list(range(15))
+    assert measured["index"] == list(range(15))
     assert measured["loss"].shape == (15, 2) and measured["iou"].shape == (15, 2, 2)
+    assert all(measured[name].dtype == np.float32 for name in ("loss", "average_precision", "iou"))
     with torch.no_grad():
         for position, views in ((0, 1), (0, 2), (14, 1), (14, 2)):
             images, voxels, _ = collate([samples[SampleKey(position, 0, views)]])
@@ -87,7 +89,7 @@ def test_evaluation_measures_every_object_alone_and_leaves_the_network_as_it_was
             row = {
                 name: values[position][views - 1]
                 for name, values in measured.items()
-                if name != "position"
+                if name != "index"
             }
             assert row["loss"] == pytest.approx(voxel_loss(logits, voxels).item())
             precision = average_precision(logits, voxels).item()
@@ -99,12 +101,33 @@ def test_evaluation_measures_every_object_alone_and_leaves_the_network_as_it_was
         assert torch.equal(value, before[key])
 
 
-def test_the_device_is_the_one_that_is_asked_for():
+def test_choose_device_returns_the_requested_one():
     assert choose_device("cpu") == torch.device("cpu")
     assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def test_a_small_network_learns_sixteen_objects(tmp_path):
+def test_each_process_of_torchrun_opens_its_own_gpu(monkeypatch):
+    opened = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch, "empty", lambda _, device: opened.append(device))
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    assert [choose_device(name) for name in ("auto", "cuda")] == 2 * [torch.device("cuda:3")]
+    assert choose_device("cpu") == torch.device("cpu")
+    assert opened == ["cuda:3", "cuda:3", "cpu"]
+
+
+def test_precision_changes_global_settings_only_while_it_runs():
+    backends = torch.backends.cuda.matmul, torch.backends.cudnn
+    usual = [backend.allow_tf32 for backend in backends]
+    for name in ("fp32", "tf32"):
+        precision = Precision(name, torch.device("cpu"))
+        assert [backend.allow_tf32 for backend in backends] == usual
+        with precision.autocast():
+            assert [backend.allow_tf32 for backend in backends] == 2 * [name == "tf32"]
+        assert [backend.allow_tf32 for backend in backends] == usual
+
+
+def test_small_network_learns_sixteen_samples(tmp_path):
     torch.manual_seed(0)
     network = build_network("3D-LSTM-3", width=1 / 8)
     index = index_dataset(make_dataset(tmp_path, {"03001627": 16}))
@@ -112,32 +135,32 @@ def test_a_small_network_learns_sixteen_objects(tmp_path):
     batches = TrainBatchSampler(range(16), 16, 2, 2, seed=0)
     loader = make_loader(samples, batches, 0, pin=False)
     network.data_dependent_init(next(iter(loader))[0] / 255)
-    optimizer = make_optimizer(network, rate=0.003, weight_decay=0.00005)
-    for epoch in range(40):
-        batches.begin(epoch + 1)
-        rate = 0.003 * (1 - epoch / 40)
-        train_one_epoch(network, loader, optimizer, FP32, 0.4, [rate], "", Progress())
+    optimizer, progress = make_optimizer(network, 0.003, weight_decay=0.00005), Progress()
+    config = Config(LR=0.003, lr_schedule="constant", num_epochs=40, decay_epochs=40)
+    for _ in range(40):
+        train_one_epoch(network, loader, optimizer, FP32, config, progress)
+        progress.finish_epoch()
     loader = make_loader(samples, EvalBatchSampler(range(16), 16, 2), 0, pin=False)
     measured = evaluate(network, loader, FP32, [0.4], "")
     assert measured["iou"][:, -1].mean() > 0.65
 
 
 @pytest.mark.parametrize("name", ["tf32", "bf16", "fp16"])
-def test_other_precisions_learn_and_measure_nearly_the_same(dataset, name):
+def test_other_precisions_train_and_evaluate_nearly_the_same(dataset, name):
     samples = ShapeNetDataset(index_dataset(dataset), 128, seed=0, training=True)
     results = []
     for precision in (FP32, Precision(name, torch.device("cpu"))):
         torch.manual_seed(0)
         network = build_network("3D-LSTM-3", width=1 / 16)
-        optimizer = make_optimizer(network, rate=0.003, weight_decay=0)
+        optimizer = make_optimizer(network, 0.003, weight_decay=0)
         batches = TrainBatchSampler(list(range(4)), 2, 1, 2, seed=0)
         loader = make_loader(samples, batches, 0, pin=False)
-        running = Progress()
-        train_one_epoch(network, loader, optimizer, precision, 0.4, 2 * [0.003], "", running)
+        config = Config(LR=0.003)
+        scalars = train_one_epoch(network, loader, optimizer, precision, config, Progress())
         assert all(parameter.dtype == torch.float32 for parameter in network.parameters())
         loader = make_loader(samples, EvalBatchSampler([0, 1], 2, 2), 0, pin=False)
         measured = evaluate(network, loader, precision, [0.4], "")
-        results.append((running.means()["loss"], *measured["loss"].ravel()))
+        results.append((scalars["loss"], *measured["loss"].ravel()))
     assert results[0] == pytest.approx(results[1], rel=0.05)
     assert (results[0] == results[1]) == (name == "tf32")
 

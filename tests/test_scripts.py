@@ -18,6 +18,7 @@ from models import build_network
 from models.weights import network_state, write_torch
 from tests.helpers import ROOT, SMALL, assert_same, make_dataset
 from utils.checkpoint import load_network
+from utils.config import read_ini
 
 
 def test_train_test_and_demo_follow_each_other(script, small, tmp_path, dataset):
@@ -30,9 +31,10 @@ def test_train_test_and_demo_follow_each_other(script, small, tmp_path, dataset)
     assert f"database_path = {dataset}" in (folder / "config.ini").read_text()
     events = EventAccumulator(str(folder / "tensorboard")).Reload()
     tags = events.Tags()
-    scalars = {f"{name}/{part}" for name in ("loss", "iou") for part in ("train", "val")}
+    splits = ("train", "val", "val_1_views")
+    scalars = {f"{name}/{split}" for name in ("loss", "iou") for split in splits}
     of_categories = {f"iou by category/{name}" for name in ("chair", "table")}
-    rates = {"learning_rate", "objects_per_second/train"}
+    rates = {"learning_rate", "samples_per_second"}
     assert {*scalars, *of_categories, *rates} == set(tags["scalars"])
     assert [event.step for event in events.Scalars("loss/val")] == [3, 6]
     by_category = [events.Scalars(tag)[-1].value for tag in sorted(of_categories)]
@@ -137,7 +139,7 @@ def test_an_interrupted_training_goes_on_as_if_it_had_not_stopped(script, small,
     once, twice = (
         torch.load(tmp_path / run / path, weights_only=True) for run in ("once", "twice")
     )
-    for key in ("weights", "optimizer", "epoch", "step", "random"):
+    for key in ("weights", "optimizer", "epoch", "step", "totals"):
         assert_same(once[key], twice[key])
     for part in ("train", "val"):
         for name in ("loss", "iou"):
@@ -164,13 +166,24 @@ def test_every_training_key_changes_the_training(script, small, tmp_path, flag, 
     assert any(not torch.equal(usual[key], changed[key]) for key in usual)
 
 
+def test_resuming_keeps_unset_options_and_prints_changed_ones(script, small, tmp_path):
+    assert script("train", *small, "--num_epochs=1", "--LR=0.01", "--seed=3")[0] == 0
+    flags = [small[-1], "--num_workers=0", "--device=cpu", "--resume_epoch=last"]
+    status, output, _ = script("train", *flags, "--num_epochs=2", "--weight_decay=0.1")
+    assert status == 0 and "num_epochs: 1 -> 2" in output and "weight_decay: 5e-05 -> 0.1" in output
+    assert "LR:" not in output and "batch_size:" not in output
+    options = read_ini(tmp_path / "saved_models" / "3d-r2n2" / "config.ini")
+    kept = {"LR": 0.01, "seed": 3, "batch_size": 4, "width": 0.0625, "weight_decay": 0.1}
+    assert options.items() >= kept.items()
+
+
 def test_an_epoch_that_others_followed_is_no_place_to_go_on_from(script, small, tmp_path):
     assert script("train", *small, "--num_epochs=2")[0] == 0
     folder = tmp_path / "saved_models" / "3d-r2n2"
     flags = ["--num_epochs=3", "--resume_epoch=1"]
     status, _, errors = script("train", *small, *flags)
     assert status == 2 and "checkpoint_epoch_00000002.pth" in errors
-    (folder / "checkpoint_epoch_00000002.pth").rename(folder / "checkpoint_within_00000002.pth")
+    (folder / "checkpoint_epoch_00000002.pth").rename(folder / "checkpoint_interrupted.pth")
     assert script("train", *small, *flags)[0] == 0  # the epoch begins anew
     assert {path.name for path in folder.glob("*.pth")} == {
         f"checkpoint_epoch_{epoch:08d}.pth" for epoch in (1, 2, 3)

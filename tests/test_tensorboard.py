@@ -25,7 +25,7 @@ def log_epoch(folder, dataset, network, precision="fp32"):
     for step in (3, 6):
         logger.write(step, {"loss/val": 0.5 / step}, network, "cpu", config)
         ious = np.array([[[0.1], [0.2]], [[0.3], [0.6]], [[0.5], [0.8]]])
-        logger.write_categories(step, {"position": [0, 1, 5], "iou": ious})
+        logger.write_categories(step, {"index": [0, 1, 5], "iou": ious})
     logger.close()
     return EventAccumulator(str(folder / "tensorboard")).Reload()
 

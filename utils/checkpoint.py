@@ -1,71 +1,115 @@
-"""One file per epoch that holds all a training needs to go on, and the way back from it.
+"""Checkpoints, one after each epoch, and all that resuming a training from one needs.
 
-A training that was asked to stop in the middle of an epoch leaves one more, for that epoch.
+A training that was stopped within an epoch leaves checkpoint_interrupted.pth as well.
 """
 
+import os
 import re
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from models import R2N2
-from models import convert as legacy
+from models import R2N2, convert
 from models.weights import network_from_state, network_state, read_torch, write_torch
-from utils.engine import Progress
+from utils import distributed
 from utils.errors import InputError
+from utils.files import UNDER_WAY
 
-NAME = re.compile(r"checkpoint_(epoch|within)_(\d{8})\.pth$")
+__all__ = ["find_weights", "load_network"]  # load_network: its earlier home
+
+INTERRUPTED = "checkpoint_interrupted.pth"
+EPOCH_NAME = re.compile(r"checkpoint_epoch_(\d{8})\.pth")
+# What the batches of an epoch depend on, besides the dataset and the number of processes.
+BATCH_OPTIONS = ("seed", "batch_size", "min_views", "max_views", "split_file", "val_fraction")
 
 
-def checkpoint_path(folder: str | Path, epoch: int, *, within: bool = False) -> Path:
-    """The file of an epoch's end, or of a moment `within` it."""
-    return Path(folder) / f"checkpoint_{'within' if within else 'epoch'}_{epoch:08d}.pth"
+@dataclass
+class Progress:
+    """How far a training has come.
+
+    Attributes:
+        epoch (int): Finished epochs.
+        step (int): Optimizer steps, over all epochs.
+        batches (int): Finished batches of the current epoch.
+        totals (Tensor): (3,) float32, sums over the samples of these batches: loss, IoU and 1.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    batches: int = 0
+    totals: Tensor = field(default_factory=lambda: torch.zeros(3))
+
+    def update(self, losses: Tensor, ious: Tensor, *, counted: bool = True) -> None:
+        """Add a batch: loss (B,) and IoU (B,) of its samples, unless another rank counts them."""
+        if counted:
+            self.totals += torch.stack([losses.sum(), ious.sum(), torch.ones_like(ious).sum()])
+        self.batches, self.step = self.batches + 1, self.step + 1
+
+    def shard(self, rank: int, device: torch.device) -> "Progress":
+        """Return this rank's initial totals: the saved sums on rank 0, zeros elsewhere."""
+        totals = self.totals if rank == 0 else torch.zeros(3)
+        return Progress(self.epoch, self.step, self.batches, totals.to(device))
+
+    def all_reduce(self) -> "Progress":
+        """Return the totals of all ranks, on the CPU."""
+        totals = distributed.all_reduce_sum(self.totals.detach().clone()).cpu()
+        return Progress(self.epoch, self.step, self.batches, totals)
+
+    def means(self) -> dict[str, float]:
+        loss, iou, samples = self.totals.tolist()
+        return {"loss": loss / max(samples, 1), "iou": iou / max(samples, 1)}
+
+    def finish_epoch(self) -> None:
+        self.epoch, self.batches, self.totals = self.epoch + 1, 0, torch.zeros_like(self.totals)
+
+
+def checkpoint_path(folder: str | Path, epoch: int) -> Path:
+    return Path(folder) / f"checkpoint_epoch_{epoch:08d}.pth"
+
+
+def epoch_checkpoints(folder: str | Path) -> list[Path]:
+    """Return the checkpoints of finished epochs, in their order."""
+    return sorted(p for p in Path(folder).glob("*.pth") if EPOCH_NAME.fullmatch(p.name))
 
 
 def newest_checkpoint(folder: str | Path) -> Path | None:
-    """The checkpoint in an experiment's folder of the training that went farthest, or None."""
-    folder = Path(folder)
-    names = (
-        [match for path in folder.iterdir() if (match := NAME.match(path.name))]
-        if folder.is_dir()
-        else []
-    )
-    newest = max(names, key=lambda match: (int(match[2]), match[1] == "epoch"), default=None)
-    return newest and folder / newest[0]
+    """Return the checkpoint of the training's last moment, if there is one."""
+    interrupted = Path(folder) / INTERRUPTED
+    return interrupted if interrupted.is_file() else (epoch_checkpoints(folder) or [None])[-1]
 
 
 def remove_interrupted(folder: str | Path) -> None:
-    """Remove the checkpoints of moments within epochs: the training has gone beyond them."""
-    for path in Path(folder).iterdir():
-        if (match := NAME.match(path.name)) and match[1] == "within":
-            path.unlink()
+    (Path(folder) / INTERRUPTED).unlink(missing_ok=True)
 
 
 def find_checkpoint(folder: str | Path, epoch: int | str) -> Path:
-    """The checkpoint of an epoch's number, or of the "last" epoch there is.
+    """Return the checkpoint of an epoch, or of the "last" moment.
 
-    In a folder of the PyTorch seed's files, one of the three of that epoch.
+    In a folder with files of the PyTorch port, that is one of the three of the epoch.
     """
     newest = newest_checkpoint(folder)
     if epoch == "last":
         candidates = [newest] if newest else []
     else:
-        candidates = [checkpoint_path(folder, epoch), legacy.seed_path(folder, epoch)]
+        candidates = [checkpoint_path(folder, epoch), convert.seed_path(folder, epoch)]
     for path in candidates:
         if path.is_file():
             return path
-    found = f"the newest there is {newest.name}" if newest else "found no checkpoint there"
-    raise InputError(f"resume_epoch: expected epoch {epoch} in {folder}, {found}")
+    found = f"the newest is {newest.name}" if newest else "there is none"
+    raise InputError(f"resume_epoch: no checkpoint of epoch {epoch} in {folder}; {found}")
 
 
 def find_weights(
     folder: Path, weights: str, epoch: int | str, otherwise: Path | None = None
 ) -> Path:
-    """The file to load a network from.
+    """Return the file to load a network from.
 
-    That is `weights` where it is given (a file, or a folder with the checkpoint of `epoch`), else
-    the checkpoint of `epoch` in the experiment's `folder` unless that is 0, else `otherwise`, else
-    the newest checkpoint in `folder`.
+    That is `weights` if given (a file, or a folder with the checkpoint of `epoch`), else the
+    checkpoint of `epoch` in `folder` unless that is 0, else `otherwise`, else the newest checkpoint
+    in `folder`.
     """
     if weights and not Path(weights).is_dir():
         return Path(weights)
@@ -73,85 +117,132 @@ def find_weights(
         return find_checkpoint(weights or folder, epoch or "last")
     path = otherwise or newest_checkpoint(folder)
     if path is None:
-        raise InputError(
-            f"{folder}: expected a checkpoint, found none "
-            "(make one with 'python train.py', or name a file with --weights)"
-        )
+        raise InputError(f"{folder}: no checkpoint; run train.py first, or use --weights=FILE")
     return path
 
 
 def save_checkpoint(
     path: str | Path,
     network: R2N2,
-    optimizer,
-    scaler,
-    *,
-    epoch: int,
-    step: int,
-    config: dict,
-    metrics: dict | None = None,
-    running: Progress | None = None,
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    progress: Progress,
+    **extra,
 ) -> None:
-    """Write network, optimizer, scaler, progress, random state, metrics and config as one file.
+    """Write the state of a training, and `extra` (config, metrics), as one file.
 
-    `epoch` is in progress where there is a state `running` of it, else it is done; `step` counts
-    the steps of the epochs that are done. The same training writes the same bytes. Samples are
-    drawn from (seed, epoch, index), so torch's is the only random state there is.
+    The same training writes the same bytes. There is no random state: weights are drawn once, and
+    samples depend on (seed, epoch, index) alone.
     """
-    content = network_state(network) | {
-        "optimizer": optimizer.state_dict(),
-        "scaler": scaler.state_dict(),
-        "epoch": epoch,
-        "step": step,
-        "random": torch.get_rng_state(),
-        "config": config,
-        "metrics": metrics,
-        "running": running and {"batches": running.batches, "sums": running.sums},
-    }
-    write_torch(path, content)
+    state = {"optimizer": optimizer.state_dict(), "scaler": scaler.state_dict()}
+    write_torch(path, network_state(network) | state | vars(progress) | extra)
 
 
 def load_checkpoint(path: str | Path) -> tuple[R2N2, dict]:
-    """The network of a checkpoint of this project, and all that was saved with it."""
+    """Load the network of a checkpoint, and all that was saved with it."""
     content = read_torch(path)
     network = network_from_state(content, path)
-    expected = {"optimizer", "scaler", "epoch", "step", "random", "running", "config"}
-    if missing := expected - content.keys():
-        raise InputError(f"{path}: expected a checkpoint to resume from, found no {min(missing)}")
+    missing = {"optimizer", "scaler", "epoch", "step", "config"} - content.keys()
+    if missing:
+        raise InputError(f"{path}: cannot resume: no {min(missing)!r}, as in files of weights only")
     if not isinstance(content["config"], dict):
-        raise InputError(f"{path}: expected a dictionary 'config', found {content['config']!r:.60}")
+        raise InputError(f"{path}: cannot resume: 'config' is no dictionary")
     return network, content
 
 
-def restore(path: Path, content: dict, optimizer, scaler) -> tuple[int, int, Progress]:
-    """Bring optimizer, scaler and torch's random state back to what `save_checkpoint` saved.
+def find_resumable(folder: Path, epoch: int | str) -> Path:
+    """Return the checkpoint to resume from; refuse one that later epochs follow."""
+    path = find_checkpoint(folder, epoch)
+    if epoch != "last" and (later := [p for p in epoch_checkpoints(folder) if p.name > path.name]):
+        raise InputError(
+            f"{path}: {later[0].name} follows it; move later checkpoints away or resume with "
+            "--resume_epoch=last"
+        )
+    return path
 
-    Returns the epochs that are done, the steps in them, and what the next one has come to.
+
+def restore(
+    path: Path, content: dict, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler
+) -> Progress:
+    """Load the state of optimizer and scaler that `save_checkpoint` wrote; return the progress.
+
+    Learning rate and weight decay stay those of this run.
     """
     try:
-        options = optimizer.state_dict()["param_groups"]  # those of this run
-        optimizer.load_state_dict({**content["optimizer"], "param_groups": options})
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({**content["optimizer"], "param_groups": groups})
         for parameter, state in optimizer.state.items():
             shapes = {"step": (), "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}
             for name, shape in shapes.items():
                 if state[name].shape != shape:
                     raise ValueError(f"{name} {tuple(state[name].shape)}")
         scaler.load_state_dict(content["scaler"])
-        torch.set_rng_state(content["random"])
-        epoch, step, running = int(content["epoch"]), int(content["step"]), content["running"]
-        if running is None:
-            return epoch, step, Progress()
-        return epoch - 1, step, Progress(int(running["batches"]), running["sums"].reshape(3))
+        totals = content.get("totals", torch.zeros(3)).reshape(3)
+        counts = (int(content.get(name, 0)) for name in ("epoch", "step", "batches"))
+        return Progress(*counts, totals)
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: expected a state to resume from: {error!r:.100}") from error
+        raise InputError(f"{path}: cannot resume: {error!r:.100}") from error
+
+
+def check_same_batches(path: Path, content: dict, config, progress: Progress, sampler) -> None:
+    """Raise InputError if the rest of an epoch would have other batches than its beginning had.
+
+    `config` and `sampler` are those of this run.
+    """
+    if not progress.batches:
+        return
+    saved = content["config"]
+    changed = [name for name in BATCH_OPTIONS if getattr(config, name) != saved.get(name)]
+    sampler.begin(progress.epoch + 1)
+    possible = 0 < progress.batches <= len(sampler)
+    if not possible or progress.totals[2] != sampler.objects(progress.batches):
+        changed.append("the dataset or the number of processes")
+    if changed:
+        raise InputError(
+            f"{path}: cannot resume within its epoch: {', '.join(changed)} changed; "
+            "remove it to restart the epoch"
+        )
 
 
 def load_network(path: str | Path) -> R2N2:
-    """The network in a file, in evaluation mode, on the CPU, from that file alone.
-
-    Takes checkpoints of this project, any one of the PyTorch seed's three files, and the authors'
-    Theano arrays (.npy). Raises InputError, naming file and parameter, when it does not fit.
-    """
-    if legacy.is_foreign(path):
-        return legacy.load_foreign(path)
+    if convert.is_foreign(path):
+        return convert.load_foreign(path)
     return network_from_state(read_torch(path), path)
+
+
+@contextmanager
+def experiment_lock(folder: Path):
+    """Keep a second training out of `folder`, which is made; the lock ends with this process.
+
+    Leftovers of a killed training's unfinished writes are removed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "training.lock"
+    with open(path, "a+", encoding="utf-8") as file:
+        try:
+            _lock(file)
+        except OSError:
+            raise InputError(
+                f"{folder}: in use by another training; choose another --experiment_name"
+            ) from None
+        for leftover in folder.glob(f".*{UNDER_WAY}"):
+            leftover.unlink()
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # Windows keeps open files; a folder with checkpoints stays
+                path.unlink()
+                folder.rmdir()
+
+
+def _lock(file) -> None:
+    try:
+        import fcntl  # lockf, not flock: DataLoader workers would inherit a flock and keep it
+    except ImportError:
+        import msvcrt
+
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(file.fileno()).st_nlink == 0:
+            raise OSError("removed by the training that held it")

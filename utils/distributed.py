@@ -1,10 +1,11 @@
-"""Training by several processes: `torchrun --nproc_per_node=2 train.py`.
+"""Training with several processes (`torchrun --nproc_per_node=2 train.py`), and stop signals.
 
-Each process takes its share of every batch; without torchrun there is one process, and nothing
-here does anything.
+Each process trains on its shard of every batch. Without torchrun there is one process, and the
+collectives return at once.
 """
 
 import os
+import signal
 import sys
 from contextlib import contextmanager
 
@@ -12,29 +13,32 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from utils.errors import Interrupted
 
-def start(device: torch.device) -> tuple[torch.device, int, int]:
-    """Join the other processes, if there are any: (this one's device, its rank, their number)."""
-    processes = int(os.environ.get("WORLD_SIZE", 1))
-    if processes == 1:
-        return device, 0, 1
+_stop_signal = 0  # the signal that asked this process to stop
+
+
+def init(device: torch.device) -> tuple[int, int]:
+    """Join the processes that torchrun started; return this one's rank and the world size."""
+    world_size = int(os.environ.get("WORLD_SIZE", 1))
+    if world_size == 1:
+        return 0, 1
     if device.type == "cuda":
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
     dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     if dist.get_rank() > 0:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the first process speaks for all
-    return device, dist.get_rank(), processes
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - only rank 0 prints
+    return dist.get_rank(), world_size
 
 
-def stop() -> None:
+def shutdown() -> None:
     if dist.is_initialized():
         dist.destroy_process_group()
 
 
 @contextmanager
 def rank_zero_first():
-    """Let the process of rank 0 go through the block first, and the others when it is done."""
+    """Let rank 0 run the block first, the others when it is done."""
     if dist.is_initialized() and dist.get_rank() > 0:
         dist.barrier()
     yield
@@ -43,32 +47,64 @@ def rank_zero_first():
 
 
 def barrier() -> None:
-    """Until all processes are here."""
     if dist.is_initialized():
         dist.barrier()
 
 
 def all_reduce_sum(values: Tensor) -> Tensor:
-    """The sum of `values` over the processes, in place."""
+    """Return the sum of `values` over all ranks (in place)."""
     if dist.is_initialized():
         dist.all_reduce(values)
     return values
 
 
-def all_reduce_max(number: int) -> int:
-    """The largest of the processes' numbers; no accelerator has to wait for it."""
+def all_reduce_max(value: int) -> int:
     if not dist.is_initialized():
-        return number
-    value = torch.tensor(number)
-    dist.all_reduce(value, dist.ReduceOp.MAX)
-    return value.item()
+        return value
+    tensor = torch.tensor(value)  # on the CPU: the accelerator need not wait
+    dist.all_reduce(tensor, dist.ReduceOp.MAX)
+    return tensor.item()
 
 
 def all_gather(rows: list) -> list:
-    """The rows of all processes, taken from them in turn: 0, 1, 0, 1, ... for two."""
+    """Return the rows of all ranks, interleaved: of 0, 1, 0, 1, ... for two."""
     if not dist.is_initialized():
         return rows
-    shares = [None] * dist.get_world_size()
-    dist.all_gather_object(shares, rows)
-    longest = max(map(len, shares))
-    return [share[n] for n in range(longest) for share in shares if n < len(share)]
+    shards = [None] * dist.get_world_size()
+    dist.all_gather_object(shards, rows)
+    longest = max(map(len, shards))
+    return [shard[i] for i in range(longest) for shard in shards if i < len(shard)]
+
+
+@contextmanager
+def catch_stop_signals():
+    """Let the first SIGINT or SIGTERM ask for a stop, which `raise_if_stopped` carries out.
+
+    A second one acts as usual. Ignored signals stay ignored: a shell that starts a script with `&`
+    has it ignore SIGINT.
+    """
+    global _stop_signal
+    _stop_signal, usual = 0, {}
+
+    def ask_to_stop(number: int, _frame) -> None:
+        global _stop_signal
+        _stop_signal = number
+        restore()
+
+    def restore() -> None:
+        for number, handler in usual.items():
+            signal.signal(number, handler)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            usual[number] = signal.signal(number, ask_to_stop)
+    try:
+        yield
+    finally:
+        restore()
+
+
+def raise_if_stopped(*, collective: bool = True) -> None:
+    """Raise Interrupted if a signal asked this process (`collective`: any of them) to stop."""
+    if number := all_reduce_max(_stop_signal) if collective else _stop_signal:
+        raise Interrupted(128 + number)

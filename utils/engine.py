@@ -1,28 +1,99 @@
-"""The two loops: one epoch of training, one pass of evaluation."""
+"""The two loops, one epoch of training and one evaluation, and what they run with."""
 
 import math
+import os
 import sys
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from contextlib import contextmanager
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from data.loading import Loader
 from models import R2N2
 from utils import distributed
+from utils.checkpoint import Progress
+from utils.config import Config
 from utils.errors import InputError
-from utils.metrics import average_precision, intersection_over_union, voxel_loss
-from utils.precision import Precision
+from utils.metrics import METRICS, intersection_over_union, voxel_loss
 
-# Epochs after which the learning rate is halved, as in the PyTorch seed.
-HALVED_AFTER = (3, 10, 20, 50, 100)
+HALVED_AFTER = (3, 10, 20, 50, 100)  # epochs, as in the PyTorch port
 
 
-def learning_rate(config, step: int, epoch_steps: int) -> float:
+def choose_device(name: str) -> torch.device:
+    """Return the device of the option `device`; torchrun's processes get a GPU each.
+
+    Raises:
+        InputError: If it does not exist.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and "LOCAL_RANK" in os.environ:
+        name = f"cuda:{os.environ['LOCAL_RANK']}"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:  # AssertionError: torch built without CUDA
+        reason = str(error).split("\n")[0]
+        raise InputError(f"device: cannot use {name}: {reason}") from error
+    return torch.device(name)
+
+
+class Precision:
+    """The number format of forward and backward passes on a device.
+
+    Args:
+        name (str): "fp32", "tf32" (faster products on a GPU), "bf16" or "fp16" (mixed precision:
+            weights stay float32).
+        device (torch.device): Of the network.
+    """
+
+    def __init__(self, name: str, device: torch.device):
+        self.device, self.tf32 = device, name == "tf32"
+        self.dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(name)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=name == "fp16")
+
+    @contextmanager
+    def autocast(self):
+        """Run the network within this context, in its number format."""
+        enabled = self.dtype is not None
+        with self._tf32(), torch.autocast(self.device.type, self.dtype, enabled=enabled):
+            yield
+
+    def step(self, loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
+        """Take an optimizer step; with fp16, the loss is scaled so that no gradient vanishes."""
+        optimizer.zero_grad(set_to_none=True)
+        with self._tf32():
+            self.scaler.scale(loss).backward()
+        self.scaler.step(optimizer)
+        self.scaler.update()
+
+    @contextmanager
+    def _tf32(self):
+        backends = torch.backends.cuda.matmul, torch.backends.cudnn
+        usual = [backend.allow_tf32 for backend in backends]
+        for backend in backends:
+            backend.allow_tf32 = self.tf32
+        try:
+            yield
+        finally:
+            for backend, allowed in zip(backends, usual, strict=True):
+                backend.allow_tf32 = allowed
+
+
+def make_optimizer(network: R2N2, lr: float, weight_decay: float) -> torch.optim.Adam:
+    """Make Adam with an L2 penalty on weights, not on biases."""
+    parameters = list(network.parameters())
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim == 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.Adam(groups, lr=lr, fused=True)
+
+
+def learning_rate(config: Config, step: int, epoch_steps: int) -> float:
     """Return the learning rate of a step, counted from 0 over all epochs of `epoch_steps` steps.
 
     After a linear warmup, "step" halves the rate after some epochs, "cosine" lowers it to zero at
@@ -30,183 +101,172 @@ def learning_rate(config, step: int, epoch_steps: int) -> float:
     which it falls linearly to zero.
     """
     if config.lr_schedule == "step":
-        factor = 0.5 ** sum(step // epoch_steps >= end for end in HALVED_AFTER)
+        factor = 0.5 ** sum(step // epoch_steps >= epoch for epoch in HALVED_AFTER)
     elif config.lr_schedule == "cosine":
         factor = (1 + math.cos(math.pi * step / (config.num_epochs * epoch_steps))) / 2
     else:
-        left = config.num_epochs * epoch_steps - step
-        factor = min(1, left / max(1, config.decay_epochs * epoch_steps))
+        remaining = config.num_epochs * epoch_steps - step
+        factor = min(1, remaining / max(1, config.decay_epochs * epoch_steps))
     return config.LR * factor * min(1, (step + 1) / max(1, config.warmup_steps))
 
 
-def make_optimizer(network: R2N2, rate: float, weight_decay: float) -> torch.optim.Adam:
-    """Adam with an L2 penalty on weights and none on biases."""
-    parameters = list(network.parameters())
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim == 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.Adam(groups, lr=rate, fused=True)
-
-
-def choose_device(name: str) -> torch.device:
-    """The device of the key `device`; "auto" takes a GPU where there is one.
-
-    Raises InputError for one that is not there.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:  # the latter where torch was built without
-        reason = str(error).split("\n")[0]
-        raise InputError(f"device: expected one that is there, found {name}: {reason}") from error
-    return torch.device(name)
-
-
 def to_device(images: Tensor, voxels: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Move a batch of bytes and make pictures of [0, 1] of its images."""
+    """Move a batch of uint8 to the device; return its images as float32 in [0, 1]."""
     images = images.to(device, non_blocking=True).float().div_(255)
     return images, voxels.to(device, non_blocking=True)
 
 
 class NonFiniteError(Exception):
-    """A loss or a weight is no finite number."""
-
-
-@dataclass
-class Progress:
-    """What an epoch of training has come to so far: batches done, sums over their objects."""
-
-    batches: int = 0
-    sums: Tensor = field(default_factory=lambda: torch.zeros(3))  # loss, IoU, objects
-
-    def shard(self, rank: int, device: torch.device) -> "Progress":
-        """What a process begins with: the sums, if it is the first one, else none."""
-        return Progress(self.batches, (self.sums if rank == 0 else 0 * self.sums).to(device))
-
-    def all_reduce(self) -> "Progress":
-        """The sums of all processes together."""
-        return Progress(self.batches, distributed.all_reduce_sum(self.sums.clone()).cpu())
-
-    def means(self) -> dict[str, float]:
-        """The means over the objects of all processes."""
-        loss, iou, count = self.all_reduce().sums.tolist()
-        return {"loss": loss / count, "iou": iou / count}
+    """A loss or a weight that is infinite or not a number."""
 
 
 def train_one_epoch(
-    network,
-    batches: Loader,
-    optimizer,
+    network: nn.Module,
+    loader: DataLoader,
+    optimizer: torch.optim.Optimizer,
     precision: Precision,
-    threshold: float,
-    rates,
-    title: str,
-    running: Progress,
-) -> float:
-    """One pass over `batches`, drawn by `data.sampling.TrainBatchSampler`, with a step for each.
+    config: Config,
+    progress: Progress,
+) -> dict[str, float]:
+    """Train for the rest of the epoch after the last finished one.
 
-    `rates` yields the learning rate of each step. `running` is brought up to date with
-    every step. Nothing waits for the device but what the bar shows, once a second, and the look at
-    the loss of the step before.
+    The device is waited for only once a second, to show the progress, and by the check of the
+    previous step's loss.
 
-    Returns the objects per second. Raises NonFiniteError, which names the objects of the batch, and
-    what `batches` raises.
+    Args:
+        network (nn.Module): An R2N2, perhaps wrapped for several processes.
+        loader (DataLoader): Of a TrainBatchSampler.
+        optimizer (Optimizer): From `make_optimizer`.
+        precision (Precision): Of the network.
+        config (Config): Learning rate and its schedule, and the threshold of the IoU.
+        progress (Progress): Of this rank; updated with every step.
+
+    Returns:
+        dict: Means over the epoch's samples, "loss" and "iou"; "learning_rate", the last one;
+            "samples_per_second".
+
+    Raises:
+        NonFiniteError: Names the samples of a batch with a loss that is not finite.
+        Interrupted: Between two steps, if a stop signal came.
+        InputError: If a sample cannot be read.
     """
     network.train()
-    device = precision.device
-    started, shown, before = time.perf_counter(), 0.0, running.sums[2].item()
-    unseen, late = deque(), 0 if device.type == "cpu" else 1
-    with progress_bar(batches, title) as bar:
-        scales = batches.batch_sampler.scales()
-        for (images, voxels, positions), scale, rate in zip(bar, scales, rates, strict=True):
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            images, voxels = to_device(images, voxels, device)
-            with precision.autocast():
-                logits = network(images).float()
-            losses = voxel_loss(logits, voxels)
-            unseen.append((losses.detach(), positions))
-            if len(unseen) > late:
-                check_losses(*unseen.popleft(), batches.dataset.index.names, title)
-            precision.step(scale * losses.sum(), optimizer)
-            with torch.no_grad():
-                ious = intersection_over_union(logits, voxels >= threshold, threshold)
-                seen = torch.stack([losses.sum(), ious.sum(), torch.ones_like(ious).sum()])
-                running.sums += seen * (scale > 0)
-            running.batches += 1
-            if (now := time.perf_counter()) - shown > 1:
-                shown = now
-                loss, iou, count = running.sums.tolist()
-                speed = (count - before) / (now - started)
-                bar.set_postfix_str(
-                    f"loss {loss / count:.4f}, IoU {iou / count:.4f}, {speed:.1f} objects/s"
-                )
-    for losses, positions in unseen:
-        check_losses(losses, positions, batches.dataset.index.names, title)
-    count = running.all_reduce().sums[2].item() - before
-    return count / (time.perf_counter() - started)
+    sampler, title = loader.batch_sampler, f"epoch {progress.epoch + 1}/{config.num_epochs}"
+    sampler.begin(progress.epoch + 1, progress.batches)
+    epoch_steps = progress.batches + len(sampler)
+    bar = ProgressBar(loader, title, progress)
+    unchecked = deque()  # losses; those of the step before are checked, so that a GPU need not wait
+    for (images, voxels, indices), scale in zip(bar, sampler.scales(), strict=True):
+        distributed.raise_if_stopped()
+        step = progress.epoch * epoch_steps + progress.batches
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(config, step, epoch_steps)
+        images, voxels = to_device(images, voxels, precision.device)
+        with precision.autocast():
+            logits = network(images).float()
+        losses = voxel_loss(logits, voxels)
+        unchecked.append((losses.detach(), indices))
+        if len(unchecked) > (precision.device.type != "cpu"):
+            check_losses(*unchecked.popleft(), loader, title)
+        precision.step(scale * losses.sum(), optimizer)
+        with torch.no_grad():
+            ious = intersection_over_union(logits, voxels, config.threshold)
+            progress.update(losses, ious, counted=scale > 0)
+        bar.show_means()
+    for losses, indices in unchecked:
+        check_losses(losses, indices, loader, title)
+    total = progress.all_reduce()
+    return total.means() | {
+        "learning_rate": learning_rate(config, (progress.epoch + 1) * epoch_steps - 1, epoch_steps),
+        "samples_per_second": bar.samples_per_second(total),
+    }
 
 
-def check_losses(losses: Tensor, positions: list[int], names: list[str], title: str) -> None:
-    """Raise NonFiniteError, naming the objects of a batch, when one of its losses is not finite."""
+def check_losses(losses: Tensor, indices: list[int], loader: DataLoader, title: str) -> None:
+    """Raise NonFiniteError, naming the samples of the batch, if a loss is not finite."""
     if not losses.isfinite().all():
-        objects = ", ".join(names[position] for position in positions)
-        raise NonFiniteError(f"{title}: the loss of a batch is not finite, that of {objects}")
+        names = ", ".join(loader.dataset.index.names[i] for i in indices)
+        raise NonFiniteError(f"{title}: the loss is not finite for the batch of {names}")
 
 
-def check_weights(network: R2N2, title: str) -> None:
-    """Raise NonFiniteError, naming the parameter, when a weight is not finite."""
+def check_weights(network: R2N2) -> None:
+    """Raise NonFiniteError, naming the parameter, if a weight is not finite."""
     for name, parameter in network.named_parameters():
         if not parameter.isfinite().all():
-            raise NonFiniteError(f"{title}: {name} has weights that are not finite")
+            raise NonFiniteError(f"{name} has weights that are not finite")
 
 
 @torch.no_grad()
 def evaluate(
-    network: R2N2, batches, precision: Precision, thresholds: list[float], title: str
+    network: R2N2, loader, precision: Precision, thresholds: list[float], title: str = "evaluation"
 ) -> dict[str, list | np.ndarray]:
-    """Measure every object of `batches` with its first view, its first two, ... all V of them.
+    """Evaluate a network for 1, 2, ..., V input views (section 5.1 of the paper).
 
-    One pass of the encoder serves all numbers of views. Of several processes, each measures its
-    share and all get the whole.
+    One pass of the encoder serves all numbers of views. With several processes, each evaluates the
+    samples of its loader, and all get the results of all.
 
-    Returns {"position": N positions in the index, "loss": (N, V), "average_precision": (N, V),
-    "iou": (N, V, T)}, the IoU at each of T thresholds.
+    Args:
+        network (R2N2): Set to evaluation mode.
+        loader (DataLoader): Batches of images (B, V, 3, S, S) and voxels (B, 32, 32, 32), both
+            uint8, and indices.
+        precision (Precision): Of the network.
+        thresholds (list[float]): T occupancy thresholds in (0, 1].
+        title (str): Of the progress bar.
+
+    Returns:
+        dict: "index", N ints; "loss" and "average_precision", (N, V) float32; "iou", (N, V, T)
+            float32.
+
+    Raises:
+        InputError: If a sample cannot be read.
+        Interrupted: If a stop signal came and there is one process.
     """
     network.eval()
     rows = []
-    with progress_bar(batches, title) as bar:
-        for images, voxels, positions in bar:
-            images, voxels = to_device(images, voxels, precision.device)
-            with precision.autocast():
-                views = [logits.float() for logits in network.forward_all_views(images)]
-            each = [
-                torch.stack(
-                    [
-                        voxel_loss(logits, voxels),
-                        average_precision(logits, voxels),
-                        *(intersection_over_union(logits, voxels, t) for t in thresholds),
-                    ],
-                    dim=-1,
-                )
-                for logits in views
-            ]
-            measured = torch.stack(each, dim=1).cpu().numpy()  # (B, V, 2 + T)
-            rows += zip(positions, measured, strict=True)
-    positions, measured = zip(*distributed.all_gather(rows), strict=True)
-    measured = np.stack(measured)  # (N, V, 2 + T)
-    return {
-        "position": list(positions),
-        "loss": measured[..., 0],
-        "average_precision": measured[..., 1],
-        "iou": measured[..., 2:],
-    }
+    for images, voxels, indices in ProgressBar(loader, title):
+        if not torch.distributed.is_initialized():  # ranks differ in their number of batches
+            distributed.raise_if_stopped()
+        images, voxels = to_device(images, voxels, precision.device)
+        with precision.autocast():
+            logits_per_view = [logits.float() for logits in network.forward_all_views(images)]
+        values = [
+            torch.stack(
+                [
+                    *(metric(logits, voxels) for metric in METRICS.values()),
+                    *(intersection_over_union(logits, voxels, t) for t in thresholds),
+                ],
+                dim=-1,
+            )
+            for logits in logits_per_view
+        ]
+        rows += zip(indices, torch.stack(values, dim=1).cpu().numpy(), strict=True)
+    indices, values = zip(*distributed.all_gather(rows), strict=True)
+    values = np.stack(values)  # (N, V, metrics + T)
+    by_name = {name: values[..., i] for i, name in enumerate(METRICS)}
+    return {"index": list(indices), **by_name, "iou": values[..., len(METRICS) :]}
 
 
-def progress_bar(batches, title: str) -> tqdm:
-    """A bar with the batches that are done, and room for what is known of them."""
-    return tqdm(
-        batches, desc=title, leave=True, dynamic_ncols=True, file=sys.stdout, mininterval=0.5
-    )
+class ProgressBar:
+    """A bar over the batches of a loader, with the means of a training's progress."""
+
+    def __init__(self, loader: DataLoader, title: str, progress: Progress | None = None):
+        self.bar = tqdm(loader, title, dynamic_ncols=True, file=sys.stdout, mininterval=0.5)
+        self.progress, self.started, self.shown = progress, time.perf_counter(), 0.0
+        self.samples_before = progress.totals[2].item() if progress else 0
+
+    def __iter__(self):
+        with self.bar:
+            yield from self.bar
+
+    def show_means(self) -> None:
+        """Show this rank's means, at most once a second: they make the device synchronize."""
+        if (now := time.perf_counter()) - self.shown > 1:
+            self.shown, means = now, self.progress.means()
+            rate = self.samples_per_second(self.progress)
+            self.bar.set_postfix_str(
+                f"loss {means['loss']:.4f}, IoU {means['iou']:.4f}, {rate:.1f} samples/s"
+            )
+
+    def samples_per_second(self, progress: Progress) -> float:
+        samples = progress.totals[2].item() - self.samples_before
+        return samples / (time.perf_counter() - self.started)

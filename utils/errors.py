@@ -1,21 +1,24 @@
-"""How mistakes of the user reach the user: as one line, with exit status 2."""
+"""User errors: one line on stderr and exit status 2."""
 
 import argparse
 import re
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+CONTROL_BUT_LAYOUT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # keeps tab, \n and \r
 OUT_OF_MEMORY = re.compile("out of memory|allocate memory", re.IGNORECASE)  # torch's words
 
 
-class InputError(Exception):
-    """Something the user can mend.
+class InputError(ValueError):
+    """A mistake in the user's input; the message is one line that names file, line or option.
 
-    The message is one line that names the file, line or key, what was expected and what was found.
+    "where: problem; remedy" or "where: expected X, got Y", without a full stop.
     """
 
 
 class Interrupted(Exception):
-    """A run that was asked to stop, and did so cleanly. Its process ends with `status`."""
+    """A clean stop on request; the process ends with `status`."""
 
     def __init__(self, status: int):
         super().__init__(status)
@@ -23,50 +26,75 @@ class Interrupted(Exception):
 
 
 class Parser(argparse.ArgumentParser):
-    """Flags whose mistakes are a InputError, with abbreviations refused."""
+    """An ArgumentParser that raises InputError and refuses abbreviated flags."""
 
-    def __init__(self, **options):
-        super().__init__(**options, allow_abbrev=False)
+    def __init__(self, **settings):
+        super().__init__(**settings, allow_abbrev=False)
 
     def error(self, message: str):
         raise InputError(message)
 
 
+def escape_controls(text: str, pattern: re.Pattern = CONTROL) -> str:
+    """Escape control characters, which could drive the terminal: file names may contain them."""
+    return pattern.sub(lambda match: ascii(match[0])[1:-1], text)
+
+
+class EscapedStream:
+    """A text stream that escapes control characters other than tab, newline and return."""
+
+    def __init__(self, stream):
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return self._stream.write(escape_controls(text, CONTROL_BUT_LAYOUT))
+
+    def __getattr__(self, name: str):
+        return getattr(self._stream, name)
+
+
 def explain(error: InputError | OSError) -> str:
-    """The one line that stands for `error`."""
+    """Return the one line for an error."""
     if isinstance(error, OSError):
-        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
-    # A data-loading worker sends its error with the traceback in front: the line itself comes last.
-    return str(error).rsplit("InputError: ", 1)[-1].strip()
+        line = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    else:  # the error of a DataLoader worker is the last line of a traceback
+        line = str(error).rsplit("InputError: ", 1)[-1].strip()
+    return escape_controls(line)
 
 
 def check_ranges(arguments, **ranges: tuple[int, int]) -> None:
-    """Raise InputError for a flag outside its (least, most); one that was not given is None."""
-    for name, (least, most) in ranges.items():
-        found = getattr(arguments, name)
-        if found is not None and not least <= found <= most:
-            raise InputError(f"--{name}: expected {least} to {most}, found {found}")
+    """Raise InputError for a flag outside of its (minimum, maximum); None is a flag not given."""
+    for name, (minimum, maximum) in ranges.items():
+        value = getattr(arguments, name)
+        if value is not None and not minimum <= value <= maximum:
+            raise InputError(f"--{name}: expected {minimum} to {maximum}, got {value}")
 
 
 def run(main) -> None:
-    """Run a script's `main()` and leave the process with its status.
+    """Run a script's `main()` and exit with its status.
 
-    A InputError, an OSError or a lack of memory is printed as one line and ends in status 2, Ctrl-C
-    in 130, a run that stopped cleanly when it was asked to in 130 or 143.
+    InputError, OSError and lack of memory are printed as one line and end in status 2, Ctrl-C in
+    130, a training that was asked to stop in 130 or 143.
     """
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # names of files may be no text
-    try:
-        sys.exit(main())
-    except (InputError, OSError) as error:
-        print(f"error: {explain(error)}", file=sys.stderr)
-        sys.exit(2)
-    except (MemoryError, RuntimeError) as error:  # torch's lack of memory is a RuntimeError
-        if isinstance(error, RuntimeError) and not OUT_OF_MEMORY.search(str(error)):
-            raise
-        reason = str(error).split("\n")[0] or "more was asked for than there is"
-        print(f"error: not enough memory: {reason}", file=sys.stderr)
-        sys.exit(2)
-    except (KeyboardInterrupt, Interrupted) as interrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(getattr(interrupt, "status", 130))
+        stream.reconfigure(errors="backslashreplace")  # file names need not be text
+    stdout, stderr = EscapedStream(sys.stdout), EscapedStream(sys.stderr)
+    with redirect_stdout(stdout), redirect_stderr(stderr):
+        try:
+            sys.exit(main())
+        except (InputError, OSError) as error:
+            print(f"error: {explain(error)}", file=sys.stderr)
+            sys.exit(2)
+        except (MemoryError, RuntimeError) as error:  # torch's lack of memory is a RuntimeError
+            if "DataLoader worker (pid" in str(error):  # raised at any moment, by SIGCHLD
+                reason = "a process that loads data died, perhaps of too little memory"
+                print(f"error: {reason}; try a smaller --num_workers", file=sys.stderr)
+                sys.exit(2)
+            if isinstance(error, RuntimeError) and not OUT_OF_MEMORY.search(str(error)):
+                raise
+            reason = str(error).split("\n")[0]
+            print(f"error: not enough memory: {escape_controls(reason)}", file=sys.stderr)
+            sys.exit(2)
+        except (KeyboardInterrupt, Interrupted) as interrupt:
+            print("interrupted", file=sys.stderr)
+            sys.exit(getattr(interrupt, "status", 130))

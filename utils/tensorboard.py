@@ -56,7 +56,7 @@ class TensorBoardLogger:
     def write_categories(self, step: int, evaluation: dict) -> None:
         """Log each category's mean IoU from all views, from the result of `evaluate`."""
         ious = defaultdict(list)
-        for index, iou in zip(evaluation["position"], evaluation["iou"][:, -1, 0], strict=True):
+        for index, iou in zip(evaluation["index"], evaluation["iou"][:, -1, 0], strict=True):
             ious[self.dataset.index.category(index)].append(iou)
         for category, values in ious.items():
             self.writer.add_scalar(f"iou by category/{printable(category)}", np.mean(values), step)
