@@ -178,7 +178,7 @@ def test_negative_indices_and_names_that_begin_with_a_hash(read):
 
 @pytest.mark.parametrize("line", ["f 1 2 99", "f 1 2 x", "f 1 2 0", "v 1 2", "f 1 2 -99"])
 def test_bad_statements_are_refused(read, line):
-    with pytest.raises(InputError, match=r"line 15|expected indices up to 8, got 99"):
+    with pytest.raises(InputError, match=r"line 15|expected vertices up to 8, got 99"):
         read("a.obj", f"{CUBE}{FACES}{line}\n")
 
 
@@ -323,6 +323,13 @@ def test_ply_strips_alternate_their_winding(read):
     a, b, c = mesh.triangles.transpose(1, 0, 2)
     assert len(mesh.triangles) == 3
     assert np.sign(np.cross(b - a, c - a)[:, 2]).tolist() == [-1, -1, 1]
+
+
+def test_ply_lines_may_be_longer_than_the_header_says(read):
+    header = "ply\nformat ascii 1.0\nelement vertex 4\nproperty float x\nproperty float y\n"
+    header += "property float z\nelement face 2\nproperty list uchar int vertex_indices\n"
+    rows = "0 0 0 9\n1 0 0\n1 1 1\n0 1 0\n3 0 1 2 9 1 1\n3 0 2 3 9\n"
+    assert read("a.ply", f"{header}end_header\n{rows}").bounds.tolist() == [[0, 0, 0], [1, 1, 1]]
 
 
 @pytest.mark.parametrize("per_face", [False, True])

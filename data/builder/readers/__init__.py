@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from data.builder.mesh import Mesh, concatenate
 from data.builder.readers.assets import MAX_FILE_BYTES, Assets, FolderAssets
 from data.builder.readers.gltf import read_gltf
@@ -35,7 +37,8 @@ def load_mesh(path: str | Path, assets: Assets | None = None) -> Mesh:
 def parse_mesh(content: bytes, suffix: str, assets: Assets) -> Mesh:
     """Read the bytes of a mesh file whose format is one of READERS."""
     try:
-        return concatenate(READERS[suffix.lower()](content, assets))
+        with np.errstate(all="ignore"):  # of numbers that are checked later
+            return concatenate(READERS[suffix.lower()](content, assets))
     except InputError:
         raise
     except Exception as error:  # a damaged file can break a parser in any way

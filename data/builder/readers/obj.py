@@ -75,14 +75,14 @@ def read_obj(content: bytes, assets: Assets) -> list[Mesh]:
         np.array(obj.rows[key], float).reshape(-1, SIZES[key]) for key in SIZES
     )
     corners = np.array(obj.corners, int).reshape(-1, 3)
-    for column, rows in enumerate((vertices, uvs, normals)):
-        if len(corners) and corners[:, column].max() >= len(rows):
-            raise InputError(
-                f"expected indices up to {len(rows)}, got {corners[:, column].max() + 1}"
-            )
+    for column, rows in ((1, uvs), (2, normals)):
+        corners[corners[:, column] >= len(rows), column] = -1  # as if it had none
+    if len(corners) and corners[:, 0].max() >= len(vertices):
+        raise InputError(f"expected vertices up to {len(vertices)}, got {corners[:, 0].max() + 1}")
     colors = np.full((len(vertices), 3), 1.0)
     if obj.colors:
         values = np.array(list(obj.colors.values()))
+        values = np.where(np.isfinite(values), values, 1)
         colors[list(obj.colors)] = values / (255 if values.max() > 1 else 1)
     triangles, faces = triangulate(vertices[corners[:, 0]], obj.sizes)
     materials = _find_materials(obj, assets)

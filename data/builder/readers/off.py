@@ -10,7 +10,7 @@ from data.builder.readers.polygons import triangulate
 from data.builder.readers.text import split_lines
 from utils.errors import InputError
 
-HEADER = re.compile(r"(ST)?(C)?(N)?(4)?OFF\b", re.IGNORECASE)
+HEADER = re.compile(r"(ST)?(C)?(N)?(4)?OFF", re.IGNORECASE)
 
 
 def read_off(content: bytes, assets: Assets) -> list[Mesh]:
@@ -22,7 +22,8 @@ def read_off(content: bytes, assets: Assets) -> list[Mesh]:
         raise InputError("expected a text file that begins with OFF, COFF, NOFF or STOFF")
     if form[4]:
         raise InputError("expected three coordinates, got the four of 4OFF")
-    lines[0] = lines[0][1:]  # the counts may follow on the header's line
+    counts = [lines[0][0][form.end() :], *lines[0][1:]]  # they may be on the header's line
+    lines[0] = [word for word in counts if word]
     lines = lines if lines[0] else lines[1:]
     num_vertices, num_faces = (int(word) for word in lines[0][:2])
     rows = lines[1 : 1 + num_vertices]

@@ -99,6 +99,8 @@ def _decode_draco(file: GltfFile, entry: dict) -> tuple[dict, np.ndarray]:
 def _make_mesh(file, placement: Placement, attributes: dict, faces, entry: dict) -> Mesh | None:
     """Return a primitive in its place; None if there is nothing to see."""
     colors = attributes.get("COLOR_0")
+    if colors is not None and not colors[:, :3].any():
+        colors = None  # no author means black everywhere: such data is another tool's mask
     material = read_material(file, entry.get("material"), colors is not None)
     if not len(faces) or not material.visible:
         return None
