@@ -9,6 +9,7 @@ from utils.checkpoint import find_weights, load_network
 from utils.config import EvalConfig, read_config
 from utils.engine import Precision, choose_device, evaluate
 from utils.errors import InputError, run
+from utils.metrics import METRICS
 from utils.predictor import Predictor
 from utils.report import Example, choose_examples, write_report
 from utils.results import (
@@ -28,7 +29,7 @@ def main() -> None:
     weights = find_weights(experiment, config.weights, config.resume_epoch)
     network = load_network(weights).to(device)
     index, splits = open_dataset(config.database_path, config.split_file, config.val_fraction)
-    for split in [config.split] + ["val"] * bool(config.thresholds):
+    for split in (config.split, "val") if config.thresholds else (config.split,):
         if not splits[split]:
             raise InputError(f"split: no samples in '{split}' of {config.database_path}")
 
@@ -52,7 +53,7 @@ def main() -> None:
     values = {"iou": evaluation["iou"][..., 0]}  # (N, V), as all values
     if search:
         values["iou_at_best"] = evaluation["iou"][..., 1]
-    values |= {name: evaluation[name] for name in ("average_precision", "loss")}
+    values |= {name: evaluation[name] for name in METRICS}
     results = make_results(
         values,
         names,

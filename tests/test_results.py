@@ -16,6 +16,7 @@ from models.weights import network_state, write_torch
 from tests.helpers import SMALL, make_dataset
 from tests.test_report import example_results
 from utils.checkpoint import load_network
+from utils.metrics import METRICS
 from utils.results import (
     PUBLISHED,
     Table,
@@ -227,9 +228,15 @@ def test_each_metric_has_a_table_of_categories_and_means(results):
     assert search.rows == [["0.3", "0.1000"], ["0.4", "0.2000"]]
 
 
-def test_unknown_metrics_are_tabulated_by_name():
-    values = {name: np.ones((2, 1)) for name in ("iou", "loss", "f1")}
-    assert [t.title for t in metric_tables(example_results(values, ["a", "b"]))][:3][-1] == "f1"
+def test_a_row_of_metrics_is_all_that_a_new_metric_needs(script, evaluated, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    occupancy = lambda logits, voxels: voxels.float().flatten(1).mean(1)  # noqa: E731
+    monkeypatch.setitem(METRICS, "occupancy", occupancy)
+    status, output, _ = run_test(script, evaluated)
+    results = json.loads(next(tmp_path.rglob("result.json")).read_text())
+    means = results["overall"]["mean_over_samples"]["occupancy"]
+    assert status == 0 and f"{means[0]:.4f}   {means[1]:.4f}" in output
+    assert means[0] == means[1] > 0
 
 
 def test_table_is_rendered_for_terminal_markdown_and_html():
