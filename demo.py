@@ -4,7 +4,8 @@ import sys
 from pathlib import Path
 
 from data.photographs import find_images
-from utils.checkpoint import find_weights, load_network
+from models import load_network
+from utils.checkpoint import find_weights
 from utils.config import DemoConfig, read_config
 from utils.engine import choose_device
 from utils.errors import InputError, run

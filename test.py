@@ -5,7 +5,8 @@ from pathlib import Path
 from data.loading import make_loader, open_dataset
 from data.sampling import EvalBatchSampler, SampleKey
 from data.shapenet import ShapeNetDataset
-from utils.checkpoint import find_weights, load_network
+from models import load_network
+from utils.checkpoint import find_weights
 from utils.config import EvalConfig, read_config
 from utils.engine import Precision, choose_device, evaluate
 from utils.errors import InputError, run

@@ -12,9 +12,10 @@ from torch.nn.parallel import DistributedDataParallel
 from data.loading import make_loader, open_dataset
 from data.sampling import EvalBatchSampler, TrainBatchSampler
 from data.shapenet import ShapeNetDataset, collate
-from models import R2N2, VARIANTS, build_network
+from models import R2N2, VARIANTS, build_network, load_network
+from models.init import data_dependent_init
 from utils import checkpoint, distributed
-from utils.checkpoint import Progress, load_network, save_checkpoint
+from utils.checkpoint import Progress, save_checkpoint
 from utils.config import Config, read_config, resumed_config, write_ini
 from utils.engine import (
     NonFiniteError,
@@ -63,7 +64,7 @@ def train(config: Config, folder: Path, device: torch.device, rank: int, world_s
     train_loader = make_loader(train_dataset, train_sampler, **loading)
     val_loader = make_loader(make_dataset(training=False), val_sampler, **loading)
 
-    network.to(device).recompute = config.grad_checkpointing
+    network.to(device).grad_checkpointing = config.grad_checkpointing
     optimizer = make_optimizer(network, config.LR, config.weight_decay)
     precision = Precision(config.precision, device)
     progress = Progress()
@@ -163,7 +164,7 @@ def init_from_data(network: R2N2, dataset, indices: list[int], config: Config, d
     num_views = min(2, config.max_views)
     sampler = TrainBatchSampler(indices, 24, num_views, num_views, config.seed)
     images, voxels, _ = collate([dataset[key] for key in next(iter(sampler))])
-    network.data_dependent_init(to_device(images, voxels, device)[0])
+    data_dependent_init(network, to_device(images, voxels, device)[0])
 
 
 def report_validation(evaluation: dict, dataset: ShapeNetDataset) -> dict[str, dict]:

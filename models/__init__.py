@@ -1,30 +1,30 @@
-"""The paper's five networks (table 1), built from one set of parts."""
+"""The paper's five networks: build, load and save them."""
 
-from models.network import R2N2
+from pathlib import Path
 
-NETWORKS = {
-    "3D-LSTM-1": {"recurrence": "LSTM", "hidden_kernel": 1, "residual": False},
-    "3D-GRU-1": {"recurrence": "GRU", "hidden_kernel": 1, "residual": False},
-    "3D-LSTM-3": {"recurrence": "LSTM", "hidden_kernel": 3, "residual": False},
-    "3D-GRU-3": {"recurrence": "GRU", "hidden_kernel": 3, "residual": False},
-    "Res3D-GRU-3": {"recurrence": "GRU", "hidden_kernel": 3, "residual": True},
-}
+from models.network import NETWORKS, R2N2, VARIANTS
+from models.weights import network_from_state, read_torch, save_network
 
-# The published layouts: Rutvikk-Khar/3D-Object-Reconstruction's, and the authors' Theano code's.
-VARIANTS = {
-    "pytorch": {"image_size": 128, "pool_padding": 0, "unpooling": "nearest"},
-    "theano": {"image_size": 127, "pool_padding": 1, "unpooling": "zero"},
-}
+__all__ = ["NETWORKS", "R2N2", "VARIANTS", "build_network", "load_network", "save_network"]
 
 
 def build_network(name: str, **options) -> R2N2:
-    """A new network by its name in the paper, freshly initialised.
+    """Build a network with new weights by its name in the paper; see `R2N2` for the options."""
+    return R2N2(name, **options)
 
-    `options` are those of `R2N2`: image_size, pool_padding, unpooling, leaky_slope, width. The
-    network keeps both as `name` and, complete, `options`. Raises ValueError for an unknown name.
+
+def load_network(path: str | Path) -> R2N2:
+    """Load a network from a file alone, in evaluation mode, on the CPU.
+
+    Args:
+        path: A checkpoint or weights of this project, one of the three files of the PyTorch port,
+            or the official Theano weights (.npy).
+
+    Raises:
+        InputError: If the file is damaged or its weights do not fit, naming the parameter.
     """
-    if name not in NETWORKS:
-        raise ValueError(f"network: expected one of {', '.join(NETWORKS)}, found {name!r}")
-    network = R2N2(**NETWORKS[name], **options)
-    network.name, network.options = name, R2N2.__init__.__kwdefaults__ | options
-    return network
+    from models import convert  # late, or `python -m models.convert` would import it twice
+
+    if convert.is_third_party(path):
+        return convert.load_third_party(path)
+    return network_from_state(read_torch(path), path)

@@ -1,115 +1,93 @@
-"""The pieces that encoder, recurrence and decoder share."""
-
-import math
+"""Layers and calls with a faster form than the textbook's, which tests/reference.py has."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 UNPOOLINGS = ("nearest", "zero")
 
-# Nearest unpooling by 2 shows each kernel tap a pixel that its neighbour may see as well. Along one
-# axis, output 2i+1-p of a transposed convolution of stride 2 and padding 1 gathers these sums of
-# the three taps (rows: the four taps of the transposed kernel).
-NEAREST = ((0, 0, 1), (0, 1, 1), (1, 1, 0), (1, 0, 0))
-# After zero insertion the same convolution is the transposed one with the taps in reverse.
-ZERO = ((0, 0, 1), (0, 1, 0), (1, 0, 0))
+
+def unpool(x: Tensor, unpooling: str) -> Tensor:
+    """Double the side of a grid: (B, C, D, D, D) -> (B, C, 2D, 2D, 2D).
+
+    "nearest" repeats each value in its 2×2×2 cells; "zero" keeps it in the first and puts 0 in the
+    other seven.
+    """
+    if unpooling == "nearest":
+        return F.interpolate(x, scale_factor=2, mode="nearest")
+    output = x.new_zeros(*x.shape[:2], *(2 * side for side in x.shape[2:]))
+    output[:, :, ::2, ::2, ::2] = x
+    return output
 
 
-class UnpoolConv3d(nn.Module):
-    """Unpooling by 2 and a 3×3×3 convolution, as one transposed convolution of stride 2.
+# After nearest unpooling, neighboring taps of a 3×3×3 kernel see the same value. Along one axis,
+# they form these four sums (rows); all three axes map its 27 taps to the transposed kernel's 64.
+_AXIS = torch.tensor([[0.0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]])
+_NEAREST_TAPS = torch.kron(torch.kron(_AXIS, _AXIS), _AXIS).T.contiguous()  # (27, 64)
 
-    The same function with an eighth to a third of the products; the parameters are those of the
-    3×3×3 convolution. `unpooling` is "nearest", or "zero" (the value at the even corner of each
-    2×2×2 cell, zeros elsewhere).
+
+class UnpoolConv3d(nn.Conv3d):
+    """`conv3d(unpool(x))` with a kernel of 3, as one transposed convolution of stride 2.
+
+    Sums of the taps that see the same value, or the taps in reverse for "zero", are the transposed
+    kernel. It needs an eighth to a third of the multiplications.
     """
 
     def __init__(self, in_channels: int, out_channels: int, unpooling: str):
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, 3, 3, 3))
-        self.bias = nn.Parameter(torch.empty(out_channels))
-        self.taps = NEAREST if unpooling == "nearest" else ZERO
-        self.output_padding = int(unpooling == "zero")
-        self._kept = None
+        super().__init__(in_channels, out_channels, kernel_size=3, padding=1)
+        self.unpooling = unpooling
 
-    def forward(self, x: Tensor, coarse: bool = False) -> Tensor:
-        """(B, C, D, D, D) -> (B, C', 2D, 2D, 2D); without the unpooling if `coarse`."""
-        if coarse:
-            return F.conv3d(x, self.weight, self.bias, padding=1)
-        return F.conv_transpose3d(
-            x, self.kernel(), self.bias, stride=2, padding=1, output_padding=self.output_padding
-        )
-
-    def kernel(self) -> Tensor:
-        """The transposed convolution's kernel, kept between calls where no gradient flows."""
-        if torch.is_grad_enabled():
-            self._kept = None
-            return self._compose()
-        version = (self.weight._version, self.weight.data_ptr(), self.weight.dtype)
-        if self._kept is None or self._kept[0] != version:
-            kernel = self._compose().contiguous(memory_format=torch.channels_last_3d)
-            self._kept = (version, kernel)
-        return self._kept[1]
-
-    def train(self, mode: bool = True) -> "UnpoolConv3d":
-        self._kept = None  # fused optimizers change weights without a new version of them
-        return super().train(mode)
-
-    def _compose(self) -> Tensor:
-        a = self.weight.new_tensor(self.taps)
-        return torch.einsum("ai,bj,ck,oxijk->xoabc", a, a, a, self.weight)
+    def forward(self, x: Tensor) -> Tensor:  # (B, C, D, D, D) -> (B, C', 2D, 2D, 2D)
+        # Composed in every call: a stored kernel would miss changes of the weight.
+        if self.unpooling == "nearest":
+            kernel = self.weight.flatten(2) @ _NEAREST_TAPS.to(self.weight)
+            kernel, extra = kernel.unflatten(2, (4, 4, 4)), 0
+        else:
+            kernel, extra = self.weight.flip(2, 3, 4), 1
+        kernel = kernel.transpose(0, 1)
+        return F.conv_transpose3d(x, kernel, self.bias, 2, padding=1, output_padding=extra)
 
 
-class PooledConv(nn.Conv2d):
-    """A 'same' convolution and 2×2 max-pooling, for LeakyReLU to follow.
+class ConvPool2d(nn.Conv2d):
+    """A convolution that keeps the size, then 2×2 max-pooling, to be followed by LeakyReLU.
 
-    The paper pools last. LeakyReLU is monotone, so the order changes nothing but the cost.
-    `pool_padding` is the authors' padding of the pooling by one pixel.
+    The paper pools after LeakyReLU. LeakyReLU is monotone, so the order does not change the result,
+    and after the pooling it has a quarter of the values to compute.
     """
 
-    def __init__(self, in_channels, out_channels, kernel, pool_padding: int):
-        super().__init__(in_channels, out_channels, kernel, padding=kernel // 2)
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, pool_padding: int):
+        super().__init__(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
         self.pool_padding = pool_padding
 
     def forward(self, x: Tensor) -> Tensor:  # (N, C, H, W) -> (N, C', H / 2, W / 2)
         return F.max_pool2d(super().forward(x), 2, padding=self.pool_padding)
 
 
-def unpool(x: Tensor, unpooling: str) -> Tensor:
-    """Unpool a grid by 2: (B, C, D, D, D) -> (B, C, 2D, 2D, 2D)."""
-    if unpooling == "nearest":
-        return F.interpolate(x, scale_factor=2, mode="nearest")
-    spread = x.new_zeros(*x.shape[:2], *(2 * size for size in x.shape[2:]))
-    spread[:, :, ::2, ::2, ::2] = x
-    return spread
+class FewRowLinear(nn.Linear):
+    """`nn.Linear` whose weight is the left factor, (W xᵀ)ᵀ, when x has few rows.
 
-
-@torch.no_grad()
-def xavier_init(module: nn.Module) -> None:
-    """The authors' initialization: weights N(0, √(2/n)) with n the mean of fan-in and fan-out.
-
-    Biases are 0.1. A module that holds several gates in one weight counts one gate's outputs; it
-    says so in `gates`.
+    MKL then reads a large weight twice as fast. Weights of another type than `nn.Parameter`
+    (quantized ones) take the usual form.
     """
-    for part in module.modules():
-        if getattr(part, "weight", None) is None:
-            continue
-        weight = part.weight
-        fan_in = weight[0].numel()
-        fan_out = weight.numel() // weight.shape[1] // getattr(part, "gates", 1)
-        weight.normal_(0, math.sqrt(2 / ((fan_in + fan_out) / 2)))
-        if part.bias is not None:
-            part.bias.fill_(0.1)
+
+    def forward(self, x: Tensor) -> Tensor:  # (N, F) -> (N, F')
+        if len(x) > 8 or type(self.weight) is not nn.Parameter:
+            return super().forward(x)
+        output = F.linear(self.weight, x).T
+        return output if self.bias is None else output + self.bias
 
 
-@torch.no_grad()
-def standardise(layer: nn.Module, outputs: Tensor) -> Tensor:
-    """Scale and shift a layer so that each channel of `outputs`, (N, C, ...), has mean 0 and
-    deviation 1. Returns what it puts out then.
-    """
-    axes = [axis for axis in range(outputs.ndim) if axis != 1]
-    mean, deviation = outputs.mean(axes), outputs.std(axes).clamp_min(1e-6)
-    layer.weight.div_(deviation.view(-1, *[1] * (layer.weight.ndim - 1)))
-    layer.bias.sub_(mean).div_(deviation)
-    channels = (-1, *[1] * (outputs.ndim - 2))
-    return (outputs - mean.view(channels)) / deviation.view(channels)
+def encode(encoder: nn.Module, images: Tensor, grad_checkpointing: bool) -> Tensor:
+    """Call `encoder(images)` in chunks where that bounds the memory: (N, 3, S, S) -> (N, F)."""
+    if not torch.is_grad_enabled():
+        chunk_size = 4 if images.device.type == "cpu" else 64  # 4 images fit a CPU's caches
+        return torch.cat([encoder(chunk) for chunk in images.split(chunk_size)])
+    if grad_checkpointing:
+        return torch.cat([recomputed(encoder, chunk) for chunk in images.split(8)])
+    return encoder(images)
+
+
+def recomputed(module: nn.Module, x: Tensor) -> Tensor:
+    """Call `module(x)` without keeping its activations; the backward pass computes them again."""
+    return checkpoint(module, x, use_reentrant=False, preserve_rng_state=False)

@@ -1,42 +1,56 @@
-"""The whole network: encoder, recurrence and decoder around one set of options."""
+"""3D-R2N2: encoder, recurrence and decoder, and the table of the paper's networks."""
 
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from models import decoder, encoder
-from models.layers import UNPOOLINGS, UnpoolConv3d, standardise, xavier_init
-from models.recurrence import GRU, LSTM
+from models.decoder import ResidualDecoder, ShallowDecoder
+from models.encoder import ResidualEncoder, ShallowEncoder
+from models.init import xavier_init
+from models.layers import UNPOOLINGS, encode, recomputed
+from models.recurrence import ConvGRU, ConvLSTM
 
-HIDDEN = 128
-# Pictures that are encoded at once where no gradient is kept. It bounds the memory of many views,
-# and on a CPU four of them stay in its caches.
-ENCODED_AT_ONCE, ENCODED_AT_ONCE_BY_CPU = 64, 4
-RECOMPUTED_AT_ONCE = 8  # pictures
-RECOMPUTE = {"use_reentrant": False, "preserve_rng_state": False}
+NETWORKS = {  # table 1 of the paper: encoder, recurrence, its kernel size, decoder
+    "3D-LSTM-1": (ShallowEncoder, ConvLSTM, 1, ShallowDecoder),
+    "3D-GRU-1": (ShallowEncoder, ConvGRU, 1, ShallowDecoder),
+    "3D-LSTM-3": (ShallowEncoder, ConvLSTM, 3, ShallowDecoder),
+    "3D-GRU-3": (ShallowEncoder, ConvGRU, 3, ShallowDecoder),
+    "Res3D-GRU-3": (ResidualEncoder, ConvGRU, 3, ResidualDecoder),
+}
+VARIANTS = {  # where the PyTorch port (see convert.py) and the official Theano code differ
+    "pytorch": {"image_size": 128, "pool_padding": 0, "unpooling": "nearest"},
+    "theano": {"image_size": 127, "pool_padding": 1, "unpooling": "zero"},
+}
+HIDDEN_CHANNELS = 128
 
 
 class R2N2(nn.Module):
-    """3D-R2N2: pictures of an object in, the logits of its voxels out.
+    """3D recurrent reconstruction network (section 3 of the paper).
 
-    `recurrence` is "LSTM" or "GRU", with a convolution of `hidden_kernel` over its grid;
-    `residual` chooses the deep encoder and decoder. The defaults of the rest are those of the
-    PyTorch seed; the authors' code has image_size 127, pool_padding 1 and "zero" unpooling.
-    `width` scales every number of channels. Where `recompute` is set, the activations of encoder
-    and decoder are computed again in the backward pass, and not kept for it. Where `coarse` is set,
-    the decoder ends at 16³ voxels.
+    Args:
+        name (str): A key of `NETWORKS`.
+        image_size (int): S, side of the input images, 64 to 137 pixels.
+        pool_padding (int): Padding of the encoder's max-pooling, 0 or 1.
+        unpooling (str): Unpooling of the decoder, "nearest" or "zero".
+        leaky_slope (float): Slope of LeakyReLU for negative inputs, 0 to 1.
+        width (float): Factor for every number of channels, above 0 and at most 4.
+
+    Attributes:
+        name (str), options (dict): The arguments, which build the same network again.
+        image_size (int): S.
+        grad_checkpointing (bool): Recompute the activations of encoder and decoder in the backward
+            pass. A training step then needs less memory and more time.
+
+    Raises:
+        ValueError: For an unknown name or an option out of range.
     """
-
-    recompute, coarse = False, False
 
     def __init__(
         self,
+        name: str,
         *,
-        recurrence: str,
-        hidden_kernel: int,
-        residual: bool,
         image_size: int = 128,
         pool_padding: int = 0,
         unpooling: str = "nearest",
@@ -44,85 +58,83 @@ class R2N2(nn.Module):
         width: float = 1.0,
     ):
         super().__init__()
-        if unpooling not in UNPOOLINGS:
-            raise ValueError(f"unpooling: expected one of {UNPOOLINGS}, found {unpooling!r}")
-        if encoder.pooled_size(image_size, pool_padding) < 1:
-            raise ValueError(f"image_size: expected at least 64 pixels, found {image_size}")
-
-        def scaled(*channels: int) -> tuple[int, ...]:
-            return tuple(max(1, round(width * count)) for count in channels)
-
-        (hidden,), (features,) = scaled(HIDDEN), scaled(encoder.FEATURES)
-        make_encoder = encoder.ResidualEncoder if residual else encoder.ShallowEncoder
-        make_decoder = decoder.ResidualDecoder if residual else decoder.ShallowDecoder
+        if name not in NETWORKS:
+            raise ValueError(f"network: expected one of {', '.join(NETWORKS)}, got {name!r}")
+        self.name = name
+        self.options = {
+            "image_size": image_size,
+            "pool_padding": pool_padding,
+            "unpooling": unpooling,
+            "leaky_slope": leaky_slope,
+            "width": width,
+        }
+        _check_options(**self.options)
         self.image_size = image_size
-        self.encoder = make_encoder(
-            scaled(*encoder.CHANNELS), features, image_size, pool_padding, leaky_slope
-        )
-        self.recurrence = {"LSTM": LSTM, "GRU": GRU}[recurrence](features, hidden, hidden_kernel)
-        self.decoder = make_decoder(hidden, scaled(*decoder.CHANNELS), unpooling, leaky_slope)
+        self.grad_checkpointing = False
+
+        def scale(channels: int) -> int:
+            return max(1, round(width * channels))
+
+        make_encoder, make_recurrence, kernel_size, make_decoder = NETWORKS[name]
+        channels = [scale(c) for c in encoder.CHANNELS]
+        features, hidden_channels = scale(encoder.FEATURES), scale(HIDDEN_CHANNELS)
+        self.encoder = make_encoder(channels, features, image_size, pool_padding, leaky_slope)
+        self.recurrence = make_recurrence(features, hidden_channels, kernel_size)
+        channels = [scale(c) for c in decoder.CHANNELS]
+        self.decoder = make_decoder(hidden_channels, channels, unpooling, leaky_slope)
         xavier_init(self)
-
-    @torch.no_grad()
-    def data_dependent_init(self, images: Tensor) -> None:
-        """Scale a new network so that what tells `images`, (B, V, 3, S, S), apart reaches the end.
-
-        Every layer of encoder and decoder puts out mean 0 and deviation 1 on them, the last a tenth
-        of it (the 1×1×1 skip of Res3D-GRU-3 is left as it is). As the paper begins, the constant
-        part of a feature is twelve times what varies, and a short training goes no farther than the
-        mean shape. After Krähenbühl et al., "Data-dependent initializations of convolutional neural
-        networks", ICLR 2016.
-        """
-        layers = []
-
-        def fit(layer, _inputs, outputs):
-            layers.append(layer)
-            return standardise(layer, outputs)
-
-        kinds = (nn.Conv2d, nn.Linear, nn.Conv3d, UnpoolConv3d)
-        parts = [*self.encoder.modules(), *self.decoder.modules()]
-        hooks = [part.register_forward_hook(fit) for part in parts if isinstance(part, kinds)]
-        features = self.encoder(images.flatten(0, 1))
-        self.decoder(self.recurrence(features.view(*images.shape[:2], -1))[-1])
-        for hook in hooks:
-            hook.remove()
-        layers[-1].weight.mul_(0.1)
-        layers[-1].bias.mul_(0.1)
 
     def forward(self, images: Tensor) -> Tensor:
         """Reconstruct from all views.
 
-        `images` is (B, V, 3, S, S) in [0, 1] with S = image_size and any B and V of at least 1.
-        Returns logits (B, 2, 32, 32, 32): channel 1 says occupied, axes are x, y, z.
+        Args:
+            images (Tensor): (B, V, 3, S, S) float in [0, 1]; any B and V of at least 1.
+
+        Returns:
+            Tensor: Logits (B, 2, 32, 32, 32): channel 1 is "occupied", the axes are x, y, z.
+
+        Raises:
+            ValueError: If `images` has another shape.
         """
-        return self.decode(self.hidden_states(images)[-1])
+        return self._decode(self.hidden_states(images)[-1])
 
     def forward_all_views(self, images: Tensor) -> Iterator[Tensor]:
-        """Yield the logits from the first view, from the first two, ... from all V of `images`.
+        """Yield the logits from the first view, the first two, ..., all V; see `forward`.
 
-        One pass of the encoder and of the recurrence serves all of them.
+        Encoder and recurrence run once for all of them.
         """
         for state in self.hidden_states(images):
-            yield self.decode(state)
+            yield self._decode(state)
 
     def hidden_states(self, images: Tensor) -> list[Tensor]:
-        """The hidden state after each view: V grids (B, C, 4, 4, 4)."""
-        batch, views = images.shape[:2]
-        pictures = images.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        if not torch.is_grad_enabled():
-            on_cpu = pictures.device.type == "cpu"
-            parts = pictures.split(ENCODED_AT_ONCE_BY_CPU if on_cpu else ENCODED_AT_ONCE)
-            features = torch.cat([self.encoder(few) for few in parts])
-        elif self.recompute:
-            parts = pictures.split(RECOMPUTED_AT_ONCE)
-            features = torch.cat([checkpoint(self.encoder, few, **RECOMPUTE) for few in parts])
-        else:
-            features = self.encoder(pictures)
-        return self.recurrence(features.view(batch, views, -1))
+        """Return the hidden state after each view, V grids (B, C, 4, 4, 4); see `forward`."""
+        size = self.image_size
+        if images.ndim != 5 or images.shape[2:] != (3, size, size) or 0 in images.shape:
+            raise ValueError(
+                f"images: expected the shape (B, V, 3, {size}, {size}) with B and V of at least 1, "
+                f"got {tuple(images.shape)}"
+            )
+        B, V = images.shape[:2]
+        images = images.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        features = encode(self.encoder, images, self.grad_checkpointing)  # (B*V, F)
+        return self.recurrence(features.view(B, V, -1))
 
-    def decode(self, state: Tensor) -> Tensor:
-        """Logits (B, 2, 32, 32, 32), of 16 a side where `coarse` is set, of a state."""
+    def _decode(self, state: Tensor) -> Tensor:  # (B, C, 4, 4, 4) -> (B, 2, 32, 32, 32)
         state = state.contiguous(memory_format=torch.channels_last_3d)
-        if self.recompute and torch.is_grad_enabled():
-            return checkpoint(self.decoder, state, self.coarse, **RECOMPUTE)
-        return self.decoder(state, self.coarse)
+        if self.grad_checkpointing and torch.is_grad_enabled():
+            return recomputed(self.decoder, state)
+        return self.decoder(state)
+
+
+def _check_options(image_size, pool_padding, unpooling, leaky_slope, width) -> None:
+    """Raise ValueError for options out of range (they may come from an untrusted file)."""
+    if not (isinstance(image_size, int) and 64 <= image_size <= 137):  # renderings have 137 pixels
+        raise ValueError(f"image_size: expected 64 to 137 pixels, got {image_size!r:.50}")
+    if pool_padding not in (0, 1):
+        raise ValueError(f"pool_padding: expected 0 or 1, got {pool_padding!r:.50}")
+    if unpooling not in UNPOOLINGS:
+        raise ValueError(f"unpooling: expected one of {UNPOOLINGS}, got {unpooling!r:.50}")
+    if not (isinstance(leaky_slope, int | float) and 0 <= leaky_slope <= 1):
+        raise ValueError(f"leaky_slope: expected 0 to 1, got {leaky_slope!r:.50}")
+    if not (isinstance(width, int | float) and 0 < width <= 4):
+        raise ValueError(f"width: expected above 0 and at most 4, got {width!r:.50}")

@@ -1,84 +1,77 @@
-"""The 3D-convolutional recurrences: a grid of hidden states gathers the views (section 3.2).
+"""3D convolutional recurrences: a grid of hidden states gathers the views (section 3.2).
 
-Both take the features of all views, (B, V, F), and return the hidden state after each of them, a
-list of V grids (B, C, 4, 4, 4). The input's product is made for all views at once; only the
-convolution of the hidden state has to wait for the view before. The state starts at zero.
+T(x) is the feature vector of a view, h the hidden state, s the cell state, * a convolution and σ
+the sigmoid. W T(x) of all views is one product; only U * h has to wait for the view before.
+
+The states before the first view are zero, as one cell that broadcasts to the whole grid. Convolving
+it gives `hidden.weight` a gradient even with one view, which DistributedDataParallel needs.
 """
 
 import torch
 from torch import Tensor, nn
 
-GRID = 4  # cells a side of the hidden grid
+from models.layers import FewRowLinear
+
+GRID = 4  # side of the hidden grid
 
 
-class _Recurrence(nn.Module):
-    gates: int
+class ConvLSTM(nn.Module):
+    """3D-LSTM without output gates (equations 3 to 6).
 
-    def project(self, features: Tensor) -> tuple[Tensor, ...]:
-        """The input's share of every gate, one tensor a view: V times (B, gates * C, 4, 4, 4).
+    Args:
+        in_features (int): F, length of a feature vector.
+        hidden_channels (int): C, channels of the hidden state.
+        kernel_size (int): Side of the convolution's kernel, 1 or 3.
+    """
 
-        The weight is by far the larger factor, and standing first it is multiplied three times as
-        fast by a few views.
-        """
-        batch, views = features.shape[:2]
-        gates = (self.input.weight @ features.flatten(0, 1).T).T.contiguous()  # (B*V, gates*C*64)
-        if self.input.bias is not None:
-            gates = gates + self.input.bias
-        return gates.view(batch, views, -1, GRID, GRID, GRID).unbind(1)
+    num_gates = {"input": 3, "hidden": 3}  # in the order input, forget, cell
 
-
-class LSTM(_Recurrence):
-    """3D-LSTM without output gates (equations 3 to 6), gates in the order input, forget, cell."""
-
-    gates = 3
-
-    def __init__(self, features: int, channels: int, kernel: int):
+    def __init__(self, in_features: int, hidden_channels: int, kernel_size: int):
         super().__init__()
-        self.input = nn.Linear(features, self.gates * channels * GRID**3)
-        self.hidden = nn.Conv3d(channels, self.gates * channels, kernel, padding=kernel // 2)
-        self.input.gates = self.hidden.gates = self.gates
+        self.hidden_channels = hidden_channels
+        gates = 3 * hidden_channels
+        self.input = FewRowLinear(in_features, gates * GRID**3)  # W, b
+        self.hidden = nn.Conv3d(hidden_channels, gates, kernel_size, padding=kernel_size // 2)  # U
 
-    def forward(self, features: Tensor) -> list[Tensor]:
-        states, cell = [], None
-        for view in self.project(features):
-            gates = view + self.hidden(states[-1] if states else _zero_cell(view, self.hidden))
-            i, f, g = gates.chunk(3, dim=1)
-            update = torch.sigmoid(i) * torch.tanh(g)
-            cell = torch.sigmoid(f) * cell + update if states else update
-            states.append(torch.tanh(cell))
+    def forward(self, features: Tensor) -> list[Tensor]:  # (B, V, F) -> V times (B, C, 4, 4, 4)
+        B, V, _ = features.shape
+        inputs = self.input(features.flatten(0, 1)).view(B, V, -1, GRID, GRID, GRID)
+        h = s = features.new_zeros(1, self.hidden_channels, 1, 1, 1)
+        states = []
+        for x in inputs.unbind(1):  # (B, 3C, 4, 4, 4)
+            i, f, g = (x + self.hidden(h)).chunk(3, dim=1)
+            i, f = torch.sigmoid(i), torch.sigmoid(f)  # equations 3 and 4
+            s = f * s + i * torch.tanh(g)  # equation 5
+            h = torch.tanh(s)  # equation 6
+            states.append(h)
         return states
 
 
-class GRU(_Recurrence):
-    """3D-GRU (equations 7 to 9), gates in the order update, reset, candidate.
+class ConvGRU(nn.Module):
+    """3D-GRU (equations 7 to 9); arguments as of `ConvLSTM`.
 
-    Each gate has one bias, that of its convolution.
+    As in the official code, u = 1 keeps the hidden state; equation 9 has u and 1 - u exchanged.
     """
 
-    gates = 3
+    num_gates = {"input": 3, "hidden": 2, "candidate": 1}  # in the order update, reset, candidate
 
-    def __init__(self, features: int, channels: int, kernel: int):
+    def __init__(self, in_features: int, hidden_channels: int, kernel_size: int):
         super().__init__()
-        self.input = nn.Linear(features, self.gates * channels * GRID**3, bias=False)
-        self.hidden = nn.Conv3d(channels, 2 * channels, kernel, padding=kernel // 2)
-        self.candidate = nn.Conv3d(channels, channels, kernel, padding=kernel // 2)
-        self.input.gates, self.hidden.gates = self.gates, 2
+        self.hidden_channels = hidden_channels
+        C, padding = hidden_channels, kernel_size // 2
+        self.input = FewRowLinear(in_features, 3 * C * GRID**3, bias=False)  # W
+        self.hidden = nn.Conv3d(C, 2 * C, kernel_size, padding=padding)  # U, b
+        self.candidate = nn.Conv3d(C, C, kernel_size, padding=padding)  # U, b
 
-    def forward(self, features: Tensor) -> list[Tensor]:
-        states, channels = [], self.candidate.out_channels
-        for view in self.project(features):
-            from_gates, from_candidate = view.split((2 * channels, channels), dim=1)
-            hidden = states[-1] if states else _zero_cell(view, self.hidden)
-            update, reset = torch.sigmoid(from_gates + self.hidden(hidden)).chunk(2, dim=1)
-            kept = reset * hidden if states else hidden
-            candidate = torch.tanh(from_candidate + self.candidate(kept))
-            states.append(update * hidden + (1 - update) * candidate)
+    def forward(self, features: Tensor) -> list[Tensor]:  # (B, V, F) -> V times (B, C, 4, 4, 4)
+        (B, V, _), C = features.shape, self.hidden_channels
+        inputs = self.input(features.flatten(0, 1)).view(B, V, -1, GRID, GRID, GRID)
+        h = features.new_zeros(1, C, 1, 1, 1)
+        states = []
+        for x in inputs.unbind(1):  # (B, 3C, 4, 4, 4)
+            x_gates, x_candidate = x.split((2 * C, C), dim=1)
+            u, r = torch.sigmoid(x_gates + self.hidden(h)).chunk(2, dim=1)  # equations 7 and 8
+            candidate = torch.tanh(x_candidate + self.candidate(r * h))
+            h = u * h + (1 - u) * candidate  # equation 9
+            states.append(h)
         return states
-
-
-def _zero_cell(like: Tensor, convolution: nn.Conv3d) -> Tensor:
-    """The zero state as one cell, (1, C, 1, 1, 1), whose convolution stands for that of all cells.
-
-    It costs nothing, and the convolution's weights take part in every step of the optimizer.
-    """
-    return like.new_zeros(1, convolution.in_channels, 1, 1, 1)

@@ -27,14 +27,6 @@ def real() -> Path:
 
 
 @pytest.fixture(scope="session")
-def golden() -> Path:
-    """Outputs of other people's networks, where they are at hand."""
-    if not (SHARED / "golden").is_dir():
-        pytest.skip("the golden outputs in ../shared/golden are not here")
-    return SHARED / "golden"
-
-
-@pytest.fixture(scope="session")
 def dataset(tmp_path_factory) -> Path:
     """A chair category of 10 and a table category of 5 objects, 5 views each."""
     return make_dataset(tmp_path_factory.mktemp("dataset"), {"03001627": 10, "04379243": 5})

@@ -8,6 +8,7 @@ from data.loading import make_loader
 from data.sampling import EvalBatchSampler, SampleKey, TrainBatchSampler
 from data.shapenet import ShapeNetDataset, collate, index_dataset
 from models import build_network
+from models.init import data_dependent_init
 from tests.helpers import make_dataset
 from utils.checkpoint import Progress
 from utils.config import Config
@@ -134,7 +135,7 @@ def test_small_network_learns_sixteen_samples(tmp_path):
     samples = ShapeNetDataset(index, 128, seed=0, training=False)
     batches = TrainBatchSampler(range(16), 16, 2, 2, seed=0)
     loader = make_loader(samples, batches, 0, pin=False)
-    network.data_dependent_init(next(iter(loader))[0] / 255)
+    data_dependent_init(network, next(iter(loader))[0] / 255)
     optimizer, progress = make_optimizer(network, 0.003, weight_decay=0.00005), Progress()
     config = Config(LR=0.003, lr_schedule="constant", num_epochs=40, decay_epochs=40)
     for _ in range(40):
@@ -163,34 +164,3 @@ def test_other_precisions_train_and_evaluate_nearly_the_same(dataset, name):
         results.append((scalars["loss"], *measured["loss"].ravel()))
     assert results[0] == pytest.approx(results[1], rel=0.05)
     assert (results[0] == results[1]) == (name == "tf32")
-
-
-def test_recomputing_changes_neither_loss_nor_gradients():
-    torch.manual_seed(0)
-    network = build_network("3D-GRU-3", width=1 / 16)
-    images = torch.rand(3, 4, 3, 128, 128)
-    gradients = []
-    for network.recompute in (False, True):
-        network.zero_grad()
-        network(images).square().mean().backward()
-        gradients.append([parameter.grad for parameter in network.parameters()])
-    for usual, recomputed in zip(*gradients, strict=True):
-        assert torch.allclose(usual, recomputed, rtol=1e-4, atol=1e-7)
-
-
-def test_a_fitted_start_lets_pictures_be_told_apart(dataset):
-    samples = ShapeNetDataset(index_dataset(dataset), 128, 0, training=True)
-    images = collate([samples[SampleKey(p, 1, 2)] for p in range(12)])[0] / 255
-    for name in ("3D-LSTM-3", "Res3D-GRU-3"):
-        torch.manual_seed(0)
-        network = build_network(name, width=1 / 4)
-        shares = []
-        for fitted in (False, True):
-            if fitted:
-                network.data_dependent_init(images)
-            with torch.no_grad():
-                features = network.encoder(images.flatten(0, 1))
-            shares.append((features.std(0).mean() / features.mean(0).abs().mean()).item())
-        assert shares[1] > 1 > 2 * shares[0]
-        outputs = network.decode(network.hidden_states(images)[-1]).detach()
-        assert outputs.abs().mean() < 0.5

@@ -11,11 +11,10 @@ import torch
 
 from data.sampling import SampleKey
 from data.shapenet import ShapeNetDataset, collate, index_dataset
-from models import build_network
+from models import build_network, load_network
 from models.weights import network_state, write_torch
 from tests.helpers import SMALL, make_dataset
 from tests.test_report import example_results
-from utils.checkpoint import load_network
 from utils.metrics import METRICS
 from utils.results import (
     PUBLISHED,

@@ -14,10 +14,9 @@ import trimesh
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from models import build_network
+from models import build_network, load_network
 from models.weights import network_state, write_torch
 from tests.helpers import ROOT, SMALL, assert_same, make_dataset
-from utils.checkpoint import load_network
 from utils.config import read_ini
 
 

@@ -12,13 +12,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from models import R2N2, convert
+from models import R2N2
+from models.convert import port_path
 from models.weights import network_from_state, network_state, read_torch, write_torch
 from utils import distributed
 from utils.errors import InputError
 from utils.files import UNDER_WAY
-
-__all__ = ["find_weights", "load_network"]  # load_network: its earlier home
 
 INTERRUPTED = "checkpoint_interrupted.pth"
 EPOCH_NAME = re.compile(r"checkpoint_epoch_(\d{8})\.pth")
@@ -94,7 +93,7 @@ def find_checkpoint(folder: str | Path, epoch: int | str) -> Path:
     if epoch == "last":
         candidates = [newest] if newest else []
     else:
-        candidates = [checkpoint_path(folder, epoch), convert.seed_path(folder, epoch)]
+        candidates = [checkpoint_path(folder, epoch), port_path(folder, epoch)]
     for path in candidates:
         if path.is_file():
             return path
@@ -202,12 +201,6 @@ def check_same_batches(path: Path, content: dict, config, progress: Progress, sa
             f"{path}: cannot resume within its epoch: {', '.join(changed)} changed; "
             "remove it to restart the epoch"
         )
-
-
-def load_network(path: str | Path) -> R2N2:
-    if convert.is_foreign(path):
-        return convert.load_foreign(path)
-    return network_from_state(read_torch(path), path)
 
 
 @contextmanager
