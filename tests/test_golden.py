@@ -1,0 +1,90 @@
+"""Predictions agree with the code of others; tests/golden/README.md says how those were made."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from models import convert, load_network
+from tests.helpers import ROOT
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def random_parameter(i: int, shape: list[int], fan: float, bias: tuple[float, float]):
+    """Draw the weight or bias number `i`, float32."""
+    if len(shape) == 1:
+        return np.random.RandomState(9000 + i).normal(*bias, shape).astype(np.float32)
+    return np.random.RandomState(1000 + i).normal(0, np.sqrt(2 / fan), shape).astype(np.float32)
+
+
+def write_port_files(folder: Path) -> Path:
+    """Write the PyTorch port's three files; return the path of one."""
+    files = {}
+    for i, (file, key, shape) in enumerate(json.loads(read("pytorch_3d-lstm-3.json"))):
+        weights = random_parameter(i, shape, np.prod(shape[1:]), (0.05, 0.1))
+        files.setdefault(file, {})[key] = torch.from_numpy(weights)
+    for file, weights in files.items():
+        torch.save(weights, folder / f"{file}_epoch_00000060.pth")
+    return folder / "decoder_epoch_00000060.pth"
+
+
+def write_theano_file(folder: Path, name: str) -> Path:
+    shapes = json.loads(read(f"{name}.json"))
+    arrays = np.empty(len(shapes), object)
+    for i, shape in enumerate(shapes):
+        fan_in = np.prod(shape[1:])
+        fan_out = np.prod(shape) / shape[2 if len(shape) == 5 else min(1, len(shape) - 1)]
+        arrays[i] = random_parameter(i, shape, (fan_in + fan_out) / 2, (0.1, 0.2))
+    np.save(folder / f"{name}.npy", arrays, allow_pickle=True)
+    return folder / f"{name}.npy"
+
+
+def read(name: str) -> str:
+    return (GOLDEN / name).read_text()
+
+
+def random_images(*shape: int) -> torch.Tensor:
+    return torch.from_numpy(np.random.RandomState(123).rand(*shape).astype(np.float32))
+
+
+def demo_images() -> torch.Tensor:
+    """Return the three views in data/demo on white, cropped to 128 pixels."""
+    views = []
+    for i in range(3):
+        with Image.open(ROOT / "data" / "demo" / f"{i}.png") as image:
+            pixels = np.asarray(image, np.float64) / 255  # (137, 137, 4)
+        alpha = pixels[..., 3:]
+        views.append((pixels[..., :3] * alpha + 1 - alpha)[4:132, 4:132].transpose(2, 0, 1))
+    return torch.from_numpy(np.stack(views))[None]
+
+
+def assert_matches_golden(network, images: torch.Tensor, name: str):
+    expected = np.load(GOLDEN / f"{name}.npz")["occupied"]
+    for dtype, tolerance in ((torch.float32, 5e-6), (torch.float64, 1e-6)):
+        with torch.no_grad():
+            probs = network.to(dtype)(images.to(dtype)).softmax(1)[:, 1, ::4, ::4, ::4]
+        assert np.abs(probs.numpy() - expected).max() <= tolerance
+
+
+def test_port_weights_match_golden(tmp_path):
+    network = load_network(write_port_files(tmp_path))
+    assert_matches_golden(network, random_images(2, 3, 3, 128, 128), "pytorch_3d-lstm-3")
+
+
+@pytest.mark.parametrize("name", ["theano_3d-gru-3", "theano_res3d-gru-3"])
+def test_converted_theano_weights_match_golden(tmp_path, monkeypatch, name):
+    source = write_theano_file(tmp_path, name)
+    monkeypatch.setattr("sys.argv", ["convert", str(source), str(tmp_path / "out.pth")])
+    convert.main()
+    network = load_network(tmp_path / "out.pth")
+    images = random_images(3, 1, 3, 127, 127).transpose(0, 1)
+    assert_matches_golden(network, images, name)
+
+
+def test_bundled_weights_match_golden():
+    network = load_network(ROOT / "models" / "pretrained" / "3d-lstm-3.pth")
+    assert_matches_golden(network, demo_images(), "bundled")
