@@ -145,24 +145,21 @@ def test_an_interrupted_training_goes_on_as_if_it_had_not_stopped(script, small,
             assert once["metrics"][part][name] == twice["metrics"][part][name]
 
 
-@pytest.mark.parametrize(
-    ("flag", "value"),
-    [
-        *[("seed", 1), ("LR", 0.01), ("weight_decay", 0.1), ("batch_size", 5), ("min_views", 2)],
-        *[("augmentation", "strong"), ("lr_schedule", "cosine"), ("lr_schedule", "constant")],
-        *[("warmup_steps", 5), ("init", "data")],
-    ],
-)
-def test_every_training_key_changes_the_training(script, small, tmp_path, flag, value):
-    keys = [*small, "--num_epochs=1"]
-    script("train", *keys, "--experiment_name=usual")
-    assert script("train", *keys, "--experiment_name=changed", f"--{flag}={value}")[0] == 0
-    paths = [
-        tmp_path / "saved_models" / name / "checkpoint_epoch_00000001.pth"
-        for name in ("usual", "changed")
-    ]
-    usual, changed = (torch.load(path, weights_only=True)["weights"] for path in paths)
-    assert any(not torch.equal(usual[key], changed[key]) for key in usual)
+def test_every_training_option_changes_the_training(script, small, tmp_path):
+    changes = (
+        "seed=1 LR=0.01 weight_decay=0.1 batch_size=5 min_views=2 augmentation=strong init=data"
+    )
+    changes += " lr_schedule=cosine lr_schedule=constant warmup_steps=5"
+    weights = {}
+    for name in ("usual", *changes.split()):
+        flags = ["--num_epochs=1", "--val_fraction=0", f"--experiment_name={name}"]
+        flags += [f"--{name}"] if "=" in name else []
+        assert script("train", *small, *flags)[0] == 0
+        path = tmp_path / "saved_models" / name / "checkpoint_epoch_00000001.pth"
+        weights[name] = torch.load(path, weights_only=True)["weights"]
+    for name in changes.split():
+        usual, changed = weights["usual"], weights[name]
+        assert any(not torch.equal(usual[key], changed[key]) for key in usual), name
 
 
 def test_resuming_keeps_unset_options_and_prints_changed_ones(script, small, tmp_path):

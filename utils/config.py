@@ -6,99 +6,37 @@ documents every key.
 
 import argparse
 import difflib
-import math
 import os
 import re
-import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from models import NETWORKS, VARIANTS
 from utils.errors import InputError, Parser
 from utils.files import atomic_write, read_bytes
+from utils.options import (
+    AUGMENTATION,
+    BOOL,
+    DEVICE,
+    DIR,
+    EPOCH,
+    FILE,
+    IMAGES,
+    LR_SCHEDULE,
+    MASKS,
+    NAME,
+    PRECISION,
+    THRESHOLD,
+    THRESHOLDS,
+    Kind,
+    Option,
+    choice,
+    integer,
+    number,
+)
 
 MAX_INI_BYTES = 2**20
-
-
-class Kind(NamedTuple):
-    """A kind of value: its name in `--help`, and how it is read from text."""
-
-    metavar: str
-    expected: str
-    convert: Callable
-    is_valid: Callable = lambda _: True
-
-    def parse(self, text: str, where: str):
-        try:
-            if self.is_valid(value := self.convert(text)):
-                return value
-        except (KeyError, ValueError):
-            pass
-        raise InputError(f"{where}: expected {self.expected}, got {text[:60]!r}")
-
-
-def integer(minimum: int, maximum: int = 10**9) -> Kind:
-    expected = f"an integer from {minimum} to {maximum}"
-    return Kind("N", expected, int, lambda n: minimum <= n <= maximum)
-
-
-def number(minimum: float, maximum: float = sys.float_info.max, *, positive=False) -> Kind:
-    expected = f"a number from {minimum:g} to {maximum:g}" + " but not 0" * positive
-    is_valid = lambda x: minimum <= x <= maximum and (x or not positive)  # noqa: E731
-    return Kind("X", expected, float, is_valid)
-
-
-def choice(*names: str) -> Kind:
-    return Kind("{" + ",".join(names) + "}", "one of " + ", ".join(names), str, names.__contains__)
-
-
-def path(metavar: str, pattern: str, expected: str) -> Kind:
-    """Text without control characters and quotes, which an INI file could not hold."""
-    pattern = re.compile(rf'(?!.*[\x00-\x1f\x7f-\x9f"]){pattern}', re.DOTALL)
-    return Kind(metavar, expected, os.path.expanduser, pattern.fullmatch)
-
-
-def parse_epoch(text: str) -> int | str:
-    return text if text == "last" else int(text)
-
-
-def parse_thresholds(text: str) -> tuple[float, ...]:
-    """Parse numbers and ranges `first:last:step`, separated by commas; sort them."""
-    values = set()
-    for item in filter(None, text.split(",")):
-        first, *last_step = (THRESHOLD.parse(number, "thresholds") for number in item.split(":"))
-        last, step = last_step or (first, 1)
-        if not 0 <= (last - first) / step <= 1000:
-            raise ValueError
-        steps = math.floor((last - first) / step + 1e-6) + 1
-        values |= {round(first + i * step, 6) for i in range(steps)}
-    return tuple(sorted(values))
-
-
-BOOLS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
-BOOL = Kind("BOOL", "true or false", lambda text: BOOLS[text.lower()])
-DIR = path("DIR", ".+", "a folder")
-FILE = path("FILE", ".*", "a file")
-NAME = path("NAME", r"(?!\.\.?$)[^/\\]+", "a name without slashes")
-DEVICE = path("DEVICE", r"(auto|cpu|cuda(:\d+)?)", "auto, cpu, cuda or cuda:N")
-EPOCH = Kind("N|last", "an epoch or 'last'", parse_epoch, lambda n: n == "last" or n >= 0)
-PRECISION = choice("fp32", "tf32", "bf16", "fp16")
-AUGMENTATION = choice("paper", "strong")
-LR_SCHEDULE = choice("step", "cosine", "constant")
-THRESHOLD = number(0, 1, positive=True)
-THRESHOLDS = Kind("LIST", "thresholds in (0, 1], as 0.2,0.3 or 0.1:0.9:0.05", parse_thresholds)
-IMAGES = Kind("IMAGE", "an image", str)  # positional arguments
-MASKS = Kind("FILE", "an image", str)  # a flag that may be repeated
-
-
-class Option(NamedTuple):
-    group: str
-    default: object
-    kind: Kind
-    help: str
 
 
 def option(group: str, default, kind: Kind, help: str):
