@@ -178,7 +178,7 @@ def test_negative_indices_and_names_that_begin_with_a_hash(read):
 
 @pytest.mark.parametrize("line", ["f 1 2 99", "f 1 2 x", "f 1 2 0", "v 1 2", "f 1 2 -99"])
 def test_bad_statements_are_refused(read, line):
-    with pytest.raises(InputError, match=r"line 15|expected vertices up to 8, got 99"):
+    with pytest.raises(InputError, match=r"expected (vertices|indices|3 numbers)"):
         read("a.obj", f"{CUBE}{FACES}{line}\n")
 
 

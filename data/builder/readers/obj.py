@@ -9,105 +9,130 @@ from data.builder.readers.polygons import triangulate
 from data.builder.readers.text import split_keyword, split_lines
 from utils.errors import InputError
 
-SIZES = {"v": 3, "vt": 2, "vn": 3}
+WHITE = np.uint8([255] * 4)
 
 
 class _Obj:
     """The statements of an OBJ file."""
 
-    def __init__(self):
-        self.rows: dict[str, list] = {"v": [], "vt": [], "vn": []}
-        self.colors: dict[int, list[float]] = {}  # of vertices
-        self.corners: list[tuple[int, int, int]] = []  # vertex, uv, normal; -1 for none
-        self.sizes: list[int] = []  # corners of each face
-        self.materials: list[str] = []  # of each face
+    def __init__(self, lines: list[str]):
+        self.rows: dict[str, list[str]] = {"v": [], "vt": [], "vn": []}
+        self.faces: list[str] = []
+        self.counts: dict[int, list[int]] = {}  # of rows above a face with negative indices
+        self.face_material: list[int] = []
+        self.materials: dict[str, int] = {"": 0}  # names by the order of their use
         self.libraries: list[str] = []
-        self.material = ""
+        material = 0
+        for line in lines:
+            keyword, _, rest = line.partition(" ")
+            if "#" in rest:
+                keyword, rest = split_keyword(line)
+            if keyword in self.rows:
+                self.rows[keyword].append(rest)
+            elif keyword in ("f", "fo"):
+                if "-" in rest:
+                    self.counts[len(self.faces)] = [len(rows) for rows in self.rows.values()]
+                self.faces.append(rest)
+                self.face_material.append(material)
+            elif keyword == "usemtl":
+                material = self.materials.setdefault(rest, len(self.materials))
+            elif keyword == "mtllib" and rest and rest not in self.libraries:
+                self.libraries.append(rest)
 
-    def read(self, lines: list[str]) -> None:
-        for i, line in enumerate(lines, start=1):
-            keyword, rest = split_keyword(line)
-            try:
-                if keyword in SIZES:
-                    self._add_row(keyword, rest.split())
-                elif keyword in ("f", "fo"):
-                    self._add_face(rest.split())
-                elif keyword == "usemtl":
-                    self.material = rest
-                elif keyword == "mtllib" and rest and rest not in self.libraries:
-                    self.libraries.append(rest)
-            except (ValueError, IndexError):
-                raise InputError(f"line {i}: cannot be read: {line.strip()[:60]!r}") from None
+    def numbers(self, keyword: str, size: int) -> list[np.ndarray]:
+        """Return the numbers of all rows of a keyword, at least `size` in each."""
+        lines = self.rows[keyword]
+        try:
+            widths = {line.count(" ") + 1 for line in lines}
+            if len(widths) == 1 and min(widths) >= size:
+                return np.array(" ".join(lines).split(), float).reshape(len(lines), -1)
+            rows = [np.array(line.split(), float) for line in lines]
+        except ValueError as error:
+            raise InputError(f"expected numbers behind '{keyword}': {error}") from error
+        for row in rows:
+            if len(row) < size:
+                raise InputError(f"expected {size} numbers behind '{keyword}', got {len(row)}")
+        return rows
 
-    def _add_row(self, keyword: str, words: list[str]) -> None:
-        size = SIZES[keyword]
-        values = [float(word) for word in words]
-        if keyword == "v" and len(values) >= 6:
-            self.colors[len(self.rows["v"])] = values[-3:]
-        if keyword == "vt":
-            values = [*values, 0.0]  # v may be left out
-        if len(values) < size:
-            raise ValueError
-        self.rows[keyword].append(values[:size])
+    def corners(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the corners (C, 3) of all faces, indices of vertex, uv and normal or -1.
 
-    def _add_face(self, words: list[str]) -> None:
-        counts = [len(rows) for rows in self.rows.values()]
-        for word in words:
-            indices = [-1, -1, -1]
-            for j, part in enumerate(word.split("/")[:3]):
-                if part:
-                    index = int(part)
-                    indices[j] = index - 1 if index > 0 else counts[j] + index
-                    if index == 0 or indices[j] < 0:
-                        raise ValueError
-            if indices[0] < 0:
-                raise ValueError
-            self.corners.append(tuple(indices))
-        self.sizes.append(len(words))
-        self.materials.append(self.material)
+        Also returns the number of corners (F,) of each face.
+        """
+        faces = [face for face in self.faces if face]
+        sizes = np.array([face.count(" ") + 1 if face else 0 for face in self.faces], int)
+        indices = _parse_corners(" ".join(faces).split())
+        corners = np.where(indices > 0, indices - 1, -1)
+        ends = np.cumsum(sizes)
+        for i, counts in self.counts.items():
+            face = slice(ends[i] - sizes[i], ends[i])
+            relative = indices[face] + counts
+            corners[face] = np.where(indices[face] < 0, np.maximum(relative, -1), corners[face])
+        if len(corners) and corners[:, 0].min() < 0:
+            raise InputError("expected vertices of faces, got an index of none")
+        return corners, sizes
+
+
+def _parse_corners(words: list[str]) -> np.ndarray:
+    """Return the indices (C, 3) of words like 1, 1/2, 1//3 and 1/2/3, 0 for none."""
+    indices = np.zeros((len(words), 3), int)
+    try:
+        slashes = {word.count("/") for word in words}
+        if len(slashes) == 1 and max(slashes) <= 2:
+            numbers = " ".join(words).replace("//", "/0/").replace("/", " ").split()
+            if len(numbers) == len(words) * (max(slashes) + 1):
+                indices[:, : max(slashes) + 1] = np.array(numbers, int).reshape(len(words), -1)
+                return indices
+        for i, word in enumerate(words):
+            parts = word.split("/")[:3]
+            indices[i, : len(parts)] = [int(part or 0) for part in parts]
+    except ValueError as error:
+        raise InputError(f"expected indices behind 'f': {error}") from error
+    return indices
 
 
 def read_obj(content: bytes, assets: Assets) -> list[Mesh]:
     """Read an OBJ file, one mesh a material."""
-    obj = _Obj()
-    obj.read(split_lines(content))
-    vertices, uvs, normals = (
-        np.array(obj.rows[key], float).reshape(-1, SIZES[key]) for key in SIZES
-    )
-    corners = np.array(obj.corners, int).reshape(-1, 3)
-    for column, rows in ((1, uvs), (2, normals)):
-        corners[corners[:, column] >= len(rows), column] = -1  # as if it had none
+    obj = _Obj(split_lines(content))
+    rows = obj.numbers("v", 3)
+    vertices = np.array([row[:3] for row in rows]).reshape(-1, 3)
+    uvs = np.array([[row[0], row[1] if len(row) > 1 else 0] for row in obj.numbers("vt", 1)])
+    normals = np.array([row[:3] for row in obj.numbers("vn", 3)])
+    corners, sizes = obj.corners()
     if len(corners) and corners[:, 0].max() >= len(vertices):
         raise InputError(f"expected vertices up to {len(vertices)}, got {corners[:, 0].max() + 1}")
-    colors = np.full((len(vertices), 3), 1.0)
-    if obj.colors:
-        values = np.array(list(obj.colors.values()))
-        values = np.where(np.isfinite(values), values, 1)
-        colors[list(obj.colors)] = values / (255 if values.max() > 1 else 1)
-    triangles, faces = triangulate(vertices[corners[:, 0]], obj.sizes)
+    for column, table in ((1, uvs), (2, normals)):
+        corners[corners[:, column] >= len(table), column] = -1
+    triangles, faces = triangulate(vertices[corners[:, 0]], sizes)
+    triangle_material = np.array(obj.face_material, int)[faces]
     materials = _find_materials(obj, assets)
-    names, face_material = np.unique(
-        np.array(obj.materials, object).astype(str), return_inverse=True
-    )
-    first = [np.flatnonzero(face_material == i)[0] for i in range(len(names))]
+    colors = _vertex_colors(rows)
     meshes = []
-    for i in np.argsort(first):  # in the order of use
-        vertex, uv, normal = np.moveaxis(corners[triangles[face_material[faces] == i]], 2, 0)
-        material = materials.get(names[i].casefold(), Material())
-        base = material.rgba
-        if material.color is None and material.texture is None and obj.colors:
-            base = np.uint8([255] * 4)  # vertex colors alone
-        rgba = np.insert(np.clip(colors[vertex], 0, 1) * base[:3], 3, 255, axis=2)
-        meshes.append(
-            make_mesh(
-                vertices[vertex],
-                np.rint(rgba),
-                normals[normal] if normal.min(initial=0) >= 0 and len(normals) else None,
-                uvs[uv] * material.scale + material.offset if len(uvs) else None,
-                material.texture,
-            )
-        )
+    for name, i in obj.materials.items():
+        vertex, uv, normal = np.moveaxis(corners[triangles[triangle_material == i]], 2, 0)
+        if not len(vertex):
+            continue
+        material = materials.get(name.casefold(), Material())
+        rgba = material.rgba
+        if colors is not None:
+            is_plain = material.color is None and material.texture is None
+            rgba = np.rint(colors[vertex] * (WHITE if is_plain else rgba))
+        part_uv = uvs[uv] * material.scale + material.offset if len(uvs) else None
+        part_normals = normals[normal] if len(normals) and normal.min() >= 0 else None
+        meshes.append(make_mesh(vertices[vertex], rgba, part_normals, part_uv, material.texture))
     return meshes
+
+
+def _vertex_colors(rows: list[np.ndarray]) -> np.ndarray | None:
+    """Return RGBA (N, 4) in [0, 1] where rows have colors behind x y z or x y z w."""
+    colored = [i for i, row in enumerate(rows) if len(row) >= 6]
+    if not colored:
+        return None
+    colors = np.ones((len(rows), 4))
+    rgb = np.array([rows[i][-3:] for i in colored])
+    rgb = np.where(np.isfinite(rgb), rgb, 1)
+    colors[colored, :3] = np.clip(rgb / (255 if rgb.max() > 1 else 1), 0, 1)
+    return colors
 
 
 def _find_materials(obj: _Obj, assets: Assets) -> dict[str, Material]:

@@ -17,15 +17,18 @@ def decode(content: bytes) -> str:
 
 
 def split_lines(content: bytes) -> list[str]:
-    """Return the lines, ended by LF, CR or both, those continued by a backslash joined."""
-    text = decode(content).replace("\r\n", "\n").replace("\r", "\n")
-    return re.sub(r"\\[ \t]*\n", " ", text).split("\n")
+    """Return the lines, ended by LF, CR or both, those continued by a backslash joined.
+
+    White space inside a line becomes one space, and none is left at its ends.
+    """
+    text = decode(content).replace("\r\n", "\n").replace("\r", "\n").replace("\t", " ")
+    text = re.sub(r"\\ *\n", " ", text)
+    return re.sub(r" *\n *", "\n", re.sub(r" {2,}", " ", text)).strip().split("\n")
 
 
 def split_keyword(line: str) -> tuple[str, str]:
-    """Return a line's first word and the rest, without a comment behind white space."""
-    keyword, _, rest = line.strip().replace("\t", " ").partition(" ")
-    rest = rest.strip()
+    """Return the first word of a line of `split_lines`, and the rest without a comment."""
+    keyword, _, rest = line.partition(" ")
     if "#" in rest:
         rest = COMMENT.sub("", rest).strip()  # but "usemtl #1" has a name
     return keyword, rest
