@@ -27,7 +27,7 @@ from utils.errors import InputError
 
 OFFICIAL = Path(__file__).parents[2] / "shared" / "real"
 OBJ = trimesh.creation.box((1, 2, 3)).export(file_type="obj").encode()
-CATALOGUE = """id#1=Me#stool
+CATALOG = """id#1=Me#stool
 category#1=Living room
 model#1=/me/stool/stool.obj
 modelRotation#1=0 0 1 0 1 0 -1 0 0
@@ -78,7 +78,7 @@ def test_categories_come_from_the_folders(tmp_path):
     ]
 
 
-def test_the_folders_above_the_one_given_name_no_category(tmp_path):
+def test_folders_above_the_given_one_name_no_category(tmp_path):
     write(tmp_path / "table" / "plants" / "fern.obj")
     write(tmp_path / "table" / "plants" / "kitchen" / "lamp" / "a.obj")
     assert places(find_sources([tmp_path / "table" / "plants"])[0]) == [
@@ -87,7 +87,7 @@ def test_the_folders_above_the_one_given_name_no_category(tmp_path):
     ]
 
 
-def test_shapenets_own_tree_is_known_wherever_one_starts(tmp_path):
+def test_shapenet_tree_is_recognized_from_any_level(tmp_path):
     path = write(tmp_path / "core" / "03001627" / "1a6f" / "models" / "model_normalized.obj")
     for start in (tmp_path / "core", path.parents[2], path.parents[1], path):
         assert places(find_sources([start])[0]) == [("03001627", "1a6f")]
@@ -102,18 +102,18 @@ def test_shapenets_own_tree_is_known_wherever_one_starts(tmp_path):
         ("My robots!", "My-robots"),
     ],
 )
-def test_official_categories_are_known_by_name_and_id_and_others_by_any_name(name, folder):
+def test_category_folder_knows_official_names_and_ids(name, folder):
     assert category_folder(name) == folder
 
 
 @pytest.mark.parametrize("name", ["../../etc", "/etc", "..", "a/b"])
-def test_a_category_cannot_lead_out_of_the_dataset(name):
+def test_category_cannot_escape_the_dataset(name):
     folder = category_folder(name)
     assert "/" not in folder
     assert not folder.startswith(".")
 
 
-def test_a_csv_names_categories_and_unlisted_meshes_keep_theirs(tmp_path):
+def test_csv_sets_categories_of_listed_meshes(tmp_path):
     write(tmp_path / "a.obj")
     write(tmp_path / "b.obj")
     csv = write(tmp_path / "c.csv", b"path,category\na.obj,lamp\n")
@@ -126,7 +126,7 @@ def test_a_csv_names_categories_and_unlisted_meshes_keep_theirs(tmp_path):
         with_categories(sources, csv, only_listed=False)
 
 
-def test_meshes_of_one_name_are_told_apart(tmp_path):
+def test_meshes_of_one_name_get_distinct_names(tmp_path):
     write(tmp_path / "chair" / "x" / "seat.obj")
     write(tmp_path / "chair" / "y" / "seat.obj")
     sources = distinct(find_sources([tmp_path])[0])
@@ -136,7 +136,7 @@ def test_meshes_of_one_name_are_told_apart(tmp_path):
 @pytest.mark.parametrize(
     "names", [["chair 1.obj", "chair-1.obj"], ["a/chair 1.obj", "a/chair-1.obj", "b/chair-1.obj"]]
 )
-def test_names_that_differ_in_punctuation_alone_stay_apart(tmp_path, names):
+def test_names_that_differ_in_punctuation_stay_distinct(tmp_path, names):
     for name in names:
         write(tmp_path / "chair" / name)
     write(tmp_path / "chair" / "table.obj")
@@ -144,12 +144,12 @@ def test_names_that_differ_in_punctuation_alone_stay_apart(tmp_path, names):
     assert len(set(models)) == len(names) + 1
 
 
-def test_a_mesh_given_twice_is_built_once(tmp_path):
+def test_mesh_given_twice_is_built_once(tmp_path):
     path = write(tmp_path / "chair" / "a.obj")
     assert len(distinct(find_sources([path, tmp_path])[0])) == 1
 
 
-def test_a_prefix_keeps_the_names_of_two_sources_apart(tmp_path):
+def test_prefix_keeps_two_sources_apart(tmp_path):
     for source in ("first", "second"):
         path = write(tmp_path / source / "chair" / "a.obj")
         command(path.parents[1], "--out", tmp_path / "out", "--prefix", source, "--views", 1)
@@ -157,7 +157,7 @@ def test_a_prefix_keeps_the_names_of_two_sources_apart(tmp_path):
     assert sorted(path.name for path in built) == ["first-a", "second-a"]
 
 
-def test_an_archive_gives_its_meshes_with_their_textures(tmp_path):
+def test_archive_meshes_have_their_textures(tmp_path):
     picture = io.BytesIO()
     Image.new("RGB", (2, 2), (10, 200, 30)).save(picture, "PNG")
     obj = b"mtllib A.MTL\nv 0 0 0\nv 1 0 0\nv 0 1 1\nvt 0 0\nusemtl m\nf 1/1 2/1 3/1\n"
@@ -177,9 +177,9 @@ def test_an_archive_gives_its_meshes_with_their_textures(tmp_path):
     )
 
 
-def test_a_sweet_home_3d_library_brings_categories_and_rotations(tmp_path):
+def test_sweet_home_3d_catalog_sets_categories_and_rotations(tmp_path):
     entries = {
-        "PluginFurnitureCatalog.properties": CATALOGUE.encode(),
+        "PluginFurnitureCatalog.properties": CATALOG.encode(),
         "me/stool/stool.obj": OBJ,
         "me/wall/wall.obj": OBJ,
         "me/unlisted.obj": OBJ,
@@ -192,7 +192,7 @@ def test_a_sweet_home_3d_library_brings_categories_and_rotations(tmp_path):
     np.testing.assert_allclose(np.ptp(stool.load("y", None)[0].bounds, axis=0), [1, 2, 3])
 
 
-def test_an_archives_entry_that_unpacks_too_far_is_refused(tmp_path, monkeypatch):
+def test_large_archive_entry_is_refused(tmp_path, monkeypatch):
     path = archive(tmp_path / "bomb.zip", {"a.obj": b"\n" * 100_000})
     monkeypatch.setattr(assets, "MAX_FILE_BYTES", 1000)
     (source,) = find_sources([path])[0]
@@ -257,9 +257,7 @@ def test_a_damaged_archive_is_named_and_the_rest_is_built(tmp_path, capsys):
     assert "lib.zip" in (tmp_path / "out" / "failed.csv").read_text()
 
 
-def test_what_cannot_be_used_is_listed_with_its_reason_and_the_rest_is_built(
-    tmp_path, capsys, monkeypatch
-):
+def test_unusable_meshes_are_listed_and_the_rest_is_built(tmp_path, capsys, monkeypatch):
     folder = tmp_path / "meshes"
     write(folder / "good.obj")
     write(folder / "empty.obj", b"")
@@ -292,7 +290,7 @@ def test_what_cannot_be_used_is_listed_with_its_reason_and_the_rest_is_built(
     assert not (out / "failed.csv").exists()
 
 
-def test_meshes_of_one_name_in_two_folders_fail_as_two(tmp_path, capsys):
+def test_failures_of_one_name_are_listed_separately(tmp_path, capsys):
     folders = [tmp_path / name for name in ("chairs", "tables")]
     for folder in folders:
         write(folder / "001.obj", b"")
@@ -302,19 +300,17 @@ def test_meshes_of_one_name_in_two_folders_fail_as_two(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("turn", ["0 0 0 0 0 0 0 0 0", "nan 0 0 0 1 0 0 0 1", "2 0 0 0 1 0 0 0 1"])
-def test_a_catalogues_turn_that_is_no_rotation_is_listed_and_the_rest_is_built(
-    tmp_path, capsys, turn
-):
-    catalogue = CATALOGUE.replace("0 0 1 0 1 0 -1 0 0", turn)
+def test_bad_catalog_rotation_fails_one_mesh(tmp_path, capsys, turn):
+    catalog = CATALOG.replace("0 0 1 0 1 0 -1 0 0", turn)
     entries = {"me/stool/stool.obj": OBJ, "me/wall/wall.obj": OBJ}
-    entries["PluginFurnitureCatalog.properties"] = catalogue.encode()
+    entries["PluginFurnitureCatalog.properties"] = catalog.encode()
     library = archive(tmp_path / "all.sh3f", entries)
     assert command(library, "--out", tmp_path / "out") == 0
     printed = capsys.readouterr().out
     assert "stool.obj: " in printed and "expected a rotation" in printed and "1 of 2" in printed
 
 
-def test_an_entry_whose_unpacking_cannot_be_bounded_is_refused(tmp_path):
+def test_archive_entry_of_unbounded_compression_is_refused(tmp_path):
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as file:
         file.writestr("a.obj", OBJ)
@@ -343,7 +339,7 @@ def test_command_works_with_several_processes(tmp_path):
     assert len(list((tmp_path / "out").glob("ShapeNetVox32/in/*/model.binvox"))) == 2
 
 
-def test_nothing_usable_is_status_1_and_nothing_at_all_an_error(tmp_path):
+def test_no_usable_mesh_is_status_1_and_no_mesh_an_error(tmp_path):
     write(tmp_path / "a" / "empty.obj", b"")
     assert command(tmp_path / "a", "--out", tmp_path / "out") == 1
     (tmp_path / "b").mkdir()
@@ -353,7 +349,7 @@ def test_nothing_usable_is_status_1_and_nothing_at_all_an_error(tmp_path):
         command(tmp_path / "c", "--out", tmp_path / "out")
 
 
-def test_views_and_grid_are_what_one_asks_for(tmp_path):
+def test_views_and_grid_options(tmp_path, capsys):
     write(tmp_path / "in" / "a.obj")
     out = tmp_path / "out"
     assert command(tmp_path / "in", "--out", out, "--views", 3, "--grid", 40) == 0
@@ -362,19 +358,20 @@ def test_views_and_grid_are_what_one_asks_for(tmp_path):
     assert len((rendering / "rendering_metadata.txt").read_text().splitlines()) == 3
     (voxels,) = (out / "ShapeNetVox32").rglob("model.binvox")
     assert read_binvox(voxels).shape == (40, 40, 40)
+    assert "train on 32³ voxels only" in capsys.readouterr().out
     for bad in (("--views", 0), ("--grid", 1000), ("--variants", -1)):
         with pytest.raises(InputError, match=rf"{bad[0]}: expected"):
             command(tmp_path / "in", "--out", out, *bad)
 
 
-def test_axes_that_clash_are_an_error_before_the_work(tmp_path):
+def test_clashing_axes_are_an_error_before_the_build(tmp_path):
     write(tmp_path / "a.obj")
     with pytest.raises(InputError, match="different axes, got z and -z"):
         command(tmp_path / "a.obj", "--out", tmp_path / "out", "--up", "z")
     assert not (tmp_path / "out").exists()
 
 
-def test_named_axes_turn_the_object(tmp_path):
+def test_up_and_front_rotate_the_shape(tmp_path):
     """The box is 1 x 2 x 3; with its front along x and up along z it is 1 deep and 3 high."""
     write(tmp_path / "a.obj")
     command(
@@ -385,7 +382,7 @@ def test_named_axes_turn_the_object(tmp_path):
     assert [len(cells) for cells in filled] == [12, 32, 22]
 
 
-def test_the_seed_decides_and_the_number_of_processes_does_not(tmp_path):
+def test_build_depends_on_the_seed_not_on_processes(tmp_path):
     for name in ("a", "b"):
         write(tmp_path / "in" / f"{name}.obj")
     sources = find_sources([tmp_path / "in"])[0]
@@ -395,7 +392,7 @@ def test_the_seed_decides_and_the_number_of_processes_does_not(tmp_path):
     assert files(tmp_path / "one") != files(tmp_path / "other")
 
 
-def test_finished_objects_are_left_alone_and_missing_ones_made_as_before(tmp_path):
+def test_finished_shapes_are_kept_and_missing_ones_rebuilt_identically(tmp_path):
     for name in ("a", "b"):
         write(tmp_path / "in" / f"{name}.obj")
     options, sources = Options(tmp_path / "out", views=2), find_sources([tmp_path / "in"])[0]
@@ -411,7 +408,7 @@ def test_finished_objects_are_left_alone_and_missing_ones_made_as_before(tmp_pat
     assert kept.stat().st_mtime_ns == time
 
 
-def test_what_a_killed_run_left_is_swept_but_not_what_another_is_making(tmp_path):
+def test_stale_folders_are_removed_and_recent_ones_kept(tmp_path):
     write(tmp_path / "in" / "a.obj")
     old, new = (tmp_path / "out" / f".making-{age}" for age in ("old", "new"))
     for folder in (old, new):
@@ -422,7 +419,7 @@ def test_what_a_killed_run_left_is_swept_but_not_what_another_is_making(tmp_path
     assert new.exists()
 
 
-def test_variants_are_other_shapes_that_sort_directly_behind_their_original(tmp_path):
+def test_variants_differ_and_sort_behind_their_original(tmp_path):
     for name in ("a", "a-b", "a.b", "a0", "ab"):
         write(tmp_path / "in" / f"{name}.obj")
     sources = find_sources([tmp_path / "in"])[0]
@@ -435,7 +432,7 @@ def test_variants_are_other_shapes_that_sort_directly_behind_their_original(tmp_
     assert len(set(voxels)) == 3
 
 
-def test_a_variant_is_stretched_within_its_range():
+def test_stretch_stays_within_its_range():
     surface = make_mesh(trimesh.creation.box((1, 1, 1)).triangles)
     generator = np.random.default_rng(0)
     extents = [np.ptp(stretch(surface, generator).bounds, axis=0) for _ in range(200)]
@@ -491,7 +488,7 @@ def conventions(root: Path, name: str) -> dict:
 
 
 @pytest.mark.skipif(not OFFICIAL.is_dir(), reason="no official data in ../shared/real")
-def test_no_convention_tells_built_objects_from_official_ones(tmp_path):
+def test_built_shapes_follow_every_official_convention(tmp_path):
     synthetic.build(tmp_path, num_shapes=5, processes=1)
     built = sorted(path.relative_to(tmp_path / "ShapeNetVox32").as_posix()
                    for path in (tmp_path / "ShapeNetVox32").glob("*/*"))  # fmt: skip

@@ -22,6 +22,8 @@ def main() -> int:
     for front in {args.front or source.front for source in sources}:
         rotation(args.up, front)  # raises before the work begins
     options = Options(args.out, args.up, args.front, args.views, args.grid, args.seed)
+    if args.grid != GRID:
+        print(f"note: train.py can train on {GRID}³ voxels only, got --grid={args.grid}")
     failed, notes = build(sources, options, args.variants, args.processes)
     for note, paths in notes.items():
         more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""

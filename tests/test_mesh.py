@@ -43,7 +43,7 @@ def png(color, size=(2, 2)) -> bytes:
     return content.getvalue()
 
 
-def test_an_obj_brings_its_material_colour_and_normals(tmp_path):
+def test_obj_keeps_material_color_and_normals(tmp_path):
     surface = load_mesh(write_obj(tmp_path, "f 1//1 2//1 3//1"))
     assert surface.triangles.shape == (1, 3, 3)
     np.testing.assert_array_equal(surface.colors[0, 0], [255, 128, 0, 255])
@@ -51,7 +51,7 @@ def test_an_obj_brings_its_material_colour_and_normals(tmp_path):
     np.testing.assert_array_equal(surface.texture, [-1])
 
 
-def test_an_obj_finds_its_texture_in_the_folder_beside_its_own(tmp_path):
+def test_obj_texture_in_a_sibling_folder(tmp_path):
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "t.png").write_bytes(png((10, 200, 30)))
     (tmp_path / "models").mkdir()
@@ -76,12 +76,12 @@ def test_colors_of_gltf_are_linear(tmp_path):
         np.testing.assert_allclose(colors, np.tile([128, 128, 255, 255], (36, 1)), atol=1)
 
 
-def test_a_gltf_without_colors_is_gray(tmp_path):
+def test_gltf_without_colors_is_gray(tmp_path):
     trimesh.creation.box().export(tmp_path / "box.glb")
     assert (load_mesh(tmp_path / "box.glb").colors == GRAY).all()
 
 
-def test_a_texture_far_away_is_looked_for_beside_the_mesh_alone(tmp_path):
+def test_texture_outside_the_parent_folder_is_not_read(tmp_path):
     (tmp_path / "secret.png").write_bytes(png((1, 2, 3)))
     folder = tmp_path / "a" / "b"
     folder.mkdir(parents=True)
@@ -91,7 +91,7 @@ def test_a_texture_far_away_is_looked_for_beside_the_mesh_alone(tmp_path):
     np.testing.assert_array_equal(load_mesh(path).textures[0].pixels[0, 0, :3], [4, 5, 6])
 
 
-def test_a_texture_of_too_many_pixels_is_refused(tmp_path, monkeypatch):
+def test_texture_of_too_many_pixels_is_left_out(tmp_path, monkeypatch):
     monkeypatch.setattr(images, "MAX_PIXELS", 100)
     (tmp_path / "t.png").write_bytes(png((1, 2, 3), (11, 10)))
     path = write_obj(tmp_path, "f 1/1 2/2 3/3", "newmtl m\nmap_Kd t.png\n")
@@ -100,7 +100,7 @@ def test_a_texture_of_too_many_pixels_is_refused(tmp_path, monkeypatch):
     assert assets.notes == ["texture t.png has 11x10 pixels"]
 
 
-def test_a_texture_that_is_a_program_is_not_run(tmp_path, monkeypatch):
+def test_eps_texture_is_not_run(tmp_path, monkeypatch):
     Image.new("RGB", (8, 8)).save(tmp_path / "t.eps")
     (tmp_path / "t.eps").rename(tmp_path / "t.png")
     path = write_obj(tmp_path, "f 1/1 2/2 3/3", "newmtl m\nmap_Kd t.png\n")
@@ -110,7 +110,7 @@ def test_a_texture_that_is_a_program_is_not_run(tmp_path, monkeypatch):
     assert assets.notes == ["texture t.png cannot be read as an image"]
 
 
-def test_faces_of_points_that_are_not_there_are_an_error(tmp_path):
+def test_missing_vertices_are_an_error(tmp_path):
     mesh = trimesh.creation.box()
     mesh.export(tmp_path / "box.ply", encoding="ascii")
     text = (tmp_path / "box.ply").read_text()
@@ -119,7 +119,7 @@ def test_faces_of_points_that_are_not_there_are_an_error(tmp_path):
         load_mesh(tmp_path / "box.ply")
 
 
-def test_a_mesh_in_many_places_is_counted_before_it_is_copied(tmp_path, monkeypatch):
+def test_instances_are_counted_before_they_are_copied(tmp_path, monkeypatch):
     scene = trimesh.Scene()
     scene.add_geometry(trimesh.creation.box(), geom_name="box")
     for number in range(9):
@@ -133,7 +133,7 @@ def test_a_mesh_in_many_places_is_counted_before_it_is_copied(tmp_path, monkeypa
         load_mesh(tmp_path / "boxes.glb")
 
 
-def test_vertex_colours_are_kept(tmp_path):
+def test_vertex_colors_are_kept(tmp_path):
     mesh = trimesh.creation.box()
     mesh.visual.vertex_colors = np.tile(np.uint8([9, 90, 200, 255]), (8, 1))
     mesh.export(tmp_path / "box.ply")
@@ -141,14 +141,14 @@ def test_vertex_colours_are_kept(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["off", "ply", "stl", "glb", "obj"])
-def test_each_format_gives_the_same_triangles(tmp_path, kind):
+def test_all_formats_give_the_same_triangles(tmp_path, kind):
     trimesh.creation.box((1, 2, 3)).export(tmp_path / f"box.{kind}")
     surface = load_mesh(tmp_path / f"box.{kind}")
     assert len(surface.triangles) == 12
     np.testing.assert_allclose(surface.bounds, [[-0.5, -1, -1.5], [0.5, 1, 1.5]])
 
 
-def test_a_scene_places_its_meshes(tmp_path):
+def test_scene_places_its_meshes(tmp_path):
     scene = trimesh.Scene()
     for x in (0, 5):
         scene.add_geometry(
@@ -158,7 +158,7 @@ def test_a_scene_places_its_meshes(tmp_path):
     np.testing.assert_allclose(load_mesh(tmp_path / "scene.glb").bounds[:, 0], [-0.5, 5.5])
 
 
-def test_nothing_to_draw_is_an_error():
+def test_no_triangles_is_an_error():
     with pytest.raises(InputError, match="expected triangles, found none"):
         concatenate([])
 
@@ -170,7 +170,7 @@ def test_infinite_coordinates_are_an_error():
         concatenate([make_mesh(triangles, normals=normals)])
 
 
-def test_shallow_edges_are_smooth_and_sharp_ones_stay_sharp():
+def test_smooth_normals_keep_sharp_edges():
     ball = trimesh.creation.icosphere(2)
     normals = smooth_normals(ball.triangles)
     normals /= np.linalg.norm(normals, axis=2, keepdims=True)
@@ -184,24 +184,24 @@ def test_shallow_edges_are_smooth_and_sharp_ones_stay_sharp():
     )
 
 
-def test_named_axes_turn_into_the_official_ones():
+def test_rotation_maps_named_axes_to_official_ones():
     matrix = rotation(up="z", front="-y")
     np.testing.assert_array_equal(matrix @ [0, 0, 1], [0, 1, 0])
     np.testing.assert_array_equal(matrix @ [0, -1, 0], [1, 0, 0])
     assert np.linalg.det(matrix) == 1
 
 
-def test_shapenet_needs_its_270_degrees_about_y():
+def test_shapenet_rotation_is_270_degrees_about_y():
     turn = trimesh.transformations.rotation_matrix(np.radians(270), [0, 1, 0])[:3, :3]
     np.testing.assert_allclose(rotation(up="y", front="-z"), turn, atol=1e-12)
 
 
-def test_front_and_up_cannot_be_one_axis():
+def test_rotation_refuses_parallel_axes():
     with pytest.raises(InputError, match="different axes, got y and -y"):
         rotation("y", "-y")
 
 
-def test_a_stretch_keeps_normals_perpendicular():
+def test_transform_keeps_normals_perpendicular():
     surface = transform(make_mesh(trimesh.creation.icosphere(1).triangles), np.diag([1, 3, 0.5]))
     edges = surface.triangles[:, 1] - surface.triangles[:, 0]
     flat = np.cross(edges, surface.triangles[:, 2] - surface.triangles[:, 0])
@@ -210,7 +210,7 @@ def test_a_stretch_keeps_normals_perpendicular():
     assert cosine.min() > 0.9
 
 
-def test_normalised_means_centred_with_a_diagonal_of_one():
+def test_normalize_centers_and_scales_the_diagonal_to_one():
     mesh = trimesh.creation.box((1, 2, 3))
     mesh.apply_translation([7, 8, 9])
     lower, upper = normalize(make_mesh(mesh.triangles)).bounds
@@ -218,6 +218,6 @@ def test_normalised_means_centred_with_a_diagonal_of_one():
     assert np.linalg.norm(upper - lower) == pytest.approx(1)
 
 
-def test_a_point_cannot_be_normalised():
+def test_normalize_refuses_a_point():
     with pytest.raises(InputError, match="found a point"):
         normalize(make_mesh(np.ones((1, 3, 3))))
