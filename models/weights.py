@@ -65,16 +65,6 @@ def load_weights(network: R2N2, weights: dict, path: str | Path) -> R2N2:
     return network.eval()
 
 
-def check_network(network: R2N2, path: str | Path, name: str, options: dict) -> None:
-    """Raise InputError, naming what differs, if the network from `path` is another one."""
-    expected, got = {"network": name, **options}, {"network": network.name, **network.options}
-    if different := [key for key in expected if got[key] != expected[key]]:
-        raise InputError(
-            f"{path}: expected {', '.join(f'{key} = {expected[key]}' for key in different)}, "
-            f"got {', '.join(f'{key} = {got[key]}' for key in different)}"
-        )
-
-
 def read_torch(path: str | Path) -> dict:
     """Read the dictionary that torch saved in `path`, without running code.
 
