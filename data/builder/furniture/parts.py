@@ -116,14 +116,13 @@ def rod(start, end, radius: float) -> np.ndarray:
     return tube([start, end], radius)
 
 
-def bent_board(
-    base, height: float, width: float, lean: float, bend: float, thickness: float, taper=1.0
-) -> np.ndarray:
-    """Return a back rest: a board on `base` that leans to -x and curves around the sitter.
+def bent_board(base, size, lean: float, bend: float, taper: float = 1.0) -> np.ndarray:
+    """Return a back rest of a size (x, y, z) on `base` that leans to -x around the sitter.
 
     Its upper end is `lean` behind the lower one, its sides are `bend` before its middle, and it is
     `taper` times as wide at the top as at the bottom.
     """
+    thickness, height, width = size
     up, across = np.meshgrid(np.linspace(0, 1, 9), np.linspace(-1, 1, 11), indexing="ij")
     x = bend * across**2 - lean * up**1.3
     z = across * width / 2 * (1 + (taper - 1) * up**2)

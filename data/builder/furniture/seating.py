@@ -89,7 +89,7 @@ def _chair_back(rng, level: float, depth: float, width: float, frame, seat) -> l
     if kind in ("board", "shell"):
         bend += 0.08 * (kind == "shell")
         thickness, taper = rng.uniform(0.018, 0.035), rng.uniform(0.7, 1.1)
-        board = bent_board((x, level - 0.03, 0), height, width, lean, bend, thickness, taper)
+        board = bent_board((x, level - 0.03, 0), (thickness, height, width), lean, bend, taper)
         return cover(frame if kind == "board" else seat, board)
     radius = rng.uniform(0.014, 0.022)
     parts = []
@@ -99,11 +99,11 @@ def _chair_back(rng, level: float, depth: float, width: float, frame, seat) -> l
     if kind == "padded":
         gap, thickness = rng.uniform(0.02, 0.35) * height, rng.uniform(0.03, 0.06)
         base = (x + 0.01 - lean * 0.2, level + gap, 0)
-        pad = bent_board(base, height - gap, width - 0.06, lean * 0.8, bend, thickness)
+        pad = bent_board(base, (thickness, height - gap, width - 0.06), lean * 0.8, bend)
         return parts + cover(seat, pad)
     rail = 0.13 * height + 0.03
     base = (x - lean * 0.9, level + height - rail, 0)
-    parts += cover(frame, bent_board(base, rail, width - 0.02, 0.1 * lean, bend * 0.4, 0.025))
+    parts += cover(frame, bent_board(base, (0.025, rail, width - 0.02), 0.1 * lean, bend * 0.4))
     if kind == "ladder":
         return parts + cover(frame, *_slats(rng, (x, level), height, width, lean, bend))
     num_spindles = int(rng.integers(4, 8))
@@ -121,7 +121,7 @@ def _slats(rng, base, height: float, width: float, lean: float, bend: float) -> 
     for i in range(num_slats):
         y = base[1] + height * (0.12 + 0.62 * i / num_slats)
         x = base[0] - lean * ((y - base[1]) / height) ** 1.3
-        slats.append(bent_board((x, y, 0), 0.12 * height, width - 0.06, 0, bend * 0.5, 0.016))
+        slats.append(bent_board((x, y, 0), (0.016, 0.12 * height, width - 0.06), 0, bend * 0.5))
     return slats
 
 
@@ -155,7 +155,7 @@ def sofa(rng: np.random.Generator) -> list[Mesh]:
     rear_height = level + back - foot
     rear = block((-depth / 2 + 0.1, foot + rear_height / 2, 0), (0.2, rear_height, width), edge)
     body = [block((0, foot + base / 2, 0), (depth, base, width), 0.02), rear]
-    body += _sofa_arms(rng, level, foot, depth, arm, (width + arm) / 2, edge)
+    body += _sofa_arms(rng, (foot, level), (depth, arm), (width + arm) / 2, edge)
     pads = []
     for i in range(num_seats):
         z = seat_width * (i + 0.5) - width / 2
@@ -176,7 +176,9 @@ def sofa(rng: np.random.Generator) -> list[Mesh]:
     return cover(upholstery, *body) + cover(cushions, *pads) + cover(legs, *feet)
 
 
-def _sofa_arms(rng, level, foot, depth, width, z, edge) -> list[np.ndarray]:
+def _sofa_arms(rng, levels, size, z: float, edge: float) -> list[np.ndarray]:
+    """Sample arms of a size (x, z) at -z and z; `levels` are the base's and the seat's height."""
+    (foot, level), (depth, width) = levels, size
     height = level + rng.uniform(0.1, 0.24) - foot
     rolled = rng.random() < 0.4
     parts = []
