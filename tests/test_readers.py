@@ -619,3 +619,15 @@ def test_damaged_files_are_refused_in_one_line(tmp_path, suffix):
                 parse_mesh(bytes(content), suffix, FolderAssets(tmp_path))
         except InputError as error:
             assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "name", ["link.png", "LINK.PNG", "../../secret.png", "..%2f..%2fsecret.png"]
+)
+def test_files_outside_the_parent_folder_are_not_read(tmp_path, name):
+    folder = tmp_path / "a" / "b"
+    folder.mkdir(parents=True)
+    (tmp_path / "secret.png").write_bytes(png((1, 2, 3)))
+    (folder / "link.png").symlink_to(tmp_path / "secret.png")
+    assets = FolderAssets(folder)
+    assert assets.get_image(name) is None and assets.notes == [f"missing {name}"]
