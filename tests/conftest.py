@@ -1,5 +1,6 @@
 """Small datasets in ShapeNet's layout, made on the spot, and the scripts as a user types them."""
 
+import os
 import runpy
 import sys
 from importlib import import_module
@@ -13,6 +14,7 @@ from tests.helpers import ROOT, SHARED, SMALL, make_dataset
 from utils import errors
 
 torch.set_num_threads(2)
+os.environ["OMP_NUM_THREADS"] = "2"  # in subprocesses: sums depend on it
 settings.register_profile("quick", max_examples=1300, derandomize=True, database=None)
 settings.register_profile("long", max_examples=200_000)
 settings.load_profile("quick")
