@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from data.loading import make_loader, open_dataset
-from data.sampling import EvalBatchSampler, SampleKey
-from data.shapenet import ShapeNetDataset
+from data.datasets import open_dataset
+from data.loader import EvalBatchSampler, make_loader
+from data.shapenet import SampleKey, ShapeNetDataset
 from models import load_network
 from utils.checkpoint import find_weights
 from utils.config import EvalConfig, read_config
@@ -39,7 +39,7 @@ def main() -> None:
 
     def evaluate_split(split: str, thresholds: list[float], title: str) -> dict:
         batches = EvalBatchSampler(splits[split], config.batch_size, config.max_views)
-        loader = make_loader(dataset, batches, config.num_workers, pin=device.type == "cuda")
+        loader = make_loader(dataset, batches, config.num_workers, pin_memory=device.type == "cuda")
         return evaluate(network, loader, precision, thresholds, title)
 
     search, thresholds = None, [config.threshold]

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
-from data.loading import make_loader, open_dataset
-from data.sampling import EvalBatchSampler, TrainBatchSampler
+from data.datasets import open_dataset
+from data.loader import EvalBatchSampler, TrainBatchSampler, make_loader
 from data.shapenet import ShapeNetDataset, collate
 from models import R2N2, VARIANTS, build_network, load_network
 from models.init import data_dependent_init
@@ -59,8 +59,8 @@ def train(config: Config, folder: Path, device: torch.device, rank: int, world_s
     )
     val_sampler = EvalBatchSampler(splits["val"][rank::world_size], config.batch_size, views[1])
     make_dataset = partial(ShapeNetDataset, index, network.image_size, config.seed)
-    train_dataset = make_dataset(training=True, varied=config.augmentation == "strong")
-    loading = {"num_workers": config.num_workers, "pin": device.type == "cuda"}
+    train_dataset = make_dataset(training=True, augmentation=config.augmentation)
+    loading = {"num_workers": config.num_workers, "pin_memory": device.type == "cuda"}
     train_loader = make_loader(train_dataset, train_sampler, **loading)
     val_loader = make_loader(make_dataset(training=False), val_sampler, **loading)
 

@@ -1,0 +1,1 @@
+"""Datasets: reading them here, making them in data/builder."""

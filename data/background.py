@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from data.layout import SIZE
+from data.layout import RENDERING_SIZE
 from utils.errors import InputError
 
 # The longer side of the object has 90 of 137 pixels in the mean of 120 official renderings (51 to
@@ -66,7 +66,7 @@ def cut_out(
         alpha, source = mask, "mask"
     elif (alpha < 0.5).mean() > 1 - MAX_OBJECT:
         source = "alpha channel"
-        if image.size == (SIZE, SIZE):
+        if image.size == (RENDERING_SIZE, RENDERING_SIZE):
             return Cutout(image, "rendering")
     elif (plain := plain_background_alpha(image)) is not None:
         alpha, source = plain, "plain background"
@@ -155,11 +155,11 @@ def clean_mask(alpha: np.ndarray) -> tuple[np.ndarray, list[str]]:
 def crop_to_object(image: Image.Image) -> Image.Image:
     """Center what is visible in an RGBA image and scale its longer side to 90 of 137 pixels."""
     left, top, right, bottom = image.getchannel("A").point(lambda a: 255 * (a >= 128)).getbbox()
-    side = round(max(right - left, bottom - top) * SIZE / FRAMED_SIZE)
+    side = round(max(right - left, bottom - top) * RENDERING_SIZE / FRAMED_SIZE)
     corner = round((left + right - side) / 2), round((top + bottom - side) / 2)
     # Beyond the image, crop is transparent.
     window = image.crop((*corner, corner[0] + side, corner[1] + side))
-    return window.resize((SIZE, SIZE), Image.Resampling.LANCZOS)
+    return window.resize((RENDERING_SIZE, RENDERING_SIZE), Image.Resampling.LANCZOS)
 
 
 def _border(values: np.ndarray) -> np.ndarray:

@@ -14,13 +14,13 @@ MAX_HEADER_BYTES = 1024  # a header has about 80
 MAX_RESOLUTION = 512  # 128 MB as booleans
 
 
-def read_binvox(path: str | Path, within: Path | None = None) -> np.ndarray:
+def read_binvox(path: str | Path) -> np.ndarray:
     """Read a binvox file.
 
     Returns the occupancy (D, D, D) bool, axes x, y, z. Raises InputError for a file that is
     damaged, not a cube, or of more than 512 voxels a side.
     """
-    content = read_bytes(path, MAX_HEADER_BYTES + 2 * MAX_RESOLUTION**3, within)
+    content = read_bytes(path, MAX_HEADER_BYTES + 2 * MAX_RESOLUTION**3)
     resolution, offset = _read_header(content, path)
     runs = np.frombuffer(content, np.uint8, offset=offset)
     if len(runs) % 2:

@@ -81,12 +81,12 @@ def ray_directions(view: View, columns: np.ndarray, rows: np.ndarray, width: int
     return x[..., None] * right + (y[..., None] * down + forward)
 
 
-def read_views(path: str | Path, within: Path | None = None) -> list[View]:
+def read_views(path: str | Path) -> list[View]:
     """Read a rendering_metadata.txt: a line "azimuth elevation in-plane ratio fov" a view.
 
     Raises InputError for a line that is not five numbers, or has an in-plane rotation.
     """
-    views, lines = [], read_text(path, MAX_METADATA_BYTES, within).splitlines()
+    views, lines = [], read_text(path, MAX_METADATA_BYTES).splitlines()
     for i, line in enumerate(lines, start=1):
         try:
             azimuth, elevation, in_plane, distance_ratio, _ = map(float, line.split())

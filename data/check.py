@@ -1,7 +1,4 @@
-"""Open every file of a dataset and say what is wrong with it.
-
-python -m data.check DIR
-"""
+"""Check every file of a dataset: python -m data.check DIR"""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -14,116 +11,108 @@ import numpy as np
 from PIL import Image
 
 from data.binvox import read_binvox
-from data.cameras import MAX_METADATA_BYTES
-from data.layout import EXCLUDED, RENDERINGS, SIZE, VOXELS, real_trees
+from data.layout import EXCLUDED, RENDERING_SIZE, RENDERINGS, VOXELS
 from data.parallel import parallel_map
-from data.transforms import LARGEST_PICTURE
+from data.transforms import MAX_IMAGE_BYTES
 from utils.errors import InputError, Parser, check_ranges, explain, run
 from utils.files import atomic_write, read_bytes, read_text
+
+MAX_LIST_BYTES = 2**20  # of renderings.txt and rendering_metadata.txt
 
 
 @dataclass
 class Finding:
-    """What one object's files hold: problems, and what is compared with the other objects."""
+    """Problems of one shape, and what is compared with other shapes."""
 
     name: str
     problems: list[str] = field(default_factory=list)
-    views: int | None = None
-    grid: int | None = None
-    pictures: dict[bytes, str] = field(default_factory=dict)  # file names by digest
+    num_views: int | None = None
+    resolution: int | None = None
+    images: dict[bytes, str] = field(default_factory=dict)  # digest to file name
     voxels: bytes | None = None  # digest
+
+    def read(self, reader, path: Path, *args):
+        """Return reader(path, *args); note an error as a problem and return None."""
+        try:
+            return reader(path, *args)
+        except FileNotFoundError:
+            self.problems.append(f"{path.name}: missing")
+        except (InputError, OSError) as error:
+            self.problems.append(explain(error).replace(str(path), path.name))
+        return None
 
 
 def check(root: str | Path, processes: int | None = None) -> tuple[dict[str, list[str]], list[str]]:
-    """Open every file of the objects under root.
+    """Open every file of the shapes under `root`.
 
-    Returns the problems of each object "category/model" that has some, and notes on objects that
-    can be used but have the voxels of another. Raises InputError when there is no object.
+    Returns:
+        tuple: A dict of "category/shape" to its problems, and notes on shapes that are usable but
+            have the voxels of another.
+
+    Raises:
+        InputError: If there is no shape.
     """
     root = Path(root)
-    names = sorted(
-        {
-            folder.relative_to(root / tree).as_posix()
-            for tree in (RENDERINGS, VOXELS)
-            for folder in (root / tree).glob("[!.]*/[!.]*")
-            if folder.is_dir()
-        }
-    )
+    folders = [f for tree in (RENDERINGS, VOXELS) for f in (root / tree).glob("[!.]*/[!.]*")]
+    names = sorted({"/".join(folder.parts[-2:]) for folder in folders if folder.is_dir()})
     if not names:
-        raise InputError(f"{root}: expected objects in {RENDERINGS} and {VOXELS}, found none")
-    findings = parallel_map(partial(examine, root), names, "objects", processes)
-    _compare(findings)
-    notes = _same_voxels(findings)
-    return {found.name: found.problems for found in findings if found.problems}, notes
+        raise InputError(f"{root}: no shapes in {RENDERINGS} and {VOXELS}")
+    findings = parallel_map(partial(check_shape, root), names, "check", processes)
+    for attribute, unit in (("num_views", "views"), ("resolution", "voxels per side")):
+        _compare_numbers(findings, attribute, unit)
+    _compare_images(findings)
+    notes = _find_equal_voxels(findings)
+    return {f.name: f.problems for f in findings if f.problems}, notes
 
 
-def examine(root: Path, name: str) -> Finding:
-    """Open the files of one object."""
-    found = Finding(name)
-    renderings, voxels = real_trees(root)
-    _examine_views(root / RENDERINGS / name / "rendering", renderings, found)
-    path = root / VOXELS / name / "model.binvox"
-    if not path.exists():
-        found.problems.append("no model.binvox")
-        return found
-    try:
-        occupied = read_binvox(path, voxels)
-    except (InputError, OSError) as error:
-        found.problems.append(explain(error).replace(str(path), path.name))
-        return found
-    found.grid = len(occupied)
-    found.voxels = blake2b(occupied.tobytes(), digest_size=16).digest()
-    if occupied.all() or not occupied.any():
-        found.problems.append(f"model.binvox: {'full' if occupied.all() else 'empty'}")
-    return found
+def check_shape(root: Path, name: str) -> Finding:
+    """Open the files of one shape."""
+    finding = Finding(name)
+    folder = root / RENDERINGS / name / "rendering"
+    if folder.is_dir():
+        _check_views(folder, finding)
+    else:
+        finding.problems.append("no renderings")
+    voxels = finding.read(read_binvox, root / VOXELS / name / "model.binvox")
+    if voxels is not None:
+        finding.resolution = len(voxels)
+        finding.voxels = _digest(voxels.tobytes())
+        if voxels.all() or not voxels.any():
+            finding.problems.append(f"model.binvox: {'full' if voxels.all() else 'empty'}")
+    return finding
 
 
-def _examine_views(folder: Path, within: Path, found: Finding) -> None:
-    if not folder.is_dir():
-        found.problems.append("no renderings")
-        return
-    listed = _lines(folder / "renderings.txt", within, found)
-    views = _lines(folder / "rendering_metadata.txt", within, found)
+def _check_views(folder: Path, finding: Finding) -> None:
+    listed = finding.read(_read_lines, folder / "renderings.txt")
+    views = finding.read(_read_lines, folder / "rendering_metadata.txt")
     if listed is not None and views is not None and len(views) != len(listed):
-        found.problems.append(
-            f"rendering_metadata.txt: expected {len(listed)} lines, found {len(views)}"
+        finding.problems.append(
+            f"rendering_metadata.txt: expected {len(listed)} lines, got {len(views)}"
         )
-    for number, line in enumerate(views or (), start=1):
+    for i, line in enumerate(views or (), start=1):
         if not _is_camera(line):
-            found.problems.append(
-                f"rendering_metadata.txt:{number}: expected five numbers, found {line[:40]!r}"
+            finding.problems.append(
+                f"rendering_metadata.txt:{i}: expected five numbers, got {line[:40]!r}"
             )
     present = {path.name for path in folder.glob("*.png")}
     names = sorted(present | set(listed or ()))
-    found.views = len(names)
+    finding.num_views = len(names)
     for name in names:
-        if name not in present:
-            found.problems.append(f"{name}: missing")
+        if name not in present:  # nor read: the list may name a file elsewhere
+            finding.problems.append(f"{name}: missing")
+            continue
+        if (content := finding.read(read_bytes, folder / name, MAX_IMAGE_BYTES)) is None:
             continue
         if listed is not None and name not in listed:
-            found.problems.append(f"{name}: not in renderings.txt")
-        try:
-            content = read_bytes(folder / name, LARGEST_PICTURE, within)
-        except (InputError, OSError) as error:
-            found.problems.append(explain(error).replace(str(folder / name), name))
-            continue
-        other = found.pictures.setdefault(blake2b(content, digest_size=16).digest(), name)
-        if other != name:
-            found.problems.append(f"{name}: same as {other}")
-        problem = picture_problem(content)
-        if problem:
-            found.problems.append(f"{name}: {problem}")
+            finding.problems.append(f"{name}: not in renderings.txt")
+        if (other := finding.images.setdefault(_digest(content), name)) != name:
+            finding.problems.append(f"{name}: same as {other}")
+        if problem := _image_problem(content):
+            finding.problems.append(f"{name}: {problem}")
 
 
-def _lines(path: Path, within: Path, found: Finding) -> list[str] | None:
-    if not path.exists():
-        found.problems.append(f"{path.name}: missing")
-        return None
-    try:
-        return read_text(path, MAX_METADATA_BYTES, within).splitlines()
-    except (InputError, OSError) as error:
-        found.problems.append(explain(error).replace(str(path), path.name))
-        return None
+def _read_lines(path: Path) -> list[str]:
+    return read_text(path, MAX_LIST_BYTES).splitlines()
 
 
 def _is_camera(line: str) -> bool:
@@ -134,79 +123,80 @@ def _is_camera(line: str) -> bool:
     return len(values) == 5 and bool(np.isfinite(values).all())
 
 
-def picture_problem(content: bytes) -> str | None:
-    """What is wrong with the bytes of a picture, if something is."""
+def _digest(content: bytes) -> bytes:
+    return blake2b(content, digest_size=16).digest()
+
+
+def _image_problem(content: bytes) -> str | None:
+    """Return what is wrong with a rendering's file, or None."""
     try:
         with Image.open(BytesIO(content), formats=["PNG"]) as image:
-            if image.mode != "RGBA" or image.size != (SIZE, SIZE):
+            if image.mode != "RGBA" or image.size != (RENDERING_SIZE, RENDERING_SIZE):
                 width, height = image.size
-                return f"expected {SIZE}x{SIZE} RGBA, found {width}x{height} {image.mode}"
+                expected = f"{RENDERING_SIZE}x{RENDERING_SIZE} RGBA"
+                return f"expected {expected}, got {width}x{height} {image.mode}"
             alpha = np.asarray(image)[..., 3]
-    except Exception as error:  # a broken file can break a decoder in any way
-        return f"cannot be read: {error or type(error).__name__}"
+    except Exception as error:  # a damaged file can raise anything in a decoder
+        return f"damaged: {error or type(error).__name__}"
     if alpha.min() == 255:
         return "full: no background"
     return None if alpha.any() else "empty: nothing but background"
 
 
-def _compare(findings: list[Finding]) -> None:
-    """Add the problems that only show beside the other objects."""
-    for what, unit in (("views", "views"), ("grid", "cells a side")):
-        counts = Counter(getattr(found, what) for found in findings)
-        del counts[None]
-        usual = counts.most_common(1)[0][0] if counts else None
-        for found in findings:
-            value = getattr(found, what)
-            if value not in (None, usual):
-                found.problems.append(f"expected {usual} {unit} as elsewhere, found {value}")
-    owners: dict[bytes, str] = {}
-    for found in findings:
-        for digest, picture in found.pictures.items():
-            other = owners.setdefault(digest, f"{found.name}/{picture}")
-            if not other.startswith(f"{found.name}/"):
-                found.problems.append(f"{picture}: same as {other}")
+def _compare_numbers(findings: list[Finding], attribute: str, unit: str) -> None:
+    """Note the shapes whose number differs from the most common one."""
+    numbers = [getattr(f, attribute) for f in findings]
+    counts = Counter(number for number in numbers if number is not None)
+    for finding, number in zip(findings, numbers, strict=True):
+        if number is not None and number != (usual := counts.most_common(1)[0][0]):
+            finding.problems.append(f"expected {usual} {unit} as elsewhere, got {number}")
 
 
-def _same_voxels(findings: list[Finding]) -> list[str]:
+def _compare_images(findings: list[Finding]) -> None:
+    """Note images that are in two shapes."""
+    owners: dict[bytes, tuple[str, str]] = {}
+    for finding in findings:
+        for digest, image in finding.images.items():
+            owner, other = owners.setdefault(digest, (finding.name, image))
+            if owner != finding.name:
+                finding.problems.append(f"{image}: same as {owner}/{other}")
+
+
+def _find_equal_voxels(findings: list[Finding]) -> list[str]:
     owners: dict[bytes, str] = {}
-    notes = []
-    for found in findings:
-        if found.voxels is not None:
-            other = owners.setdefault(found.voxels, found.name)
-            if other != found.name:
-                notes.append(f"{found.name}: same voxels as {other}")
-    return notes
+    found = [f for f in findings if f.voxels is not None]
+    pairs = [(f.name, owners.setdefault(f.voxels, f.name)) for f in found]
+    return [f"{name}: same voxels as {owner}" for name, owner in pairs if owner != name]
 
 
 def write_exclude(root: str | Path, problems: dict[str, list[str]]) -> Path:
-    """Write the list of objects that the index leaves out, each below its reasons."""
+    """Write the shapes with problems to exclude.txt, which keeps them out of every split."""
     path = Path(root) / EXCLUDED
-    lines = ["# Written by data.check; one category/model a line."]
-    for name, several in problems.items():
-        lines += [*(f"# {problem}" for problem in several), name]
+    lines = ["# Written by data.check; one category/shape per line."]
+    for name, reasons in problems.items():
+        lines += [*(f"# {reason}" for reason in reasons), name]
     with atomic_write(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
 
 
 def main() -> int:
-    """The command. Its status is 1 when something is wrong."""
-    parser = Parser(description=__doc__.split("\n", 1)[0])
+    """Print the problems of a dataset; return 1 if it has any."""
+    parser = Parser(description=__doc__)
     parser.add_argument("dataset", type=Path, help="folder of the dataset")
-    exclude = f"write {EXCLUDED} anew, for the index to honour"
-    parser.add_argument("--write-exclude", action="store_true", help=exclude)
+    parser.add_argument("--write-exclude", action="store_true", help=f"write {EXCLUDED}")
     parser.add_argument("--processes", type=int, help="default: all cores")
-    arguments = parser.parse_args()
-    check_ranges(arguments, processes=(1, 1024))
-    problems, notes = check(arguments.dataset, arguments.processes)
-    for name, several in problems.items():
-        for problem in several:
-            print(f"{name}: {problem}")
+    args = parser.parse_args()
+    check_ranges(args, processes=(1, 1024))
+    problems, notes = check(args.dataset, args.processes)
+    for name, reasons in problems.items():
+        for reason in reasons:
+            print(f"{name}: {reason}")
     for note in notes:
         print(f"note: {note}")
-    print(f"{len(problems)} objects have problems, {len(notes)} the voxels of another")
-    if arguments.write_exclude:
-        print(f"wrote {write_exclude(arguments.dataset, problems)}")
+    print(f"{len(problems)} shapes with problems, {len(notes)} with the voxels of another")
+    if args.write_exclude:
+        print(f"wrote {write_exclude(args.dataset, problems)}")
     return int(bool(problems))
 
 

@@ -1,18 +1,29 @@
-"""The names of ShapeNet's rendering and voxel trees, which reading and making share.
+"""Names and sizes of ShapeNet's renderings and voxels, shared by the readers and the builder.
 
-ROOT/ShapeNetRendering/<category>/<model>/rendering/{00..23}.png, renderings.txt,
-rendering_metadata.txt; ROOT/ShapeNetVox32/<category>/<model>/model.binvox.
+ROOT/ShapeNetRendering/<category>/<shape>/rendering/{00..23}.png, renderings.txt,
+rendering_metadata.txt; ROOT/ShapeNetVox32/<category>/<shape>/model.binvox.
 """
 
-from pathlib import Path
-
 RENDERINGS, VOXELS = "ShapeNetRendering", "ShapeNetVox32"
-EXCLUDED = "exclude.txt"  # in ROOT: category/model a line, left out by the index
-SIZE = 137  # pixels a side of a picture
-VIEWS = 24
-GRID = 32  # cells a side
+EXCLUDED = "exclude.txt"  # in ROOT: one category/shape per line, left out of every split
+RENDERING_SIZE = 137  # pixels per side
+NUM_VIEWS = 24
+RESOLUTION = 32  # voxels per side
 
-
-def real_trees(root: str | Path) -> tuple[Path, Path]:
-    """Where the renderings and the voxels really are; no link in them may lead out of there."""
-    return Path(root, RENDERINGS).resolve(), Path(root, VOXELS).resolve()
+# The 13 categories of 3D-R2N2 (WordNet synsets); any other category goes by its folder's name.
+SYNSETS = {
+    "airplane": "02691156",
+    "bench": "02828884",
+    "cabinet": "02933112",
+    "car": "02958343",
+    "chair": "03001627",
+    "display": "03211117",
+    "lamp": "03636649",
+    "speaker": "03691459",
+    "rifle": "04090263",
+    "sofa": "04256520",
+    "table": "04379243",
+    "telephone": "04401088",
+    "watercraft": "04530566",
+}
+CATEGORIES = {synset: name for name, synset in SYNSETS.items()}

@@ -1,16 +1,13 @@
-"""ShapeNet's renderings and voxels on disk: which objects there are, their parts, their samples.
+"""ShapeNet's renderings and voxels: which shapes there are, and their samples.
 
-Layout: ROOT/ShapeNetRendering/<category>/<model>/rendering/{00..23}.png and
-ROOT/ShapeNetVox32/<category>/<model>/model.binvox.
+The layout is that of data/layout.py.
 """
 
-import json
 import os
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import cached_property
-from operator import methodcaller
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,231 +15,175 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from data.binvox import read_binvox
-from data.categories import CATEGORIES
-from data.layout import EXCLUDED, GRID, RENDERINGS, VOXELS, real_trees
-from data.sampling import SampleKey
-from data.transforms import as_bytes, eval_transform, load_image, train_transform
+from data.layout import CATEGORIES, EXCLUDED, RENDERINGS, RESOLUTION, VOXELS
+from data.transforms import eval_transform, load_image, train_transform
 from utils.errors import InputError, explain
 from utils.files import read_text
 
-MOST_VIEWS = 255  # that are told apart in the index
-LARGEST_LIST = 2**28  # bytes of a file that names objects; 43,784 of them take 2 MB
-IS_PICTURE = methodcaller("endswith", ".png")
-PARTS = ("train", "val", "test")
+MAX_VIEWS = 255  # counted per shape, as uint8
+MAX_EXCLUDED_BYTES = 2**28
+SAMPLE_STREAM = 1  # TrainBatchSampler draws from (seed, epoch), which NumPy pads with zeros
 
 
 @dataclass(frozen=True)
 class ShapeNetIndex:
-    """The objects of a dataset that have both views and voxels.
+    """The N shapes of a dataset that have both views and voxels.
 
-    `names` are "category/model", sorted; `views` counts the pictures of each; `excluded` are the
-    names that exclude.txt takes out of every part; `left_out` counts what could not be used, by
-    reason.
+    Attributes:
+        root (Path): Folder of the dataset.
+        names (list[str]): "category/shape", sorted.
+        num_views (ndarray): (N,) uint8, the number of images of each shape.
+        excluded (frozenset[str]): Names that exclude.txt keeps out of every split.
+        left_out (Counter): Numbers of unusable shapes and categories, by reason.
     """
 
     root: Path
     names: list[str]
-    views: np.ndarray
+    num_views: np.ndarray
     excluded: frozenset[str] = frozenset()
     left_out: Counter = field(default_factory=Counter)
 
-    def category(self, position: int) -> str:
-        """The category of an object: its name for the 13 official ones, else its folder's."""
-        folder = self.names[position].partition("/")[0]
+    def category(self, i: int) -> str:
+        """Return the English name of an official category, else the folder's name."""
+        folder = self.names[i].partition("/")[0]
         return CATEGORIES.get(folder, folder)
 
-    def picture_path(self, position: int, view: int) -> str:  # a Path takes longer than the check
-        return f"{self.root}/{RENDERINGS}/{self.names[position]}/rendering/{view:02d}.png"
+    def image_path(self, i: int, view: int) -> str:  # joining a Path takes 10 times as long
+        return f"{self.root}/{RENDERINGS}/{self.names[i]}/rendering/{view:02d}.png"
 
-    def voxels_path(self, position: int) -> Path:
-        return self.root / VOXELS / self.names[position] / "model.binvox"
-
-    @cached_property
-    def folders(self) -> tuple[Path, Path]:
-        return real_trees(self.root)
+    def voxels_path(self, i: int) -> Path:
+        return self.root / VOXELS / self.names[i] / "model.binvox"
 
 
 def index_dataset(root: str | Path) -> ShapeNetIndex:
-    """List the dataset under `root`, without opening a file of it.
+    """List the shapes under `root` without opening their files.
 
-    Raises InputError when a tree is missing or a category has no object that can be used.
+    Raises:
+        InputError: If a tree is missing, or no shape has both views and voxels.
     """
     root = Path(root)
     for tree in (RENDERINGS, VOXELS):
         if not (root / tree).is_dir():
             raise InputError(
-                f"database_path: expected a folder {root / tree}, found none "
-                "(README tells how to get ShapeNet; 'synthetic' needs no download)"
+                f"database_path: no folder {root / tree}; "
+                "README.md says how to get ShapeNet, and 'synthetic' needs no download"
             )
-    names, views, left_out = [], [], Counter()
+    names, num_views, left_out = [], [], Counter()
     for category in sorted(_folders(root / RENDERINGS) | _folders(root / VOXELS)):
-        trees = f"{root}/{RENDERINGS}/{category}", f"{root}/{VOXELS}/{category}"
-        rendered, voxelised = map(_folders, trees)
-        left_out["no views"] += len(voxelised - rendered)
-        left_out["no voxels"] += len(rendered - voxelised)
-        usable = False
-        for model in sorted(rendered & voxelised):
-            pictures, has_voxels = _look(*trees, model)
-            if pictures and has_voxels:
-                names.append(f"{category}/{model}")
-                views.append(min(pictures, MOST_VIEWS))
-                usable = True
+        renderings, voxels = f"{root}/{RENDERINGS}/{category}", f"{root}/{VOXELS}/{category}"
+        rendered, voxelized = _folders(renderings), _folders(voxels)
+        left_out["empty categories"] += not rendered and not voxelized
+        for shape in sorted(rendered | voxelized):
+            images = _count_images(f"{renderings}/{shape}/rendering")
+            if not images:
+                left_out["without views"] += 1
+            elif not os.path.exists(f"{voxels}/{shape}/model.binvox"):
+                left_out["without voxels"] += 1
             else:
-                left_out["no voxels" if pictures else "no views"] += 1
-        if not usable:
-            raise InputError(
-                f"{root / RENDERINGS / category}: expected models with views and voxels, found none"
-            )
+                names.append(f"{category}/{shape}")
+                num_views.append(min(images, MAX_VIEWS))
     if not names:
-        raise InputError(f"{root / RENDERINGS}: expected categories of models, found none")
-    return ShapeNetIndex(root, names, np.array(views, np.uint8), _excluded(root), +left_out)
+        raise InputError(f"{root}: no shape with both views and voxels")
+    return ShapeNetIndex(root, names, np.array(num_views, np.uint8), _excluded(root), +left_out)
 
 
 def _folders(path: str | Path) -> set[str]:
     try:
         with os.scandir(path) as entries:
             return {e.name for e in entries if e.is_dir() and not e.name.startswith(".")}
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return set()
 
 
-def _look(renderings: str, voxels: str, model: str) -> tuple[int, bool]:
-    """How many pictures a model has, and whether it has voxels."""
+def _count_images(path: str) -> int:
     try:
-        files = os.listdir(f"{renderings}/{model}/rendering")
+        return sum(name.endswith(".png") for name in os.listdir(path))
     except (FileNotFoundError, NotADirectoryError):
-        files = ()
-    return sum(map(IS_PICTURE, files)), os.access(f"{voxels}/{model}/model.binvox", os.F_OK)
+        return 0
 
 
 def _excluded(root: Path) -> frozenset[str]:
     path = root / EXCLUDED
-    lines = read_text(path, LARGEST_LIST, root.resolve()).splitlines() if path.exists() else ()
+    lines = read_text(path, MAX_EXCLUDED_BYTES).splitlines() if path.exists() else ()
     return frozenset(line.strip() for line in lines if line.strip() and not line.startswith("#"))
 
 
-def split_sorted(index: ShapeNetIndex, val_fraction: float) -> dict[str, list[int]]:
-    """The authors' split: of each category's sorted models the first 80% train, the rest test.
+class SampleKey(NamedTuple):
+    """A shape's index, the epoch it is drawn in, and a number of views (None: all it has)."""
 
-    `val_fraction` of the training part, from its end and at least one object where there are two,
-    is validation. A mesh's stretched variants, "name+1" and so on, stay in the part of its name.
-    The parts are lists of positions in the index.
-    """
-    parts = {part: [] for part in PARTS}
-    start = 0
-    for count in Counter(name.partition("/")[0] for name in index.names).values():
-        originals = [name.partition("+")[0] for name in index.names[start : start + count]]
-        train = _whole_originals(originals, int(0.8 * count))
-        val = max(int(val_fraction * train), int(val_fraction > 0 and train > 1))
-        ends = (0, _whole_originals(originals, train - val), train, count)
-        for part, first, end in zip(PARTS, ends, ends[1:], strict=False):
-            parts[part] += range(start + first, start + end)
-        start += count
-    return _without_excluded(index, parts)
-
-
-def _whole_originals(originals: list[str], end: int) -> int:
-    """The end of a part, moved back to where the variants of one original do not straddle it."""
-    while 0 < end < len(originals) and originals[end] == originals[end - 1]:
-        end -= 1
-    return end
-
-
-def split_from_file(index: ShapeNetIndex, path: str | Path) -> tuple[dict[str, list[int]], Counter]:
-    """The split in a JSON file of Pix2Vox's form, and counts of what it and the index lack.
-
-    The form: a list of {"taxonomy_id": ..., "train": [model, ...], "val": [...], "test": [...]}.
-    """
-    try:
-        content = json.loads(read_text(path, LARGEST_LIST))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: expected JSON: {error}") from error
-    positions = {name: position for position, name in enumerate(index.names)}
-    parts, seen, missing = {part: [] for part in PARTS}, {}, Counter()
-    for number, entry in enumerate(content if isinstance(content, list) else [content]):
-        where = f"{path}: entry {number}"
-        if not isinstance(entry, dict) or not isinstance(entry.get("taxonomy_id"), str):
-            raise InputError(f"{where}: expected an object with a text 'taxonomy_id'")
-        for part in PARTS:
-            models = entry.get(part)
-            if not isinstance(models, list) or not all(isinstance(m, str) for m in models):
-                raise InputError(f"{where}: {part}: expected a list of model names")
-            for model in models:
-                name = f"{entry['taxonomy_id']}/{model}"
-                if name in seen:
-                    raise InputError(f"{where}: {name} is in {seen[name]} and in {part}")
-                seen[name] = part
-                if name in positions:
-                    parts[part].append(positions[name])
-                else:
-                    missing["in the split, not on disk"] += 1
-    missing["on disk, not in the split"] += sum(name not in seen for name in index.names)
-    return _without_excluded(index, parts), +missing
-
-
-def _without_excluded(index: ShapeNetIndex, parts: dict[str, list[int]]) -> dict[str, list[int]]:
-    return {
-        part: sorted(p for p in positions if index.names[p] not in index.excluded)
-        for part, positions in parts.items()
-    }
+    index: int
+    epoch: int = 0
+    num_views: int | None = None
 
 
 class ShapeNetDataset(Dataset):
-    """Views and voxels of objects; what a sample is depends on seed and draw alone.
+    """Views and voxels of shapes.
 
-    `samples[SampleKey(position, epoch, views)]` is (images, voxels, position): bytes (V, S, S, 3),
-    bytes (32, 32, 32) of 0 and 1, and the object's position in the index. For training, V different
-    views are drawn at random and augmented, with scale, light and colors too where `varied`; else
-    they are the first V, cropped in the middle.
+    `dataset[key]`, of a SampleKey or an index, is a tuple of the images, (V, S, S, 3) uint8 RGB;
+    the voxels, (32, 32, 32) uint8 of 0 and 1, axes x, y, z; and the index. It depends on the seed
+    and the key alone, whatever was drawn before.
+
+    Args:
+        index (ShapeNetIndex): The shapes.
+        image_size (int): S, at most 137.
+        seed (int): Of everything random in training.
+        training (bool): Choose V random views, and crop, flip and color them at random. Else the
+            sample has the first V views, center-cropped on a gray background.
+        augmentation (str): "paper", or "strong" to vary scale, light and colors in training too.
     """
 
     def __init__(
         self,
         index: ShapeNetIndex,
         image_size: int,
-        seed: int,
+        seed: int = 0,
         *,
-        training: bool,
-        varied: bool = False,
+        training: bool = False,
+        augmentation: str = "paper",
     ):
         self.index, self.image_size, self.seed = index, image_size, seed
-        self.training, self.varied = training, varied
+        self.training, self.augmentation = training, augmentation
 
-    def __getitem__(self, draw: SampleKey) -> tuple[np.ndarray, np.ndarray, int]:
+    def __len__(self) -> int:
+        return len(self.index.names)
+
+    def __getitem__(self, key: int | SampleKey) -> tuple[np.ndarray, np.ndarray, int]:
+        if not isinstance(key, SampleKey):
+            key = SampleKey(range(len(self))[key])  # an IndexError ends `for sample in dataset`
         try:
-            return self.make(draw)
-        except OSError as error:  # a loading process would lose the file's name
+            return self.load_views(key), self.load_voxels(key.index), key.index
+        except OSError as error:  # a DataLoader worker passes on the type and the text alone
             raise InputError(explain(error)) from error
 
-    def make(self, draw: SampleKey) -> tuple[np.ndarray, np.ndarray, int]:
-        position, epoch, count = draw
-        available = int(self.index.views[position])
-        if count > available:
-            folder = os.path.dirname(self.index.picture_path(position, 0))
-            raise InputError(f"{folder}: expected {count} views (max_views), found {available}")
-        rng = np.random.default_rng((self.seed, epoch, position))
-        numbers = rng.choice(available, count, replace=False) if self.training else range(count)
-        within = self.index.folders[0]
-        pictures = (load_image(self.index.picture_path(position, n), within) for n in numbers)
-        if self.training:
-            views = [
-                train_transform(picture, self.image_size, rng, varied=self.varied)
-                for picture in pictures
-            ]
-        else:
-            views = [eval_transform(picture, self.image_size) for picture in pictures]
-        return as_bytes(views), self.voxels(position), position
+    def load_views(self, key: SampleKey) -> np.ndarray:
+        """Return a sample's images, (V, S, S, 3) uint8."""
+        index, epoch, num_views = key
+        available = int(self.index.num_views[index])
+        num_views = available if num_views is None else num_views
+        if num_views > available:
+            folder = os.path.dirname(self.index.image_path(index, 0))
+            raise InputError(f"{folder}: expected {num_views} views (max_views), got {available}")
+        if not self.training:
+            images = (load_image(self.index.image_path(index, v)) for v in range(num_views))
+            return np.stack([eval_transform(image, self.image_size) for image in images])
+        rng = np.random.default_rng((self.seed, epoch, index, SAMPLE_STREAM))
+        views = rng.choice(available, num_views, replace=False)
+        images = (load_image(self.index.image_path(index, v)) for v in views)
+        return np.stack(
+            [train_transform(image, self.image_size, rng, self.augmentation) for image in images]
+        )
 
-    def voxels(self, position: int) -> np.ndarray:
-        path = self.index.voxels_path(position)
-        voxels = read_binvox(path, self.index.folders[1])
-        if voxels.shape != (GRID, GRID, GRID):
-            raise InputError(f"{path}: expected {GRID} cells a side, found {voxels.shape[0]}")
+    def load_voxels(self, index: int) -> np.ndarray:
+        """Return a shape's voxels, (32, 32, 32) uint8 of 0 and 1."""
+        path = self.index.voxels_path(index)
+        voxels = read_binvox(path)
+        if len(voxels) != RESOLUTION:
+            raise InputError(f"{path}: expected {RESOLUTION}³ voxels, got {len(voxels)}³")
         return voxels.view(np.uint8)
 
 
 def collate(samples: list) -> tuple[Tensor, Tensor, list[int]]:
-    """A batch: images (B, V, 3, S, S) and voxels (B, 32, 32, 32), both bytes, and positions."""
-    images, voxels, positions = zip(*samples, strict=True)
-    images = torch.from_numpy(np.stack(images)).permute(0, 1, 4, 2, 3)
-    return images, torch.from_numpy(np.stack(voxels)), list(positions)
+    """Batch samples: images (B, V, 3, S, S) uint8, voxels (B, 32, 32, 32) uint8, and indices."""
+    images, voxels, indices = zip(*samples, strict=True)
+    images = torch.from_numpy(np.stack(images)).permute(0, 1, 4, 2, 3)  # channels-last in memory
+    return images, torch.from_numpy(np.stack(voxels)), list(indices)

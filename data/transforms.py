@@ -1,119 +1,103 @@
-"""From a picture file to the square that the network sees."""
+"""From an image file to the RGB view that the network sees."""
 
 import io
-import warnings
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from data.layout import SIZE
+from data.layout import RENDERING_SIZE
 from utils.errors import InputError
 from utils.files import read_bytes
 
-PNG_END = b"IEND\xaeB`\x82"
-LARGEST = 50_000_000  # pixels of a picture that is still opened
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # none that starts a program, as EPS
-LARGEST_PICTURE = 2**28  # bytes of its file
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # LARGEST is less
-TEST_BACKGROUND = (240, 240, 240)
-TRAIN_BACKGROUNDS = (225, 255)  # darkest and lightest value of a channel
-# How pictures vary for training, so that photographs are nothing new: the factor on the object's
-# size and on the light, the gamma, the tint of each channel, the background.
-SCALES, LIGHTS, GAMMAS, TINTS = (0.82, 1.12), (0.6, 1.25), (0.7, 1.4), (0.92, 1.08)
-VARIED_BACKGROUNDS = (150, 255)
+MAX_IMAGE_BYTES = 2**28
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # not EPS: PIL runs Ghostscript for it
+EVAL_BACKGROUND = (240, 240, 240)
+# Lowest and highest value of a background's channels in training.
+BACKGROUNDS = {"paper": (225, 255), "strong": (150, 255)}
+# Ranges of strong augmentation: factors on the object's size, light and channels; exponent.
+SCALES, LIGHTS, TINTS, GAMMAS = (0.82, 1.12), (0.6, 1.25), (0.92, 1.08), (0.7, 1.4)
 
 
-def load_image(path: str | Path, within: Path | None = None) -> Image.Image:
-    """Read a picture as RGBA of 137×137 pixels, with `letterbox` where it has another size."""
-    picture = read_image(path, within)
-    return picture if picture.size == (SIZE, SIZE) else letterbox(picture)
+def load_image(path: str | Path) -> Image.Image:
+    """Read an image as RGBA, 137×137; another size is scaled as by `letterbox`."""
+    image = read_image(path)
+    return image if image.size == (RENDERING_SIZE, RENDERING_SIZE) else letterbox(image)
 
 
-def read_image(path: str | Path, within: Path | None = None) -> Image.Image:
-    """Read a picture as RGBA, upright where a camera noted how it was held.
+def read_image(path: str | Path) -> Image.Image:
+    """Read an image as RGBA, rotated as its EXIF orientation says.
 
-    Raises InputError when it is not a complete picture, one of more than 50 million pixels or 256
-    MB, or a link out of the folder `within`.
+    Raises:
+        InputError: If it is damaged or incomplete, in another format, or larger than 256 MB or
+            PIL's limit of pixels.
     """
-    content = read_bytes(path, LARGEST_PICTURE, within)
+    content = read_bytes(path, MAX_IMAGE_BYTES)
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
-            if picture.width * picture.height > LARGEST:
-                raise ValueError(f"more than {LARGEST} pixels: {picture.width}x{picture.height}")
-            if picture.format == "PNG" and PNG_END not in content:
-                raise ValueError("the end of the file is missing")
-            ImageOps.exif_transpose(picture, in_place=True)
-            picture.load()
-            return picture if picture.mode == "RGBA" else picture.convert("RGBA")
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            ImageOps.exif_transpose(image, in_place=True)
+            image.load()
+            return image if image.mode == "RGBA" else image.convert("RGBA")
     except MemoryError:
         raise
-    except Exception as error:  # a broken file can break a decoder in any way
-        found = str(error).partition(" <")[0]  # without the name of the buffer in memory
-        raise InputError(f"{path}: expected a whole picture, found: {found}") from error
+    except Exception as error:  # a damaged file can raise anything in a decoder
+        reason = str(error).partition(" <")[0]  # without the buffer's address
+        raise InputError(f"{path}: expected an image, got: {reason}") from error
 
 
-def letterbox(picture: Image.Image) -> Image.Image:
-    """Scale an RGBA picture, whole, to 137×137 pixels, the shorter side padded transparently."""
-    factor = SIZE / max(picture.size)
-    size = [max(1, round(factor * side)) for side in picture.size]
-    scaled = picture.resize(size, Image.Resampling.LANCZOS)
-    square = Image.new("RGBA", (SIZE, SIZE))
-    square.paste(scaled, [(SIZE - side) // 2 for side in size])
+def letterbox(image: Image.Image) -> Image.Image:
+    """Scale an RGBA image to fit into 137×137 pixels, with transparent margins."""
+    factor = RENDERING_SIZE / max(image.size)
+    width, height = (max(1, round(factor * side)) for side in image.size)
+    scaled = image.resize((width, height), Image.Resampling.LANCZOS)
+    square = Image.new("RGBA", (RENDERING_SIZE, RENDERING_SIZE))
+    square.paste(scaled, ((RENDERING_SIZE - width) // 2, (RENDERING_SIZE - height) // 2))
     return square
 
 
-def as_bytes(views: list[Image.Image]) -> np.ndarray:
-    """RGB views of S pixels a side as bytes (V, S, S, 3)."""
-    size = views[0].width
-    content = np.empty((len(views), size, size, 3), np.uint8)
-    for number, view in enumerate(views):
-        content[number] = np.frombuffer(view.tobytes(), np.uint8).reshape(size, size, 3)
-    return content
-
-
-def eval_transform(picture: Image.Image, size: int) -> Image.Image:
-    """The middle of an RGBA picture, `size` pixels a side, on the background of evaluation."""
-    corner = (SIZE - size) // 2
-    return _view(picture, (corner, corner), size, TEST_BACKGROUND)
+def eval_transform(image: Image.Image, size: int) -> Image.Image:
+    """Return the center crop of an RGBA rendering, RGB of `size` pixels per side, on gray."""
+    corner = (RENDERING_SIZE - size) // 2
+    return _crop(image, (corner, corner), size, EVAL_BACKGROUND)
 
 
 def train_transform(
-    picture: Image.Image, size: int, rng: np.random.Generator, *, varied: bool = False
+    image: Image.Image, size: int, rng: np.random.Generator, augmentation: str = "paper"
 ) -> Image.Image:
-    """A random crop of an RGBA picture, flipped or not, on a random light background.
+    """Return a random crop of an RGBA rendering, RGB of `size` pixels per side.
 
-    Where it is to be `varied`, scale, light and colors are random as well.
+    It is flipped in half of the cases and has a random light background, as in the authors' code.
+    "strong" augmentation also varies scale, light and colors.
     """
-    darkest, lightest = VARIED_BACKGROUNDS if varied else TRAIN_BACKGROUNDS
-    if varied:
-        picture = _varied(picture, rng)
-    *place, flip, red, green, blue = rng.random(6).tolist()
-    corner = [int(share * (SIZE - size + 1)) for share in place]
-    background = tuple(darkest + int(c * (lightest - darkest + 1)) for c in (red, green, blue))
-    return _view(picture, corner, size, background, flipped=flip < 0.5)
+    if augmentation == "strong":
+        image = _scale_and_color(image, rng)
+    low, high = BACKGROUNDS[augmentation]
+    left, top, flip, *rgb = rng.random(6).tolist()
+    corner = [int(fraction * (RENDERING_SIZE - size + 1)) for fraction in (left, top)]
+    background = tuple(low + int(channel * (high - low + 1)) for channel in rgb)
+    return _crop(image, corner, size, background, flip=flip < 0.5)
 
 
-def _varied(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """The picture with its object larger or smaller, lighter or darker, and tinted."""
+def _scale_and_color(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     scale, light, gamma = (rng.uniform(*limits) for limits in (SCALES, LIGHTS, GAMMAS))
-    side = round(scale * SIZE)
-    corner = (side - SIZE) // 2
-    picture = picture.resize((side, side), Image.Resampling.BILINEAR)
-    picture = picture.crop((corner, corner, corner + SIZE, corner + SIZE))
+    side = round(scale * RENDERING_SIZE)
+    low = (side - RENDERING_SIZE) // 2
+    high = low + RENDERING_SIZE
+    image = image.resize((side, side), Image.Resampling.BILINEAR).crop((low, low, high, high))
     curve = light * (np.arange(256) / 255) ** gamma
     channels = rng.uniform(*TINTS, size=3)[:, None] * curve  # (3, 256)
-    table = np.append(255 * channels.clip(0, 1), np.arange(256))  # alpha stays
-    return picture.point(table.round().astype(int).tolist())
+    table = np.append(255 * channels.clip(0, 1), np.arange(256))  # alpha is kept
+    return image.point(table.round().astype(int).tolist())
 
 
-def _view(picture: Image.Image, corner, size: int, background, flipped=False) -> Image.Image:
+def _crop(image: Image.Image, corner, size: int, background, flip: bool = False) -> Image.Image:
+    """Crop an RGBA image, maybe flip the crop, and composite it over a background color."""
     view = Image.new("RGB", (size, size), background)
-    if box := picture.getbbox():  # four fifths of a rendering are transparent
-        visible = picture.crop(box)
+    if box := image.getbbox():  # crop to it: four fifths of a rendering are transparent
+        visible = image.crop(box)
         left, top = box[0] - corner[0], box[1] - corner[1]
-        if flipped:
+        if flip:
             visible = visible.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
             left = size - left - visible.width
-        view.paste(visible, (left, top), mask=visible)  # RGBA as mask: its alpha
+        view.paste(visible, (left, top), mask=visible)  # with its alpha
     return view

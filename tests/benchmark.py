@@ -17,8 +17,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from data.sampling import SampleKey
-from data.shapenet import ShapeNetDataset, index_dataset
+from data.shapenet import SampleKey, ShapeNetDataset, index_dataset
 from models import build_network
 from tests import reference
 from tests.helpers import make_dataset

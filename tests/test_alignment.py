@@ -7,8 +7,7 @@ import pytest
 
 from data.builder.synthetic import build
 from data.cameras import project, read_views
-from data.sampling import SampleKey
-from data.shapenet import ShapeNetDataset, index_dataset
+from data.shapenet import SampleKey, ShapeNetDataset, index_dataset
 
 CROP = (137 - 128) // 2
 
@@ -31,7 +30,7 @@ def mean_overlap(root, name, turn=lambda voxels: voxels):
     position = index.names.index(name)
     samples = ShapeNetDataset(index, 128, seed=0, training=False)
     images, voxels, _ = samples[SampleKey(position, 0, 24)]
-    views = read_views(Path(index.picture_path(position, 0)).with_name("rendering_metadata.txt"))
+    views = read_views(Path(index.image_path(position, 0)).with_name("rendering_metadata.txt"))
     header = index.voxels_path(position).read_bytes()[:200]
     side_length = float(header.partition(b"scale ")[2].split()[0])
     overlaps = []

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from data.sampling import TrainBatchSampler
+from data.loader import TrainBatchSampler
 
 ROOT = Path(__file__).parents[1]
 
@@ -24,13 +24,15 @@ def test_processes_share_the_batches_of_one_with_all_their_objects(count, proces
     ]
     seen = Counter()
     for batch, *parts in zip(whole, *shares, strict=True):
-        assert len({draw.views for part in (batch, *parts) for draw in part}) == 1
+        assert len({draw.num_views for part in (batch, *parts) for draw in part}) == 1
     for share in shares:
-        for draws, scale in zip(share, share.scales(), strict=True):
+        for draws, scale in zip(share, share.loss_scales(), strict=True):
             assert 1 <= len(draws) <= 2
-            seen.update(draw.position for draw in draws if scale)
+            seen.update(draw.index for draw in draws if scale)
     assert seen == Counter(range(count))
-    for one, *scales in zip(whole.scales(), *(share.scales() for share in shares), strict=True):
+    for one, *scales in zip(
+        whole.loss_scales(), *(share.loss_scales() for share in shares), strict=True
+    ):
         assert all(scale in (0, pytest.approx(processes * one)) for scale in scales)
 
 

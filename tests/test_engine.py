@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from data.loading import make_loader
-from data.sampling import EvalBatchSampler, SampleKey, TrainBatchSampler
-from data.shapenet import ShapeNetDataset, collate, index_dataset
+from data.loader import EvalBatchSampler, TrainBatchSampler, make_loader
+from data.shapenet import SampleKey, ShapeNetDataset, collate, index_dataset
 from models import build_network
 from models.init import data_dependent_init
 from tests.helpers import make_dataset
@@ -78,7 +77,7 @@ def test_evaluate_matches_single_samples_and_keeps_the_network(dataset):
     before = {key: value.clone() for key, value in network.state_dict().items()}
     samples = ShapeNetDataset(index_dataset(dataset), 128, seed=0, training=False)
     batches = EvalBatchSampler(list(range(15)), 4, 2)
-    loader = make_loader(samples, batches, 0, pin=False)
+    loader = make_loader(samples, batches, 0)
     measured = evaluate(network, loader, FP32, [0.3, 0.4], "")
     assert measured["index"] == list(range(15))
     assert measured["loss"].shape == (15, 2) and measured["iou"].shape == (15, 2, 2)
@@ -134,14 +133,14 @@ def test_small_network_learns_sixteen_samples(tmp_path):
     index = index_dataset(make_dataset(tmp_path, {"03001627": 16}))
     samples = ShapeNetDataset(index, 128, seed=0, training=False)
     batches = TrainBatchSampler(range(16), 16, 2, 2, seed=0)
-    loader = make_loader(samples, batches, 0, pin=False)
+    loader = make_loader(samples, batches, 0)
     data_dependent_init(network, next(iter(loader))[0] / 255)
     optimizer, progress = make_optimizer(network, 0.003, weight_decay=0.00005), Progress()
     config = Config(LR=0.004, lr_schedule="constant", num_epochs=25, decay_epochs=25)
     for _ in range(25):
         train_one_epoch(network, loader, optimizer, FP32, config, progress)
         progress.finish_epoch()
-    loader = make_loader(samples, EvalBatchSampler(range(16), 16, 2), 0, pin=False)
+    loader = make_loader(samples, EvalBatchSampler(range(16), 16, 2), 0)
     measured = evaluate(network, loader, FP32, [0.4], "")
     assert measured["iou"][:, -1].mean() > 0.45
 
@@ -155,11 +154,11 @@ def test_other_precisions_train_and_evaluate_nearly_the_same(dataset, name):
         network = build_network("3D-LSTM-3", width=1 / 16)
         optimizer = make_optimizer(network, 0.003, weight_decay=0)
         batches = TrainBatchSampler(list(range(4)), 2, 1, 2, seed=0)
-        loader = make_loader(samples, batches, 0, pin=False)
+        loader = make_loader(samples, batches, 0)
         config = Config(LR=0.003)
         scalars = train_one_epoch(network, loader, optimizer, precision, config, Progress())
         assert all(parameter.dtype == torch.float32 for parameter in network.parameters())
-        loader = make_loader(samples, EvalBatchSampler([0, 1], 2, 2), 0, pin=False)
+        loader = make_loader(samples, EvalBatchSampler([0, 1], 2, 2), 0)
         measured = evaluate(network, loader, precision, [0.4], "")
         results.append((scalars["loss"], *measured["loss"].ravel()))
     assert results[0] == pytest.approx(results[1], rel=0.05)

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from data.binvox import read_binvox, write_binvox
-from data.shapenet import ShapeNetIndex, split_from_file
+from data.shapenet import ShapeNetIndex
+from data.splits import split_from_file
 from models import build_network
 from models.convert import read_object_array
 from models.weights import network_from_state, network_state, read_torch

@@ -9,8 +9,7 @@ import pytest
 import scipy.io
 import torch
 
-from data.sampling import SampleKey
-from data.shapenet import ShapeNetDataset, collate, index_dataset
+from data.shapenet import SampleKey, ShapeNetDataset, collate, index_dataset
 from models import build_network, load_network
 from models.weights import network_state, write_torch
 from tests.helpers import SMALL, make_dataset

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from data.sampling import SampleKey, TrainBatchSampler
-from data.shapenet import ShapeNetDataset
+from data.loader import TrainBatchSampler
+from data.shapenet import SampleKey, ShapeNetDataset
 from tests.helpers import ROOT, SMALL, assert_same, make_dataset
 from utils.checkpoint import (
     INTERRUPTED,
@@ -163,7 +163,7 @@ def test_impossible_checkpoint_is_refused_by_name(script, small, tmp_path, batch
     assert script("train", *flags[:-1], "--num_epochs=1")[0] == 0
     path = checkpoint_path(tmp_path / FOLDER, 1)
     content = torch.load(path, weights_only=True)
-    seen = TrainBatchSampler(list(range(12)), 4, 1, 1, 0).objects(batches)
+    seen = TrainBatchSampler(list(range(12)), 4, 1, 1, 0).num_samples(batches)
     content |= {"batches": batches, "totals": torch.tensor([0.0, 0.0, seen])}
     if not has_config:
         content["config"] = None
@@ -210,15 +210,15 @@ def test_non_finite_loss_names_batch_and_last_good_checkpoint(script, small, tmp
 def test_file_missing_in_mid_epoch_is_named(script, tmp_path, monkeypatch, workers):
     monkeypatch.chdir(tmp_path)
     root = make_dataset(tmp_path / "data", {"a": 6}, views=2)
-    usual = ShapeNetDataset.make
+    usual = ShapeNetDataset.load_views
 
-    def make(self, draw: SampleKey):
-        path = self.index.picture_path(draw.position, 1)
-        if draw.epoch == 2 and draw.position == 3:
+    def load_views(self, draw: SampleKey):
+        path = self.index.image_path(draw.index, 1)
+        if draw.epoch == 2 and draw.index == 3:
             Path(path).unlink(missing_ok=True)
         return usual(self, draw)
 
-    monkeypatch.setattr(ShapeNetDataset, "make", make)
+    monkeypatch.setattr(ShapeNetDataset, "load_views", load_views)
     flags = [*SMALL, f"--database_path={root}", "--num_epochs=3", "--min_views=2"]
     status, _, errors = script("train", *flags, "--val_fraction=0", f"--num_workers={workers}")
     assert status == 2 and errors.count("\n") == 1
@@ -230,7 +230,7 @@ def test_dead_worker_is_one_line_error(script, small, monkeypatch):
     def die(self, draw):
         os.kill(os.getpid(), signal.SIGKILL)
 
-    monkeypatch.setattr(ShapeNetDataset, "make", die)
+    monkeypatch.setattr(ShapeNetDataset, "load_views", die)
     started = time.time()
     status, _, errors = script("train", *small, "--num_workers=2", "--num_epochs=1")
     assert status == 2 and errors.count("\n") == 1 and time.time() - started < 60

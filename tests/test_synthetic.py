@@ -11,7 +11,7 @@ from data.builder.furniture import GENERATORS
 from data.builder.mesh import concatenate
 from data.builder.synthetic import build
 from data.cameras import project, read_views
-from data.categories import SYNSETS
+from data.layout import SYNSETS
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from models.convert import port_path
 from models.weights import network_from_state, network_state, read_torch, write_torch
 from utils import distributed
 from utils.errors import InputError
-from utils.files import UNDER_WAY
+from utils.files import TEMPORARY_SUFFIX
 
 INTERRUPTED = "checkpoint_interrupted.pth"
 EPOCH_NAME = re.compile(r"checkpoint_epoch_(\d{8})\.pth")
@@ -192,9 +192,9 @@ def check_same_batches(path: Path, content: dict, config, progress: Progress, sa
         return
     saved = content["config"]
     changed = [name for name in BATCH_OPTIONS if getattr(config, name) != saved.get(name)]
-    sampler.begin(progress.epoch + 1)
+    sampler.set_epoch(progress.epoch + 1)
     possible = 0 < progress.batches <= len(sampler)
-    if not possible or progress.totals[2] != sampler.objects(progress.batches):
+    if not possible or progress.totals[2] != sampler.num_samples(progress.batches):
         changed.append("the dataset or the number of processes")
     if changed:
         raise InputError(
@@ -218,7 +218,7 @@ def experiment_lock(folder: Path):
             raise InputError(
                 f"{folder}: in use by another training; choose another --experiment_name"
             ) from None
-        for leftover in folder.glob(f".*{UNDER_WAY}"):
+        for leftover in folder.glob(f".*{TEMPORARY_SUFFIX}"):
             leftover.unlink()
         try:
             yield

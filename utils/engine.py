@@ -152,11 +152,11 @@ def train_one_epoch(
     """
     network.train()
     sampler, title = loader.batch_sampler, f"epoch {progress.epoch + 1}/{config.num_epochs}"
-    sampler.begin(progress.epoch + 1, progress.batches)
+    sampler.set_epoch(progress.epoch + 1, progress.batches)
     epoch_steps = progress.batches + len(sampler)
     bar = ProgressBar(loader, title, progress)
     unchecked = deque()  # losses; those of the step before are checked, so that a GPU need not wait
-    for (images, voxels, indices), scale in zip(bar, sampler.scales(), strict=True):
+    for (images, voxels, indices), scale in zip(bar, sampler.loss_scales(), strict=True):
         distributed.raise_if_stopped()
         step = progress.epoch * epoch_steps + progress.batches
         for group in optimizer.param_groups:

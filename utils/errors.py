@@ -80,21 +80,26 @@ def run(main) -> None:
         stream.reconfigure(errors="backslashreplace")  # file names need not be text
     stdout, stderr = EscapedStream(sys.stdout), EscapedStream(sys.stderr)
     with redirect_stdout(stdout), redirect_stderr(stderr):
-        try:
-            sys.exit(main())
-        except (InputError, OSError) as error:
-            print(f"error: {explain(error)}", file=sys.stderr)
-            sys.exit(2)
-        except (MemoryError, RuntimeError) as error:  # torch's lack of memory is a RuntimeError
-            if "DataLoader worker (pid" in str(error):  # raised at any moment, by SIGCHLD
-                reason = "a process that loads data died, perhaps of too little memory"
-                print(f"error: {reason}; try a smaller --num_workers", file=sys.stderr)
-                sys.exit(2)
-            if isinstance(error, RuntimeError) and not OUT_OF_MEMORY.search(str(error)):
-                raise
-            reason = str(error).split("\n")[0]
-            print(f"error: not enough memory: {escape_controls(reason)}", file=sys.stderr)
-            sys.exit(2)
-        except (KeyboardInterrupt, Interrupted) as interrupt:
-            print("interrupted", file=sys.stderr)
-            sys.exit(getattr(interrupt, "status", 130))
+        status = _run(main)
+    sys.exit(status)  # not in an `except` block: its traceback would keep DataLoader workers alive
+
+
+def _run(main) -> int:
+    try:
+        return main() or 0
+    except (InputError, OSError) as error:
+        print(f"error: {explain(error)}", file=sys.stderr)
+        return 2
+    except (MemoryError, RuntimeError) as error:  # torch's lack of memory is a RuntimeError
+        if "DataLoader worker (pid" in str(error):  # raised at any moment, by SIGCHLD
+            reason = "a process that loads data died, perhaps of too little memory"
+            print(f"error: {reason}; try a smaller --num_workers", file=sys.stderr)
+            return 2
+        if isinstance(error, RuntimeError) and not OUT_OF_MEMORY.search(str(error)):
+            raise
+        reason = str(error).split("\n")[0]
+        print(f"error: not enough memory: {escape_controls(reason)}", file=sys.stderr)
+        return 2
+    except (KeyboardInterrupt, Interrupted) as interrupt:
+        print("interrupted", file=sys.stderr)
+        return getattr(interrupt, "status", 130)

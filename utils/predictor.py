@@ -10,7 +10,7 @@ from PIL import Image
 
 from data.background import Cutout, cut_out
 from data.photographs import convert_photograph, mask_values, read_photograph
-from data.transforms import as_bytes, eval_transform, letterbox
+from data.transforms import eval_transform, letterbox
 from models import R2N2
 from utils.engine import Precision
 from utils.errors import InputError
@@ -76,7 +76,7 @@ class Predictor:
 
     def preprocess(self, cutouts: list[Cutout]) -> np.ndarray:
         """Make the input views of `predict`, (V, S, S, 3) uint8."""
-        return as_bytes([eval_transform(c.image, self.network.image_size) for c in cutouts])
+        return np.stack([eval_transform(c.image, self.network.image_size) for c in cutouts])
 
     @cached_property
     def segmenter(self) -> Segmenter:

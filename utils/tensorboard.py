@@ -7,8 +7,7 @@ import numpy as np
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
-from data.sampling import SampleKey
-from data.shapenet import ShapeNetDataset
+from data.shapenet import SampleKey, ShapeNetDataset
 from utils.export import voxels_to_mesh
 from utils.predictor import Predictor
 from utils.results import printable

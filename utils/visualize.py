@@ -5,6 +5,7 @@ of each shape.
 """
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from tqdm import tqdm
 from data.background import Cutout
 from data.binvox import read_binvox
 from data.cameras import read_views
-from data.layout import SIZE
+from data.layout import RENDERING_SIZE
 from data.shapenet import ShapeNetIndex, index_dataset
 from data.transforms import load_image
 from utils.errors import InputError, Parser, check_ranges, run
@@ -110,7 +111,8 @@ def image_grid(
 
 def draw_cutout(cutout: Cutout, size: int = TILE) -> Image.Image:
     """Draw an object, over a checkerboard where its background was removed, as RGB."""
-    squares = (np.indices((SIZE, SIZE)) // CHECKER).sum(0) % 2  # (137, 137) of 0 and 1
+    grid = np.indices((RENDERING_SIZE, RENDERING_SIZE))  # (2, 137, 137)
+    squares = (grid // CHECKER).sum(0) % 2  # of 0 and 1
     contrast = 0 if cutout.source == "rendering" else 15
     page = Image.fromarray(np.uint8(240 + contrast * squares)).convert("RGBA")
     page.alpha_composite(cutout.image)
@@ -144,24 +146,28 @@ def draw_prediction(cutouts: list[Cutout], occupied: np.ndarray) -> Image.Image:
 def contact_sheet(index: ShapeNetIndex, columns: int, limit: int, seed: int) -> Image.Image:
     """Draw two views of up to `limit` random shapes, and their voxels as seen in the second one."""
     order = np.random.default_rng(seed).permutation(len(index.names))[:limit]
-    tiles = [(_draw_shape(index, i), index.category(i)) for i in tqdm(sorted(order.tolist()))]
+    chosen = tqdm(sorted(order.tolist()), file=sys.stdout)
+    tiles = [(_draw_shape(index, i), index.category(i)) for i in chosen]
     blank = Image.new("RGB", tiles[0][0].size, "white"), ""
     tiles += [blank] * (-len(tiles) % min(columns, len(tiles)))
     return image_grid([tiles[i : i + columns] for i in range(0, len(tiles), columns)], 28, 16)
 
 
 def _draw_shape(index: ShapeNetIndex, i: int) -> Image.Image:
-    paths = [index.picture_path(i, view) for view in range(min(2, index.views[i]))]
+    paths = [index.image_path(i, view) for view in range(min(2, index.num_views[i]))]
     metadata_path = os.path.join(os.path.dirname(paths[0]), "rendering_metadata.txt")
     views = read_views(metadata_path)
     if len(views) < len(paths):
         raise InputError(f"{metadata_path}: expected {len(paths)} lines or more, got {len(views)}")
     camera = views[len(paths) - 1]
     occupied = read_binvox(index.voxels_path(i))
-    tile = Image.new("RGB", (3 * SIZE, SIZE), "white")
+    tile = Image.new("RGB", (3 * RENDERING_SIZE, RENDERING_SIZE), "white")
     for j, image in enumerate(map(load_image, paths)):
-        tile.paste(image, (j * SIZE, 0), mask=image)
-    tile.paste(draw_voxels(occupied, SIZE, camera.azimuth, camera.elevation), (2 * SIZE, 0))
+        tile.paste(image, (j * RENDERING_SIZE, 0), mask=image)
+    tile.paste(
+        draw_voxels(occupied, RENDERING_SIZE, camera.azimuth, camera.elevation),
+        (2 * RENDERING_SIZE, 0),
+    )
     return tile
 
 

@@ -11,7 +11,7 @@ from data.builder.build import Options, build, write_failed
 from data.builder.mesh import AXES, rotation
 from data.builder.source import Source, category_folder, clean_name
 from data.builder.sources import distinct, find_sources, with_categories
-from data.layout import GRID, VIEWS
+from data.layout import NUM_VIEWS, RESOLUTION
 from utils.errors import InputError, Parser, check_ranges, run
 
 
@@ -22,8 +22,8 @@ def main() -> int:
     for front in {args.front or source.front for source in sources}:
         rotation(args.up, front)  # raises before the work begins
     options = Options(args.out, args.up, args.front, args.views, args.grid, args.seed)
-    if args.grid != GRID:
-        print(f"note: train.py can train on {GRID}³ voxels only, got --grid={args.grid}")
+    if args.grid != RESOLUTION:
+        print(f"note: train.py can train on {RESOLUTION}³ voxels only, got --grid={args.grid}")
     failed, notes = build(sources, options, args.variants, args.processes)
     for note, paths in notes.items():
         more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
@@ -49,8 +49,8 @@ def _parse_args() -> argparse.Namespace:
     add("--up", default="y", choices=AXES, help="axis that points up (%(default)s)")
     front = "axis that points to the front (z for glTF and Sweet Home 3D, else -z)"
     add("--front", choices=AXES, help=front)
-    add("--views", type=int, default=VIEWS, help="images a shape (%(default)s)")
-    add("--grid", type=int, default=GRID, help="voxels a side (%(default)s)")
+    add("--views", type=int, default=NUM_VIEWS, help="images a shape (%(default)s)")
+    add("--grid", type=int, default=RESOLUTION, help="voxels a side (%(default)s)")
     variants = "stretched copies of each, 0.8 to 1.25 along each axis (%(default)s)"
     add("--variants", type=int, default=0, help=variants)
     add("--seed", type=int, default=0)

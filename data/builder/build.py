@@ -12,7 +12,7 @@ from data.builder.mesh import Mesh, transform
 from data.builder.source import Source
 from data.builder.sources import distinct
 from data.builder.writer import is_finished, remove_stale_dirs, write_shape
-from data.layout import GRID, VIEWS
+from data.layout import NUM_VIEWS, RESOLUTION
 from data.parallel import parallel_map
 from utils.errors import InputError, explain
 from utils.files import atomic_write
@@ -29,8 +29,8 @@ class Options:
     out: Path
     up: str = "y"
     front: str | None = None  # default: by the source
-    views: int = VIEWS
-    grid: int = GRID
+    views: int = NUM_VIEWS
+    grid: int = RESOLUTION
     seed: int = 0
 
 

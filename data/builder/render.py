@@ -8,7 +8,7 @@ from embreex.rtcore_scene import EmbreeScene
 
 from data.builder.mesh import Mesh, Texture
 from data.cameras import View, camera_position, project, ray_directions
-from data.layout import SIZE
+from data.layout import RENDERING_SIZE
 
 SAMPLES = 3  # rays a pixel side
 FILTER = np.float32([1, 2, 3, 2, 1]) / 9  # reaches one ray beyond the pixel on each side
@@ -39,7 +39,7 @@ class Rays:
         )
 
 
-def render(mesh: Mesh, views: list[View], size: int = SIZE) -> np.ndarray:
+def render(mesh: Mesh, views: list[View], size: int = RENDERING_SIZE) -> np.ndarray:
     """Render a normalized mesh.
 
     Returns images (V, size, size, 4) uint8, RGB with straight alpha. A pixel is a weighted mean of

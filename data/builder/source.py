@@ -10,7 +10,7 @@ import numpy as np
 from data.builder.mesh import Mesh, rotation, transform
 from data.builder.readers import load_mesh, parse_mesh
 from data.builder.readers.assets import ArchiveAssets, Assets, FolderAssets, read_entry
-from data.categories import CATEGORIES, SYNSETS
+from data.layout import CATEGORIES, SYNSETS
 from utils.errors import InputError, explain
 
 FRONT = "-z"  # of ShapeNetCore

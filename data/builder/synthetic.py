@@ -11,7 +11,7 @@ import numpy as np
 from data.builder.furniture import GENERATORS
 from data.builder.mesh import concatenate
 from data.builder.writer import is_finished, remove_stale_dirs, write_shape
-from data.categories import SYNSETS
+from data.layout import SYNSETS
 from data.parallel import parallel_map
 from utils.errors import Parser, check_ranges, run
 

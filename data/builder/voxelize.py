@@ -4,13 +4,13 @@ import numpy as np
 
 from data.builder.mesh import Mesh
 from data.builder.render import Rays
-from data.layout import GRID
+from data.layout import RESOLUTION
 
 MAX_FINE_RESOLUTION = 256  # of the carved grid, which has at most 4 fine voxels a voxel side
 TOLERANCE = 1e-3  # fine voxels; a surface between two voxels belongs to the one behind it
 
 
-def voxelize(mesh: Mesh, resolution: int = GRID) -> np.ndarray:
+def voxelize(mesh: Mesh, resolution: int = RESOLUTION) -> np.ndarray:
     """Return the voxels that a mesh touches or encloses, (D, D, D) bool, axes x, y, z.
 
     The bounding box is centered in the grid and its longest side spans it. As in binvox, rays from

@@ -14,7 +14,7 @@ from data.builder.mesh import Mesh, normalize
 from data.builder.render import render
 from data.builder.voxelize import voxelize
 from data.cameras import sample_views, write_views
-from data.layout import GRID, RENDERINGS, VIEWS, VOXELS
+from data.layout import NUM_VIEWS, RENDERINGS, RESOLUTION, VOXELS
 
 TEMPORARY = ".making-"  # prefix of the folders of shapes in progress
 
@@ -36,8 +36,8 @@ def write_shape(
     name: str,
     mesh: Mesh,
     rng: np.random.Generator,
-    num_views: int = VIEWS,
-    resolution: int = GRID,
+    num_views: int = NUM_VIEWS,
+    resolution: int = RESOLUTION,
 ) -> None:
     """Render and voxelize a mesh, and write both; the shape appears whole or not at all.
 

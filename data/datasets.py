@@ -1,0 +1,51 @@
+"""Open a dataset by its path.
+
+Another dataset is a file data/NAME.py with the interface of data/shapenet.py, and a line in
+`open_dataset`.
+"""
+
+from pathlib import Path
+
+from data.shapenet import ShapeNetIndex, index_dataset
+from data.splits import SPLITS, split_from_file, split_sorted
+
+SYNTHETIC = Path("datasets/synthetic")
+
+
+def open_dataset(
+    database_path: str | Path, split_file: str, val_fraction: float
+) -> tuple[ShapeNetIndex, dict[str, list[int]]]:
+    """Index and split a dataset; print its size and what was left out.
+
+    Args:
+        database_path (str | Path): Folder of a dataset, or "synthetic" for the procedural one,
+            which is made on first use.
+        split_file (str): JSON file of a split; "" for the sorted 80/20 split.
+        val_fraction (float): Fraction of the sorted training split to validate on.
+
+    Returns:
+        tuple: The index, and a dict of "train", "val", "test" and "all" to lists of indices.
+
+    Raises:
+        InputError: If the dataset or the split cannot be read.
+    """
+    if database_path == "synthetic":
+        from data.builder.synthetic import build  # needs trimesh and embreex
+
+        build(SYNTHETIC)
+        database_path = SYNTHETIC
+    index = index_dataset(database_path)
+    left_out = index.left_out.copy()
+    if split_file:
+        splits, missing = split_from_file(index, split_file)
+        left_out += missing
+    else:
+        splits = split_sorted(index, val_fraction)
+    if index.excluded:
+        left_out["in exclude.txt"] = sum(name in index.excluded for name in index.names)
+    splits["all"] = [i for i, name in enumerate(index.names) if name not in index.excluded]
+    sizes = ", ".join(f"{len(splits[split])} {split}" for split in SPLITS)
+    print(f"{database_path}: {len(splits['all'])} shapes ({sizes})")
+    if left_out:
+        print("left out:", ", ".join(f"{count} {reason}" for reason, count in left_out.items()))
+    return index, splits

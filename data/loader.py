@@ -1,0 +1,123 @@
+"""Batches: which samples they hold, and the DataLoader that makes them."""
+
+import signal
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from data.shapenet import SampleKey, ShapeNetDataset, collate
+
+
+class TrainBatchSampler:
+    """Batches of one epoch: shuffled samples, and one random number of views for each batch.
+
+    Both depend on (seed, epoch) alone. The last batch may be smaller. With several processes, a
+    batch has batch_size * world_size samples, of which each rank gets every world_size-th.
+
+    Args:
+        indices (list[int]): Samples of the split.
+        batch_size (int): Samples per batch and process.
+        min_views (int): Lower bound of the number of views.
+        max_views (int): Upper bound of it, inclusive.
+        seed (int): Of the shuffling.
+        rank (int): Number of this process.
+        world_size (int): Number of processes.
+    """
+
+    def __init__(
+        self,
+        indices: list[int],
+        batch_size: int,
+        min_views: int,
+        max_views: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ):
+        self.indices, self.batch_size, self.seed = indices, batch_size * world_size, seed
+        self.min_views, self.max_views = min_views, max_views
+        self.rank, self.world_size = rank, world_size
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int, start_batch: int = 0) -> None:
+        """Choose the epoch to iterate over, and the batch to resume it from."""
+        self.epoch, self.start_batch = epoch, start_batch
+
+    def __len__(self) -> int:
+        return len(self._starts())
+
+    def __iter__(self) -> Iterator[list[SampleKey]]:
+        rng = np.random.default_rng((self.seed, self.epoch))
+        order = rng.permutation(self.indices).tolist()
+        num_batches = len(self) + self.start_batch
+        views = rng.integers(self.min_views, self.max_views, size=num_batches, endpoint=True)
+        remaining_views = views[self.start_batch :].tolist()
+        for start, num_views in zip(self._starts(), remaining_views, strict=True):
+            batch = order[start : start + self.batch_size]
+            shard = batch[self.rank :: self.world_size] or batch[:1]  # see loss_scales
+            yield [SampleKey(index, self.epoch, num_views) for index in shard]
+
+    def num_samples(self, num_batches: int) -> int:
+        """Return how many samples the first batches of an epoch have, on all ranks together."""
+        return min(num_batches * self.batch_size, len(self.indices))
+
+    def loss_scales(self) -> Iterator[float]:
+        """Yield for each batch the factor on the sum of this rank's losses.
+
+        DDP averages gradients over ranks; with this factor the result is the gradient of the mean
+        loss of the whole batch. A rank without samples in a small last batch has to take part: it
+        computes a sample of another rank with a factor of 0.
+        """
+        for start in self._starts():
+            size = min(self.batch_size, len(self.indices) - start)
+            yield self.world_size / size if self.rank < size else 0.0
+
+    def _starts(self) -> range:
+        return range(0, len(self.indices), self.batch_size)[self.start_batch :]
+
+
+class EvalBatchSampler:
+    """Batches of all samples in order, each with its first `num_views` views."""
+
+    def __init__(self, indices: list[int], batch_size: int, num_views: int):
+        self.indices, self.batch_size, self.num_views = indices, batch_size, num_views
+
+    def __len__(self) -> int:
+        return -(-len(self.indices) // self.batch_size)
+
+    def __iter__(self) -> Iterator[list[SampleKey]]:
+        for start in range(0, len(self.indices), self.batch_size):
+            batch = self.indices[start : start + self.batch_size]
+            yield [SampleKey(index, 0, self.num_views) for index in batch]
+
+
+def make_loader(
+    dataset: ShapeNetDataset, batch_sampler, num_workers: int = 0, *, pin_memory: bool = False
+) -> DataLoader:
+    """Return a DataLoader of images (B, V, 3, S, S), voxels (B, 32, 32, 32) and indices.
+
+    The batches are the same for every number of workers, for the sampler's keys say all.
+    """
+    num_workers = min(num_workers, len(batch_sampler))
+    return DataLoader(
+        dataset,
+        batch_sampler=batch_sampler,
+        collate_fn=collate,
+        num_workers=num_workers,
+        persistent_workers=num_workers > 0,
+        pin_memory=pin_memory,
+        worker_init_fn=_outlive_stop_signals,
+        generator=torch.Generator(),  # a DataLoader draws from the global one otherwise
+    )
+
+
+def _outlive_stop_signals(_worker: int) -> None:
+    """Give the training process time to save, when Ctrl-C or SIGTERM reaches its workers too.
+
+    It asks them to exit in the end. torchrun and Slurm send SIGTERM to every process of a job.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "alarm"):  # not on Windows, which has no such SIGTERM either
+        signal.signal(signal.SIGTERM, lambda *_: signal.alarm(30))

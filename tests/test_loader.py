@@ -1,0 +1,84 @@
+import multiprocessing
+import os
+import signal
+
+import numpy as np
+import pytest
+import torch
+
+from data.loader import EvalBatchSampler, TrainBatchSampler, make_loader
+from data.shapenet import SAMPLE_STREAM, ShapeNetDataset, index_dataset
+
+
+@pytest.mark.parametrize("num_workers", [1, 3])
+def test_batches_do_not_depend_on_the_number_of_workers(dataset, num_workers):
+    samples = ShapeNetDataset(index_dataset(dataset), 128, training=True, augmentation="strong")
+    runs = []
+    for workers in (0, num_workers):
+        sampler = TrainBatchSampler(range(15), 4, 1, 3, seed=0)
+        loader, batches = make_loader(samples, sampler, workers), []
+        for epoch, start_batch in ((1, 0), (2, 2), (3, 0)):
+            sampler.set_epoch(epoch, start_batch)
+            batches += loader
+        runs.append(batches)
+    assert len(runs[0]) == 4 + 2 + 4
+    for a, b in zip(*runs, strict=True):
+        assert torch.equal(a[0], b[0]) and torch.equal(a[1], b[1]) and a[2] == b[2]
+
+
+def test_workers_persist_over_epochs_and_leave_signals_to_the_parent(dataset):
+    sampler = EvalBatchSampler(list(range(8)), 2, 1)
+    loader = make_loader(ShapeNetDataset(index_dataset(dataset), 128), sampler, 2)
+    pids = []
+    for _ in range(2):
+        indices = [index for _, _, batch in loader for index in batch]
+        assert indices == list(range(8))
+        pids.append({worker.pid for worker in multiprocessing.active_children()})
+        for pid in pids[-1]:
+            os.kill(pid, signal.SIGINT)
+            os.kill(pid, signal.SIGTERM)
+    assert pids[0] == pids[1] and len(pids[0]) == 2
+
+
+def test_epoch_has_every_sample_once_and_one_number_of_views_per_batch():
+    sampler = TrainBatchSampler(range(100, 150), 8, 1, 5, seed=0)
+    epochs = []
+    for epoch in (1, 2):
+        sampler.set_epoch(epoch)
+        batches = list(sampler)
+        assert sorted(key.index for batch in batches for key in batch) == list(range(100, 150))
+        assert [len(batch) for batch in batches] == [8] * 6 + [2] and len(batches) == len(sampler)
+        num_views = [{key.num_views for key in batch} for batch in batches]
+        assert all(len(views) == 1 for views in num_views)
+        assert len(set.union(*num_views)) > 1 and set.union(*num_views) <= set(range(1, 6))
+        epochs.append(batches)
+    assert epochs[0] != epochs[1]
+
+
+def test_start_batch_resumes_an_epoch():
+    sampler = TrainBatchSampler(range(50), 8, 1, 5, seed=0)
+    sampler.set_epoch(2)
+    batches, scales = list(sampler), list(sampler.loss_scales())
+    for start_batch in (0, 3, 7):
+        sampler.set_epoch(2, start_batch)
+        assert list(sampler) == batches[start_batch:] and len(sampler) == 7 - start_batch
+        assert list(sampler.loss_scales()) == scales[start_batch:]
+
+
+def test_sampler_and_samples_draw_from_different_streams():
+    sampler, sample_0, sample_1, next_epoch = (
+        np.random.default_rng(key).random(8).tolist()
+        for key in ((7, 1), (7, 1, 0, SAMPLE_STREAM), (7, 1, 1, SAMPLE_STREAM), (7, 2))
+    )
+    assert len({*sampler, *sample_0, *sample_1, *next_epoch}) == 32
+
+
+def test_evaluation_takes_all_samples_in_order(dataset):
+    samples = ShapeNetDataset(index_dataset(dataset), 128)
+    loader = make_loader(samples, EvalBatchSampler(range(15), 4, 2))
+    batches = list(loader)
+    assert [index for _, _, indices in batches for index in indices] == list(range(15))
+    assert [tuple(images.shape) for images, _, _ in batches] == [
+        *[(4, 2, 3, 128, 128)] * 3,
+        (3, 2, 3, 128, 128),
+    ]

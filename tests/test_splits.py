@@ -1,0 +1,97 @@
+import json
+
+import numpy as np
+import pytest
+
+from data.shapenet import ShapeNetIndex, index_dataset
+from data.splits import split_from_file, split_sorted
+from tests.helpers import SHARED, make_dataset
+from utils.errors import InputError
+
+
+def index_of(*names: str) -> ShapeNetIndex:
+    return ShapeNetIndex("", sorted(names), np.ones(len(names), np.uint8))
+
+
+def test_sorted_split_is_80_20_with_validation_at_the_end_of_training(dataset):
+    index = index_dataset(dataset)
+    assert split_sorted(index, val_fraction=0.25) == {
+        "train": [0, 1, 2, 3, 4, 5, 10, 11, 12],
+        "val": [6, 7, 13],
+        "test": [8, 9, 14],
+    }
+    assert split_sorted(index, val_fraction=0)["val"] == []
+    assert split_sorted(index, val_fraction=0.01)["val"] == [7, 13]
+
+
+def test_excluded_shapes_leave_every_split_and_move_no_other(tmp_path):
+    root = make_dataset(tmp_path, {"03001627": 10}, views=1)
+    before = split_sorted(index_dataset(root), 0.25)
+    (root / "exclude.txt").write_text("# damaged\n03001627/model00\n", encoding="utf-8")
+    after = split_sorted(index_dataset(root), 0.25)
+    assert after == before | {"train": before["train"][1:]}
+
+
+@pytest.mark.parametrize("num_variants", [1, 2, 3])
+@pytest.mark.parametrize("category", ["chair", "a+b"])
+def test_variants_stay_with_their_original(num_variants, category):
+    originals = [f"{category}/model{i:02d}" for i in range(12)]
+    originals.append(f"{category}/model05 (2)")  # sorts between model05 and model05+1
+    ends = ("", "+1", "+2", "+3")[: num_variants + 1]
+    index = index_of(*(name + end for name in originals for end in ends))
+    splits = split_sorted(index, 0.3)
+    assert sorted(i for split in splits.values() for i in split) == list(range(len(index.names)))
+    seen = [{index.names[i].removesuffix(end) for i in split for end in ends[1:]} & {*originals}
+            for split in splits.values()]  # fmt: skip
+    assert all(seen) and sum(map(len, seen)) == len(set.union(*seen)) == 13
+
+
+@pytest.mark.parametrize(
+    "pattern", ["bed+sofa/{}", "set/x+part{}", "set/x+{}"], ids=["category", "prefix", "number"]
+)
+def test_plus_in_names_without_an_original_changes_nothing(pattern):
+    splits = split_sorted(index_of(*(pattern.format(i) for i in range(10))), 0)
+    assert {split: len(indices) for split, indices in splits.items()} == {
+        "train": 8,
+        "val": 0,
+        "test": 2,
+    }
+
+
+def test_split_file_replaces_the_sorted_split(dataset, tmp_path):
+    index = index_dataset(dataset)
+    entry = {"taxonomy_id": "03001627", "taxonomy_name": "chair"}
+    entry |= {"train": ["model03", "model01"], "val": ["model09"], "test": ["gone"]}
+    path = tmp_path / "split.json"
+    path.write_text(json.dumps([entry]), encoding="utf-8")
+    splits, missing = split_from_file(index, path)
+    assert splits == {"train": [1, 3], "val": [9], "test": []}
+    assert missing == {"in the split, not on disk": 1, "on disk, not in the split": 12}
+
+
+def test_split_file_may_lack_val(tmp_path):
+    path = SHARED / "cases" / "21-split-without-val" / "split.json"
+    if not path.is_file():
+        path = tmp_path / "split.json"
+        path.write_text('[{"taxonomy_id": "03001627", "train": ["a"], "test": ["b"]}]')
+    splits, _ = split_from_file(index_of("03001627/a", "03001627/b"), path)
+    assert splits == {"train": [0], "val": [], "test": [1]}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[1]",
+        "3",
+        '[{"taxonomy_id": 1}]',
+        '[{"taxonomy_id": "a", "train": [], "val": []}]',
+        '[{"taxonomy_id": "a", "train": [1], "val": [], "test": []}]',
+        '[{"taxonomy_id": "a", "train": ["x"], "val": ["x"], "test": []}]',
+    ],
+)
+def test_bad_split_file_is_an_error(dataset, tmp_path, content):
+    path = tmp_path / "split.json"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=r"split\.json"):
+        split_from_file(index_dataset(dataset), path)
