@@ -149,9 +149,10 @@ def prepare_network(config: Config, folder: Path) -> tuple[Config, R2N2, tuple |
 
 def with_options_of(network: R2N2, config: Config, path: str | Path) -> Config:
     """Return `config` with the options of the network from `path`; refuse others that are given."""
-    options = network.options
-    found = {"network": network.name, "width": options["width"]}
-    found |= {"variant": v for v, values in VARIANTS.items() if values.items() <= options.items()}
+    found = {"network": network.name, "width": network.options["width"]}
+    for variant, options in VARIANTS.items():
+        if options.items() <= network.options.items():
+            found["variant"] = variant
     for name in config.given & found.keys():
         if (expected := getattr(config, name)) != found[name]:
             raise InputError(f"{path}: expected {name} = {expected}, got {found[name]}")
