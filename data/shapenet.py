@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 
 from data.binvox import read_binvox
 from data.layout import CATEGORIES, EXCLUDED, RENDERINGS, RESOLUTION, VOXELS
-from data.transforms import eval_transform, load_image, train_transform
+from data.transforms import eval_transform, load_image, to_array, train_transform
 from utils.errors import InputError, explain
 from utils.files import read_text
 
@@ -165,11 +165,11 @@ class ShapeNetDataset(Dataset):
             raise InputError(f"{folder}: expected {num_views} views (max_views), got {available}")
         if not self.training:
             images = (load_image(self.index.image_path(index, v)) for v in range(num_views))
-            return np.stack([eval_transform(image, self.image_size) for image in images])
+            return to_array([eval_transform(image, self.image_size) for image in images])
         rng = np.random.default_rng((self.seed, epoch, index, SAMPLE_STREAM))
         views = rng.choice(available, num_views, replace=False)
         images = (load_image(self.index.image_path(index, v)) for v in views)
-        return np.stack(
+        return to_array(
             [train_transform(image, self.image_size, rng, self.augmentation) for image in images]
         )
 
