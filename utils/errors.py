@@ -3,6 +3,7 @@
 import argparse
 import re
 import sys
+import traceback
 from contextlib import redirect_stderr, redirect_stdout
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -80,26 +81,30 @@ def run(main) -> None:
         stream.reconfigure(errors="backslashreplace")  # file names need not be text
     stdout, stderr = EscapedStream(sys.stdout), EscapedStream(sys.stderr)
     with redirect_stdout(stdout), redirect_stderr(stderr):
-        status = _run(main)
-    sys.exit(status)  # not in an `except` block: its traceback would keep DataLoader workers alive
+        try:
+            status = main()
+        except (Exception, KeyboardInterrupt) as error:
+            status = report(error)
+            traceback.clear_frames(error.__traceback__)  # a DataLoader in them ends its workers
+    sys.exit(status)
 
 
-def _run(main) -> int:
-    try:
-        return main() or 0
-    except (InputError, OSError) as error:
-        print(f"error: {explain(error)}", file=sys.stderr)
-        return 2
-    except (MemoryError, RuntimeError) as error:  # torch's lack of memory is a RuntimeError
-        if "DataLoader worker (pid" in str(error):  # raised at any moment, by SIGCHLD
-            reason = "a process that loads data died, perhaps of too little memory"
-            print(f"error: {reason}; try a smaller --num_workers", file=sys.stderr)
-            return 2
-        if isinstance(error, RuntimeError) and not OUT_OF_MEMORY.search(str(error)):
-            raise
-        reason = str(error).split("\n")[0]
-        print(f"error: not enough memory: {escape_controls(reason)}", file=sys.stderr)
-        return 2
-    except (KeyboardInterrupt, Interrupted) as interrupt:
+def report(error: BaseException) -> int:
+    """Print the one line for an error and return the exit status; raise what is a bug."""
+    if isinstance(error, KeyboardInterrupt | Interrupted):
         print("interrupted", file=sys.stderr)
-        return getattr(interrupt, "status", 130)
+        return getattr(error, "status", 130)
+    first_line = str(error).split("\n")[0]
+    if isinstance(error, InputError | OSError):
+        line = explain(error)
+    elif "DataLoader worker (pid" in str(error):  # raised at any moment, by SIGCHLD
+        line = "a process that loads data died, perhaps of too little memory"
+        line += "; try a smaller --num_workers"
+    elif isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and OUT_OF_MEMORY.search(str(error))  # torch's
+    ):
+        line = f"not enough memory: {escape_controls(first_line)}"
+    else:
+        raise error
+    print(f"error: {line}", file=sys.stderr)
+    return 2
