@@ -136,8 +136,8 @@ def test_small_network_learns_sixteen_samples(tmp_path):
     loader = make_loader(samples, batches, 0)
     data_dependent_init(network, next(iter(loader))[0] / 255)
     optimizer, progress = make_optimizer(network, 0.003, weight_decay=0.00005), Progress()
-    config = Config(LR=0.004, lr_schedule="constant", num_epochs=25, decay_epochs=25)
-    for _ in range(25):
+    config = Config(LR=0.004, lr_schedule="constant", num_epochs=40, decay_epochs=40)
+    for _ in range(40):
         train_one_epoch(network, loader, optimizer, FP32, config, progress)
         progress.finish_epoch()
     loader = make_loader(samples, EvalBatchSampler(range(16), 16, 2), 0)

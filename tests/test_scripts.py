@@ -253,7 +253,7 @@ def spoil(path: Path, length: int):
     ("spoiled", "flags", "named"),
     [
         (lambda root: shutil.rmtree(root), [], "database_path"),
-        (lambda root: shutil.rmtree(root / "ShapeNetVox32" / "b"), [], "b: expected models"),
+        (lambda root: shutil.rmtree(root / "ShapeNetVox32"), [], "ShapeNetVox32"),
         (
             lambda root: spoil(root / "ShapeNetRendering/a/model00/rendering/00.png", 200),
             [],
