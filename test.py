@@ -38,6 +38,7 @@ def main() -> None:
     precision = Precision(config.precision, device)
 
     def evaluate_split(split: str, thresholds: list[float], title: str) -> dict:
+        index.require_views(splits[split], config.max_views)
         batches = EvalBatchSampler(splits[split], config.batch_size, config.max_views)
         loader = make_loader(dataset, batches, config.num_workers, pin_memory=device.type == "cuda")
         return evaluate(network, loader, precision, thresholds, title)

@@ -53,6 +53,8 @@ def train(config: Config, folder: Path, device: torch.device, rank: int, world_s
     if not splits["train"]:
         raise InputError(f"{index.root}: no samples in 'train'")
 
+    index.require_views(splits["train"] + splits["val"], config.max_views)
+
     views = config.min_views, config.max_views
     train_sampler = TrainBatchSampler(
         splits["train"], config.batch_size, *views, config.seed, rank, world_size
@@ -74,7 +76,9 @@ def train(config: Config, folder: Path, device: torch.device, rank: int, world_s
     elif config.init == "data" and not config.init_weights:
         init_from_data(network, train_dataset, splits["train"], config, device)
     if progress.epoch >= config.num_epochs:
-        raise InputError(f"num_epochs: expected more than the {progress.epoch} finished epochs")
+        raise InputError(
+            f"num_epochs: all {progress.epoch} epochs are finished; raise it to continue"
+        )
     progress = progress.shard(rank, device)
     if config.compile:
         network.compile()

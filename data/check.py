@@ -182,7 +182,7 @@ def write_exclude(root: str | Path, problems: dict[str, list[str]]) -> Path:
 
 def main() -> int:
     """Print the problems of a dataset; return 1 if it has any."""
-    parser = Parser(description=__doc__)
+    parser = Parser(prog="python -m data.check", description=__doc__)
     parser.add_argument("dataset", type=Path, help="folder of the dataset")
     parser.add_argument("--write-exclude", action="store_true", help=f"write {EXCLUDED}")
     parser.add_argument("--processes", type=int, help="default: all cores")

@@ -30,7 +30,7 @@ def open_dataset(
         InputError: If the dataset or the split cannot be read.
     """
     if database_path == "synthetic":
-        from data.builder.synthetic import build  # needs trimesh and embreex
+        from data.builder.synthetic import build  # needs embreex and mapbox-earcut
 
         build(SYNTHETIC)
         database_path = SYNTHETIC

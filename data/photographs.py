@@ -28,7 +28,8 @@ def find_images(paths: list[str]) -> list[Path]:
     found = []
     for path in map(Path, paths):
         if path.is_dir():
-            images = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
+            shown = (p for p in path.iterdir() if not p.name.startswith("."))  # not macOS' ._ files
+            images = sorted(p for p in shown if p.suffix.lower() in SUFFIXES)
         elif glob.has_magic(path.name) and not path.exists():
             images = sorted(path.parent.glob(path.name))
         else:
@@ -87,7 +88,7 @@ def convert_photograph(image: Image.Image) -> Image.Image:
         image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
     elif image.mode in ("I", "F"):
         raise ValueError("more than 16 bits per pixel")
-    elif image.mode in ("P", "PA", "1", "La", "RGBa"):
+    elif image.mode in ("P", "PA", "1", "La", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
     image.thumbnail((WORKING_SIZE, WORKING_SIZE))
     has_alpha = "A" in image.getbands()

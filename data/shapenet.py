@@ -5,6 +5,7 @@ The layout is that of data/layout.py.
 
 import os
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -54,6 +55,15 @@ class ShapeNetIndex:
     def voxels_path(self, i: int) -> Path:
         return self.root / VOXELS / self.names[i] / "model.binvox"
 
+    def require_views(self, indices: Iterable[int], num_views: int) -> None:
+        """Raise InputError, naming the first shape that has fewer views."""
+        for i in indices:
+            if self.num_views[i] < num_views:
+                folder = os.path.dirname(self.image_path(i, 0))
+                raise InputError(
+                    f"{folder}: expected {num_views} views (max_views), got {self.num_views[i]}"
+                )
+
 
 def index_dataset(root: str | Path) -> ShapeNetIndex:
     """List the shapes under `root` without opening their files.
@@ -97,7 +107,7 @@ def _folders(path: str | Path) -> set[str]:
 
 def _count_images(path: str) -> int:
     try:
-        return sum(name.endswith(".png") for name in os.listdir(path))
+        return sum(name.endswith(".png") and name[0] != "." for name in os.listdir(path))
     except (FileNotFoundError, NotADirectoryError):
         return 0
 
@@ -160,9 +170,7 @@ class ShapeNetDataset(Dataset):
         index, epoch, num_views = key
         available = int(self.index.num_views[index])
         num_views = available if num_views is None else num_views
-        if num_views > available:
-            folder = os.path.dirname(self.index.image_path(index, 0))
-            raise InputError(f"{folder}: expected {num_views} views (max_views), got {available}")
+        self.index.require_views([index], num_views)
         if not self.training:
             images = (load_image(self.index.image_path(index, v)) for v in range(num_views))
             return to_array([eval_transform(image, self.image_size) for image in images])

@@ -91,7 +91,7 @@ def test_images_are_turned_upright(network, photographs, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "images", [[], [np.zeros((9, 9, 3))], [np.zeros((9, 9), np.uint8)], ["absent.png"]]
+    "images", [[], [np.zeros((9, 9, 3))], [np.zeros((9, 9, 2), np.uint8)], ["absent.png"]]
 )
 def test_bad_images_are_refused(network, images):
     with pytest.raises((InputError, OSError), match=r"images: |absent\.png"):

@@ -6,12 +6,12 @@ documents every key.
 
 import argparse
 import difflib
-import os
 import re
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 
+from data.parallel import num_cores
 from models import NETWORKS, VARIANTS
 from utils.errors import InputError, Parser
 from utils.files import atomic_write, read_bytes
@@ -56,7 +56,7 @@ class Config:
     database_path: str = _data("synthetic", DIR, "dataset folder, or 'synthetic'")
     split_file: str = _data("", FILE, "JSON split in Pix2Vox's form, in place of 80/20")
     val_fraction: float = _data(0.05, number(0, 0.9), "fraction of training kept for validation")
-    num_workers: int = _data(os.cpu_count() or 1, integer(0, 1024), "processes that load data")
+    num_workers: int = _data(num_cores(), integer(0, 1024), "processes that load data")
     batch_size: int = _data(24, integer(1), "samples per batch and process")
     min_views: int = _data(1, integer(1), "minimum views per training batch")
     max_views: int = _data(5, integer(1), "maximum views; views of an evaluation")

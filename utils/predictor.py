@@ -38,7 +38,7 @@ class Predictor:
         """Reconstruct an object.
 
         Args:
-            images (list): V of PIL images, paths, and (H, W, 3 or 4) uint8 arrays; or one of them.
+            images (list): V of PIL images, paths, and uint8 arrays (H, W, 3 or 4); or one of them.
             masks (list): V of the same, white or opaque where the object is.
             all_views (bool): Return the predictions from the first 1, 2, ... V images.
 
@@ -58,6 +58,8 @@ class Predictor:
         images, masks = _to_list(images), _to_list(masks)
         if not images:
             raise InputError("images: expected one or more, got none")
+        if masks and not self.crop:
+            raise InputError("masks: without cropping, the whole image is used")
         if masks and len(masks) != len(images):
             raise InputError(f"masks: expected {len(images)}, one per image, got {len(masks)}")
         return [self._cut_out(*pair) for pair in zip_longest(images, masks)]
@@ -67,7 +69,7 @@ class Predictor:
         if not self.crop:
             return Cutout(letterbox(image), "whole image")
         if mask is not None:
-            mask = mask_values(to_rgba(mask), image.size)
+            mask = mask_values(to_rgba(mask, "masks"), image.size)
         try:
             return cut_out(image, mask, lambda rgb: self.segmenter(rgb))
         except InputError as error:
@@ -98,18 +100,23 @@ class Predictor:
 def _to_list(images) -> list:
     if images is None:
         return []
-    is_one = isinstance(images, str | Path | Image.Image) or getattr(images, "ndim", None) == 3
+    is_one = isinstance(images, str | Path | Image.Image) or getattr(images, "ndim", 0) in (2, 3)
     return [images] if is_one else list(images)
 
 
-def to_rgba(image) -> Image.Image:
+def to_rgba(image, name: str = "images") -> Image.Image:
     """Return a path's, an array's or a PIL image as RGBA, upright and in sRGB."""
     if isinstance(image, str | Path):
         return read_photograph(image)
     if isinstance(image, np.ndarray):
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (3, 4):
+        is_image = image.dtype == np.uint8 and (image.ndim == 2 or image.shape[2:] in ((3,), (4,)))
+        if not is_image:
             raise InputError(
-                f"images: expected (H, W, 3 or 4) uint8, got {image.shape} {image.dtype}"
+                f"{name}: expected (H, W), (H, W, 3) or (H, W, 4) uint8, got {image.shape} "
+                f"{image.dtype}"
             )
         image = Image.fromarray(image)
-    return convert_photograph(image)
+    try:
+        return convert_photograph(image)
+    except ValueError as error:
+        raise InputError(f"{name}: {error}") from error

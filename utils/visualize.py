@@ -182,7 +182,10 @@ def save_image(path: str | Path, image: Image.Image) -> None:
 
 
 def main() -> None:
-    parser = Parser(description="Draw a contact sheet: two views and the voxels of each shape.")
+    parser = Parser(
+        prog="python -m utils.visualize",
+        description="Draw a contact sheet: two views and the voxels of each shape.",
+    )
     parser.add_argument("dataset", help="dataset folder")
     parser.add_argument("--out", required=True, help="image to write: " + " ".join(FORMATS))
     parser.add_argument("--columns", type=int, default=4, help="shapes in a row (%(default)s)")

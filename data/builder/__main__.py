@@ -37,7 +37,7 @@ def main() -> int:
 
 
 def _parse_args() -> argparse.Namespace:
-    parser = Parser(description=__doc__.split("\n", 1)[0])
+    parser = Parser(prog="python -m data.builder", description=__doc__.split("\n", 1)[0])
     add = parser.add_argument
     formats = "OBJ, OFF, PLY, STL, GLB or glTF; ZIP or .sh3f; folders of them"
     add("inputs", nargs="+", type=Path, metavar="MESH_OR_FOLDER", help=formats)

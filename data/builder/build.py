@@ -61,7 +61,10 @@ def build(
     """
     remove_stale_dirs(options.out)
     jobs = [Job(source, i) for source in distinct(sources) for i in range(variants + 1)]
-    jobs = [job for job in jobs if not is_finished(options.out, job.name)]
+    missing = [job for job in jobs if not is_finished(options.out, job.name)]
+    if num_finished := len(jobs) - len(missing):
+        print(f"{options.out}: keeping {num_finished} shapes that are there already")
+    jobs = missing
     results = parallel_map(partial(_build_shape, options), jobs, "shapes", processes, _crashed)
     failed: dict[str, str] = {}
     notes: dict[str, list[str]] = {}

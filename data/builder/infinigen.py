@@ -2,8 +2,8 @@
 
 python -m data.builder.infinigen --out DIR --designs N --seed S
 
-Writes DIR/CATEGORY/NAME.ply with z up and the front towards x. Needs a virtual environment of its
-own: Python 3.11 and `pip install infinigen==1.15.5`.
+Writes DIR/CATEGORY/NAME.ply with z up and the front towards x. Needs a separate virtual
+environment: Python 3.11 and `pip install infinigen==1.15.5`.
 """
 
 import importlib.util
@@ -182,7 +182,7 @@ def make_mesh(design: Design) -> trimesh.Trimesh:
 
 
 def main() -> None:
-    parser = Parser(description=__doc__.split("\n", 1)[0])
+    parser = Parser(prog="python -m data.builder.infinigen", description=__doc__.split("\n", 1)[0])
     parser.add_argument("--out", required=True, type=Path, help="folder of the meshes")
     parser.add_argument("--designs", type=int, default=1000, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0)

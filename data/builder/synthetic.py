@@ -44,7 +44,7 @@ def _build_shape(out: Path, seed: int, i: int) -> None:
 
 
 def main() -> None:
-    parser = Parser(description=__doc__.split("\n", 1)[0])
+    parser = Parser(prog="python -m data.builder.synthetic", description=__doc__.split("\n", 1)[0])
     parser.add_argument("--out", required=True, help="folder of the dataset")
     parser.add_argument("--models", type=int, default=NUM_SHAPES, help="shapes (%(default)s)")
     parser.add_argument("--seed", type=int, default=0)
