@@ -11,7 +11,7 @@ import trimesh
 from PIL import Image
 
 from data.builder.mesh import GRAY
-from data.builder.readers import FolderAssets, load_mesh, parse_mesh
+from data.builder.readers import FolderAssets, assets, load_mesh, parse_mesh, ply_file, polygons
 from data.builder.readers.gltf import buffers
 from data.builder.readers.polygons import triangulate
 from data.builder.voxelize import voxelize
@@ -38,8 +38,8 @@ def read(tmp_path):
             (tmp_path / other).write_bytes(data if isinstance(data, bytes) else data.encode())
         path = tmp_path / name
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        run.notes = (assets := FolderAssets(tmp_path)).notes
-        return load_mesh(path, assets)
+        run.notes = (found := FolderAssets(tmp_path)).notes
+        return load_mesh(path, found)
 
     return run
 
@@ -629,5 +629,109 @@ def test_files_outside_the_parent_folder_are_not_read(tmp_path, name):
     folder.mkdir(parents=True)
     (tmp_path / "secret.png").write_bytes(png((1, 2, 3)))
     (folder / "link.png").symlink_to(tmp_path / "secret.png")
-    assets = FolderAssets(folder)
-    assert assets.get_image(name) is None and assets.notes == [f"missing {name}"]
+    found = FolderAssets(folder)
+    assert found.get_image(name) is None and found.notes == [f"missing {name}"]
+
+
+def test_only_images_are_read_from_the_parent_folder(tmp_path):
+    (tmp_path / "t.png").write_bytes(png((1, 2, 3)))
+    (tmp_path / "models").mkdir()
+    found = FolderAssets(tmp_path / "models")
+    assert found.get("../t.png") is None and found.get_image("../t.png") is not None
+
+
+# Limits
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """Return a list that grows with each decoded image."""
+    calls, read_image = [], assets.read_image
+    monkeypatch.setattr(assets, "read_image", lambda c: calls.append(0) or read_image(c))
+    return calls
+
+
+def test_mtl_textures_are_decoded_once_and_if_used(read, decoded):
+    names = ["a", "b", "unused"]
+    library = "".join(f"newmtl {n}\nmap_Kd {n if n == 'unused' else 't'}.png\n" for n in names)
+    faces = "".join(f"usemtl {name}\nf 1/1 2/1 {i}/1\n" for i, name in ((3, "a"), (5, "b")))
+    content = f"mtllib m.mtl\n{CUBE}vt 0 0\n{faces}usemtl unused\n"
+    image = png((1, 2, 3))
+    assert len(read("a.obj", content, m_mtl=library, t_png=image, unused_png=image).textures) == 1
+    assert len(decoded) == 1
+
+
+def test_gltf_textures_are_decoded_once(read, decoded):
+    options = textured()
+    primitive = options.pop("primitive")
+    second = {**primitive, "material": 1}
+    options["materials"] *= 2
+    options["meshes"] = [{"primitives": [primitive, primitive, second]}]
+    options["nodes"] = [{"mesh": 0}] * 3
+    options["scenes"] = [{"nodes": [0, 1, 2]}]
+    assert len(read("a.glb", gltf(**options)).triangles) == 9
+    assert len(decoded) == 1
+
+
+def test_textures_of_a_mesh_are_bounded(read, monkeypatch):
+    monkeypatch.setattr(assets, "MAX_TEXTURE_BYTES", 16)
+    library = "newmtl a\nmap_Kd t.png\nnewmtl b\nmap_Kd u.png\n"
+    content = f"mtllib m.mtl\n{CUBE}vt 0 0\nusemtl a\nf 1/1 2/1 3/1\nusemtl b\nf 1/1 2/1 5/1\n"
+    image = png((1, 2, 3))
+    assert len(read("a.obj", content, m_mtl=library, t_png=image, u_png=image).textures) == 1
+    assert read.notes == ["texture u.png exceeds the mesh's 16 bytes of textures"]
+
+
+def test_files_of_a_mesh_are_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr(assets, "MAX_TOTAL_BYTES", 5)
+    (tmp_path / "a.bin").write_bytes(b"abc")
+    found = FolderAssets(tmp_path)
+    assert found.get("a.bin") == b"abc"
+    with pytest.raises(InputError, match="at most 5 bytes"):
+        found.get("./a.bin")
+
+
+def test_gltf_buffers_are_read_lazily_and_once(tmp_path):
+    (tmp_path / "a.bin").write_bytes(bytes(8))
+    content = {"asset": {"version": "2.0"}, "buffers": [{"uri": "a.bin"}] * 3 + [{"uri": "gone"}]}
+    content["bufferViews"] = [{"buffer": i, "byteLength": 8} for i in range(3)]
+    found = FolderAssets(tmp_path)
+    file = buffers.GltfFile(json.dumps(content).encode(), found)
+    assert [bytes(file.view(i)[0]) for i in range(3)] == [bytes(8)] * 3
+    assert found.num_bytes == 8 and found.notes == []
+
+
+def test_gltf_values_are_bounded_together_and_unused_ones_not_read(read, monkeypatch):
+    normals = np.float32([[0, 0, 1]] * 3)
+    monkeypatch.setattr(buffers, "MAX_VALUES", 17)
+    with pytest.raises(InputError, match="at most 17 values"):
+        read("a.glb", gltf({"attributes": {"POSITION": 0, "NORMAL": 1}}, arrays=[normals]))
+    primitive = {"attributes": {"POSITION": 0, "_TEMPERATURE": 1}}
+    assert len(read("b.glb", gltf(primitive, arrays=[normals])).triangles) == 1
+
+
+def test_gltf_vertices_without_a_triangle_are_dropped(read):
+    points = np.float32([[9, 9, 9], [0, 0, 0], [np.nan] * 3, [1, 0, 0], [0, 1, 1]])
+    content = gltf({"indices": 1}, points=points, arrays=[np.uint32([1, 3, 4])])
+    np.testing.assert_array_equal(read("a.glb", content).triangles[0], points[[1, 3, 4]])
+
+
+def test_gltf_negative_counts_do_not_offset_the_number_of_faces(read, monkeypatch):
+    monkeypatch.setattr(polygons, "MAX_FACES", 1)
+    file = {"primitives": [{"attributes": {"POSITION": 0}}] * 2}
+    file["primitives"].append({"attributes": {"POSITION": 0}, "mode": 0, "indices": 1})
+    content = gltf(meshes=[file], arrays=[np.uint32([0, 1, 2])])
+    with pytest.raises(InputError, match="at most 1 triangles"):
+        read(
+            "a.glb",
+            content.replace(b'"count": 3, "type": "SCALAR"', b'"count":-3, "type": "SCALAR"'),
+        )
+
+
+def test_ply_rows_of_several_lengths_are_bounded(read, monkeypatch):
+    content = ply(XYZ, FACE.replace("face 1", "face 2"), "0 0 0\n1 0 0\n0 1 0\n1 1 1\n")
+    content += "3 0 1 2\n4 0 1 3 2\n"
+    assert len(read("a.ply", content).triangles) == 3
+    monkeypatch.setattr(ply_file, "MAX_ROWS", 1)
+    with pytest.raises(InputError, match="at most 1 rows"):
+        read("a.ply", content)

@@ -15,75 +15,103 @@ from utils.errors import InputError
 from utils.files import read_bytes
 
 MAX_FILE_BYTES = 64 * 2**20  # as text, about a million triangles
+MAX_TOTAL_BYTES = 2**29  # of all files that a mesh refers to
+MAX_TEXTURE_BYTES = 2**28  # of all decoded textures: 256 of the largest size
 
 
 class Assets:
     """Files by their name relative to a mesh's folder, in any letter case.
 
     Meshes often carry absolute paths of their author's machine: a name that is not found is looked
-    up beside the mesh. `notes` has a line for each file that is missing or cannot be used.
+    up beside the mesh. `notes` has a line for each file that is missing or cannot be used. An
+    instance serves one mesh: its limits and its decoded images are those of the mesh.
     """
 
     def __init__(self):
         self.notes: list[str] = []
+        self.num_bytes = self.num_texture_bytes = 0
+        self.images: dict[str, np.ndarray | None] = {}
 
-    def get(self, name: str) -> bytes | None:
-        """Return a file's content, or None where it is missing."""
+    def get(self, name: str, is_image: bool = False) -> bytes | None:
+        """Return a file's content, or None where it is missing.
+
+        Raises InputError when the mesh's files take more than 512 MB together.
+        """
         name = name.strip().replace("\\", "/")
         for candidate in (name, unquote(name), name.rsplit("/", 1)[-1]):
-            if candidate and (content := self.find(candidate)) is not None:
+            if candidate and (content := self.find(candidate, is_image)) is not None:
                 return content
         self.note(f"missing {name}")
         return None
 
     def get_image(self, name: str) -> np.ndarray | None:
         """Return an image (H, W, 4) uint8, or None where it is missing or cannot be used."""
-        content = self.get(name)
-        return None if content is None else self.decode_image(content, name)
+        if name not in self.images:
+            content = self.get(name, is_image=True)
+            self.images[name] = None if content is None else self.decode_image(content, name)
+        return self.images[name]
 
     def decode_image(self, content: bytes, name: str) -> np.ndarray | None:
+        if self.num_texture_bytes >= MAX_TEXTURE_BYTES:
+            self.note(f"texture {name} exceeds the mesh's {MAX_TEXTURE_BYTES} bytes of textures")
+            return None
         try:
-            return read_image(content)
+            pixels = read_image(content)
         except InputError as error:
             self.note(f"texture {name} {error}")
             return None
+        self.num_texture_bytes += pixels.nbytes
+        return pixels
 
     def note(self, line: str) -> None:
         line = re.sub(r"[\x00-\x1f\x7f-\x9f]", "?", line)[:300]  # of names in untrusted files
         if line not in self.notes:
             self.notes.append(line)
 
-    def find(self, name: str) -> bytes | None:
+    def find(self, name: str, is_image: bool = False) -> bytes | None:
+        """Return the content of the file of exactly this name, or None."""
+        if self.num_bytes <= MAX_TOTAL_BYTES:
+            content = self._read(name, is_image)
+            self.num_bytes += len(content or b"")
+        if self.num_bytes > MAX_TOTAL_BYTES:
+            raise InputError(f"expected at most {MAX_TOTAL_BYTES} bytes of files beside the mesh")
+        return content
+
+    def _read(self, name: str, is_image: bool) -> bytes | None:
         raise NotImplementedError
 
 
 class FolderAssets(Assets):
-    """Files in a mesh's folder or below its parent folder, where ShapeNet keeps the images."""
+    """Files in a mesh's folder or below.
+
+    Images may be anywhere below its parent folder: ShapeNet has them in ../images.
+    """
 
     def __init__(self, folder: str | Path):
         super().__init__()
         self.folder = Path(folder).resolve()
 
-    def find(self, name: str) -> bytes | None:
+    def _read(self, name: str, is_image: bool) -> bytes | None:
+        root = self.folder.parent if is_image else self.folder
         try:
             path = (self.folder / name).resolve()
-            if not path.is_relative_to(self.folder.parent):
+            if not path.is_relative_to(root):
                 return None
-            path = path if path.is_file() else self._any_case(path)
+            path = path if path.is_file() else self._any_case(path, root)
             return read_bytes(path, MAX_FILE_BYTES) if path else None
         except (ValueError, OSError):  # a name that is too long, or no name at all
             return None
 
-    def _any_case(self, path: Path) -> Path | None:
+    def _any_case(self, path: Path, root: Path) -> Path | None:
         """Return the file whose path differs in letter case or Unicode form alone."""
-        found = self.folder.parent
+        found = root
         for part in path.relative_to(found).parts:
             names = {_fold(name): name for name in os.listdir(found)} if found.is_dir() else {}
             if _fold(part) not in names:
                 return None
             found = found / names[_fold(part)]
         found = found.resolve()  # a link may lead out
-        return found if found.is_relative_to(self.folder.parent) and found.is_file() else None
+        return found if found.is_relative_to(root) and found.is_file() else None
 
 
 class ArchiveAssets(Assets):
@@ -94,7 +122,7 @@ class ArchiveAssets(Assets):
         self.archive, self.folder = archive, folder
         self.entries = {_fold(info.filename): info.filename for info in archive.infolist()}
 
-    def find(self, name: str) -> bytes | None:
+    def _read(self, name: str, is_image: bool) -> bytes | None:
         entry = self.entries.get(_fold(posixpath.normpath(posixpath.join(self.folder, name))))
         return None if entry is None else read_entry(self.archive, entry)
 

@@ -33,25 +33,27 @@ class Material:
             return np.uint8(GRAY)  # exporters write black where a texture covers it
         return np.uint8([*np.rint(np.clip(self.color, 0, 1) * 255), 255])
 
+    def load_texture(self, assets: Assets) -> None:
+        """Set `texture` if there is an image that can be read."""
+        pixels = assets.get_image(self.image_name) if self.image_name else None
+        if pixels is not None:
+            self.texture = Texture(pixels, (self.clamp,) * 2)
 
-def read_materials(content: bytes, assets: Assets) -> dict[str, Material]:
-    """Return the materials of an MTL file by their name, with the textures that can be read."""
+
+def read_materials(content: bytes, names: set[str]) -> dict[str, Material]:
+    """Return those materials of an MTL file whose names in lower case are in `names`."""
     materials: dict[str, Material] = {}
     current = Material()
     for line in split_lines(content):
         keyword, rest = split_keyword(line)
         keyword = keyword.lower()
         if keyword == "newmtl":
-            current = materials.setdefault(rest, Material())
+            is_used = rest.casefold() in names
+            current = materials.setdefault(rest, Material()) if is_used else Material()
         elif keyword == "kd":
             current.color = _color(rest) or current.color
         elif keyword == "map_kd" and rest:
             _read_map(rest, current)
-    for material in materials.values():
-        if material.image_name:
-            pixels = assets.get_image(material.image_name)
-            if pixels is not None:
-                material.texture = Texture(pixels, (material.clamp,) * 2)
     return materials
 
 

@@ -113,6 +113,7 @@ def read_obj(content: bytes, assets: Assets) -> list[Mesh]:
         if not len(vertex):
             continue
         material = materials.get(name.casefold(), Material())
+        material.load_texture(assets)  # only here, as a library may have many unused materials
         rgba = material.rgba
         if colors is not None:
             is_plain = material.color is None and material.texture is None
@@ -136,14 +137,15 @@ def _vertex_colors(rows: list[np.ndarray]) -> np.ndarray | None:
 
 
 def _find_materials(obj: _Obj, assets: Assets) -> dict[str, Material]:
-    """Return the materials of all libraries by their name in lower case."""
+    """Return the used materials of all libraries by their name in lower case."""
     materials: dict[str, Material] = {}
+    used = {name.casefold() for name in obj.materials}
     for library in obj.libraries:
         content = assets.find(library.strip('"'))
         names = [library] if content is not None or " " not in library else library.split()
         for name in names:  # one name with spaces, or several names
             content = assets.get(name.strip('"'))
             if content is not None:
-                for key, material in read_materials(content, assets).items():
+                for key, material in read_materials(content, used).items():
                     materials.setdefault(key.casefold(), material)
     return materials

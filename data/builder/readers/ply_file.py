@@ -14,6 +14,8 @@ TYPES = {
     "float": "f4", "float32": "f4", "double": "f8", "float64": "f8",
     "int64": "i8", "uint64": "u8",
 }  # fmt: skip
+MAX_ROWS = 600_000  # of lists of several lengths, as many as triangles
+MAX_CELLS = 1_200_000  # of such rows; each takes 160 bytes and 10 us
 ORDERS = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
 
 
@@ -75,6 +77,11 @@ def read_elements(body: bytes, order: str, elements: dict[str, Element]) -> None
 
 def _read_rows(reader, element: Element) -> None:
     """Read an element whose lists vary in length, row by row."""
+    if element.count > MAX_ROWS or element.count * len(element.types) > MAX_CELLS:
+        raise InputError(
+            f"expected at most {MAX_ROWS} rows and {MAX_CELLS} cells of lists of several lengths, "
+            f"got {element.count} rows of {len(element.types)} properties"
+        )
     columns: dict[str, list] = {name: [] for name in element.types}
     for _ in range(element.count):
         for name, codes in element.types.items():

@@ -1,16 +1,20 @@
 """glTF 2.0, as JSON with separate files (.gltf) or in one file (.glb)."""
 
+import re
+from dataclasses import dataclass
+
 import numpy as np
 
 from data.builder.mesh import Mesh, make_mesh
 from data.builder.readers.assets import Assets
 from data.builder.readers.gltf.buffers import GltfFile, normalized
-from data.builder.readers.gltf.materials import read_material, to_srgb
+from data.builder.readers.gltf.materials import Materials, to_srgb
 from data.builder.readers.gltf.scene import Placement, find_placements
 from data.builder.readers.polygons import check_num_faces
 from utils.errors import InputError
 
 TRIANGLES, STRIP, FAN = 4, 5, 6
+ATTRIBUTE = re.compile(r"POSITION|NORMAL|COLOR_0|TEXCOORD_\d+|(JOINTS|WEIGHTS)_[01]")
 DRACO = "KHR_draco_mesh_compression"
 MAX_DRACO_BYTES = 2**24  # a decoder may need a hundred times as much memory
 
@@ -20,16 +24,21 @@ def read_gltf(content: bytes, assets: Assets) -> list[Mesh]:
     file = GltfFile(content, assets)
     placements = find_placements(file)
     check_num_faces(sum(_num_faces(file, placement) for placement in placements))
-    primitives: dict[int, list] = {}
-    meshes = []
+    materials = Materials(file)
+    primitives: dict[int, list[_Primitive]] = {}
+    meshes: list[Mesh] = []
+    num_faces = 0
     for placement in placements:
         if placement.joints is None and not placement.matrix[:3, :3].any():
             continue  # scaled to zero: hidden
         if placement.mesh not in primitives:
             entries = file.items("meshes")[placement.mesh]["primitives"]
-            primitives[placement.mesh] = [_read_primitive(file, entry) for entry in entries]
-        for attributes, faces, entry in primitives[placement.mesh]:
-            mesh = _make_mesh(file, placement, attributes, faces, entry)
+            found = [_read_primitive(file, entry) for entry in entries]
+            primitives[placement.mesh] = [primitive for primitive in found if primitive is not None]
+        for primitive in primitives[placement.mesh]:
+            num_faces += len(primitive.faces)
+            check_num_faces(num_faces)  # Draco may hold more than its accessor says
+            mesh = _make_mesh(file, materials, placement, primitive)
             if mesh is not None:
                 meshes.append(mesh)
     return meshes
@@ -41,28 +50,59 @@ def _num_faces(file: GltfFile, placement: Placement) -> int:
     for entry in file.items("meshes")[placement.mesh]["primitives"]:
         accessor = entry.get("indices", entry["attributes"].get("POSITION"))
         if accessor is not None:
-            count = file.items("accessors")[accessor]["count"]
+            count = max(file.items("accessors")[accessor]["count"], 0)
             num_faces += count // 3 if entry.get("mode", TRIANGLES) == TRIANGLES else count
     return num_faces
 
 
-def _read_primitive(file: GltfFile, entry: dict) -> tuple[dict, np.ndarray, dict]:
-    """Return a primitive's attributes by name, its triangles (F, 3) and its entry."""
+@dataclass
+class _Primitive:
+    """A primitive's JSON, its triangles (F, 3) and the attributes (N, size) of their vertices.
+
+    `used` are the indices (N,) of these vertices in the file, None for all.
+    """
+
+    entry: dict
+    faces: np.ndarray
+    attributes: dict[str, np.ndarray]
+    used: np.ndarray | None = None
+
+    def pick(self, values: np.ndarray) -> np.ndarray:
+        """Return the rows of the vertices in use."""
+        return values if self.used is None else values[self.used]
+
+
+def _read_primitive(file: GltfFile, entry: dict) -> _Primitive | None:
+    """Return a primitive, or None if it has no triangles."""
     mode = entry.get("mode", TRIANGLES)
     if mode not in (TRIANGLES, STRIP, FAN) or "POSITION" not in entry["attributes"]:
-        return {}, np.zeros((0, 3), int), entry  # points and lines
+        return None  # points and lines
     if DRACO in entry.get("extensions", {}):
         attributes, faces = _decode_draco(file, entry)
     else:
-        attributes = {name: file.array(i) for name, i in entry["attributes"].items()}
+        attributes = _read_attributes(file, entry)
         num_points = len(attributes["POSITION"])
         indices = (
             file.array(entry["indices"])[:, 0] if "indices" in entry else np.arange(num_points)
         )
         faces = _faces(indices.astype(int), mode)
-    if len(faces) and faces.max() >= len(attributes["POSITION"]):
-        raise InputError(f"expected indices below {len(attributes['POSITION'])}, got {faces.max()}")
-    return attributes, faces, entry
+    if not len(faces):
+        return None
+    num_points = len(attributes["POSITION"])
+    if faces.max() >= num_points:
+        raise InputError(f"expected indices below {num_points}, got {faces.max()}")
+    primitive = _Primitive(entry, faces, attributes)
+    used, index = np.unique(faces, return_inverse=True)
+    if len(used) < num_points:  # many primitives may share one large table of vertices
+        primitive.used, primitive.faces = used, index.reshape(-1, 3)
+        primitive.attributes = {name: values[used] for name, values in attributes.items()}
+    return primitive
+
+
+def _read_attributes(file: GltfFile, entry: dict) -> dict[str, np.ndarray]:
+    """Return those attributes by name that can change what is seen."""
+    names = [name for name in entry["attributes"] if ATTRIBUTE.fullmatch(name)]
+    return {name: file.array(entry["attributes"][name]) for name in names}
 
 
 def _faces(indices: np.ndarray, mode: int) -> np.ndarray:
@@ -87,8 +127,8 @@ def _decode_draco(file: GltfFile, entry: dict) -> tuple[dict, np.ndarray]:
     content, _ = file.view(extension["bufferView"])
     if len(content) > MAX_DRACO_BYTES:
         raise InputError(f"expected at most {MAX_DRACO_BYTES} bytes of {DRACO}, got {len(content)}")
-    decoded = DracoPy.decode(content)
-    attributes = {name: file.array(i) for name, i in entry["attributes"].items()}
+    decoded = DracoPy.decode(bytes(content))
+    attributes = _read_attributes(file, entry)
     for name, unique_id in extension["attributes"].items():
         values = np.asarray(decoded.get_attribute_by_unique_id(unique_id)["data"])
         accessor = file.items("accessors")[entry["attributes"][name]]
@@ -96,15 +136,18 @@ def _decode_draco(file: GltfFile, entry: dict) -> tuple[dict, np.ndarray]:
     return attributes, np.asarray(decoded.faces, int).reshape(-1, 3)
 
 
-def _make_mesh(file, placement: Placement, attributes: dict, faces, entry: dict) -> Mesh | None:
+def _make_mesh(
+    file: GltfFile, materials: Materials, placement: Placement, primitive: _Primitive
+) -> Mesh | None:
     """Return a primitive in its place; None if there is nothing to see."""
+    attributes, faces = primitive.attributes, primitive.faces
     colors = attributes.get("COLOR_0")
     if colors is not None and not colors[:, :3].any():
         colors = None  # no author means black everywhere: such data is another tool's mask
-    material = read_material(file, entry.get("material"), colors is not None)
-    if not len(faces) or not material.visible:
+    material = materials.get(primitive.entry.get("material"), colors is not None)
+    if not material.visible:
         return None
-    attributes = _morph(file, attributes, entry, placement.weights)
+    attributes = _morph(file, primitive, placement.weights)
     points, normals = _transform(placement, attributes)
     factor = material.factor
     if colors is not None:
@@ -117,13 +160,14 @@ def _make_mesh(file, placement: Placement, attributes: dict, faces, entry: dict)
     return make_mesh(points[faces], to_srgb(factor), normals, uv, material.texture)
 
 
-def _morph(file: GltfFile, attributes: dict, entry: dict, weights: list[float]) -> dict:
-    """Add the morph targets by their weights."""
-    attributes = dict(attributes)
-    for weight, target in zip(weights, entry.get("targets", []), strict=False):
+def _morph(file: GltfFile, primitive: _Primitive, weights: list[float]) -> dict:
+    """Return the attributes with the morph targets added by their weights."""
+    attributes = dict(primitive.attributes)
+    for weight, target in zip(weights, primitive.entry.get("targets", []), strict=False):
         for name in ("POSITION", "NORMAL"):
             if weight and name in target and name in attributes:
-                attributes[name] = attributes[name] + weight * file.array(target[name])
+                delta = primitive.pick(file.array(target[name]))
+                attributes[name] = attributes[name] + weight * delta
     return attributes
 
 

@@ -3,7 +3,6 @@
 import base64
 import json
 import struct
-from functools import cached_property
 from urllib.parse import unquote_to_bytes
 
 import numpy as np
@@ -21,7 +20,7 @@ EXTENSIONS = {  # those that may be required; others change what a file shows
     "KHR_mesh_quantization",
     "KHR_texture_transform",
 }
-MAX_VALUES = 2**26  # numbers of an accessor, which may be larger than the file
+MAX_VALUES = 2**26  # numbers of all accessors, which may be larger than the file
 DTYPES = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 SIZES = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
 
@@ -31,6 +30,10 @@ class GltfFile:
 
     def __init__(self, content: bytes, assets: Assets):
         self.assets = assets
+        self.contents: dict[str, bytes] = {}  # of buffers, by URI
+        self.arrays: dict[int, np.ndarray] = {}  # by accessor: primitives often share them
+        self.images: dict[int, np.ndarray | None] = {}  # decoded, of the file itself
+        self.num_values = 0
         text, self.binary = _split_chunks(content)
         self.json = json.loads(text.decode("utf-8-sig"))
         version = str(self.json.get("asset", {}).get("version", "missing"))
@@ -43,17 +46,17 @@ class GltfFile:
     def items(self, name: str) -> list[dict]:
         return self.json.get(name, [])
 
-    @cached_property
-    def buffers(self) -> list[bytes]:
-        return [self._read_buffer(buffer) for buffer in self.items("buffers")]
-
-    def _read_buffer(self, buffer: dict) -> bytes:
-        if "uri" not in buffer:
+    def buffer(self, i: int) -> bytes:
+        """Return a buffer's content; buffers of one URI share it."""
+        uri = self.items("buffers")[i].get("uri")
+        if uri is None:
             return self.binary
-        content = self.read_uri(buffer["uri"])
-        if content is None:
-            raise InputError(f"missing {buffer['uri'][:100]}")
-        return content
+        if uri not in self.contents:
+            content = self.read_uri(uri)
+            if content is None:
+                raise InputError(f"missing {uri[:100]}")
+            self.contents[uri] = content
+        return self.contents[uri]
 
     def read_uri(self, uri: str) -> bytes | None:
         """Return the content of a data URI, or of a file beside the mesh if it is there."""
@@ -63,26 +66,28 @@ class GltfFile:
         content = unquote_to_bytes(data)
         return base64.b64decode(content) if head.endswith(";base64") else content
 
-    def view(self, i: int) -> tuple[bytes, int]:
+    def view(self, i: int) -> tuple[memoryview, int]:
         """Return the bytes of a buffer view, and its stride or 0."""
         view = self.items("bufferViews")[i]
-        if (
-            "EXT_meshopt_compression" in view.get("extensions", {})
-            and not self.buffers[view["buffer"]]
-        ):
+        content = memoryview(self.buffer(view["buffer"]))
+        if "EXT_meshopt_compression" in view.get("extensions", {}) and not content:
             raise InputError("needs EXT_meshopt_compression, which cannot be read")
         start, length = view.get("byteOffset", 0), view["byteLength"]
-        content = self.buffers[view["buffer"]]
         if start < 0 or length < 0 or start + length > len(content):
             raise InputError(f"expected a buffer of {start + length} bytes, got {len(content)}")
         return content[start : start + length], view.get("byteStride", 0)
 
     def array(self, i: int) -> np.ndarray:
         """Return an accessor's values (count, size), normalized integers as floats."""
-        accessor = self.items("accessors")[i]
+        if i not in self.arrays:
+            self.arrays[i] = self._read_array(self.items("accessors")[i])
+        return self.arrays[i]
+
+    def _read_array(self, accessor: dict) -> np.ndarray:
         count, size = accessor["count"], SIZES[accessor["type"]]
-        if not 0 <= count * size <= MAX_VALUES:
-            raise InputError(f"expected at most {MAX_VALUES} values in an accessor")
+        self.num_values += count * size
+        if count < 0 or self.num_values > MAX_VALUES:
+            raise InputError(f"expected at most {MAX_VALUES} values in all accessors")
         dtype = np.dtype(DTYPES[accessor["componentType"]])
         if "bufferView" in accessor:
             values = self._strided(accessor, dtype, count, size)

@@ -1,12 +1,15 @@
 """Materials and textures of glTF 2.0, reduced to a base color."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
 
 import numpy as np
 from PIL import Image
 
 from data.builder.mesh import GRAY, Texture
+from data.builder.readers.assets import MAX_TEXTURE_BYTES
 from data.builder.readers.gltf.buffers import GltfFile
+from utils.errors import InputError
 
 CLAMP, MIRROR = 33071, 33648
 
@@ -28,11 +31,39 @@ class Material:
         return np.stack([uv[:, 0], 1 - uv[:, 1]], axis=1)
 
 
-def read_material(file: GltfFile, i: int | None, has_colors: bool) -> Material:
-    """Return a material; gray for none, white where vertex colors take its place."""
-    if i is None:
-        gray = to_linear(np.array(GRAY) / 255)
-        return Material(np.ones(4) if has_colors else gray)
+@dataclass
+class Materials:
+    """The materials of a file, each read once; equal textures are kept once."""
+
+    file: GltfFile
+    read: dict[int, Material] = field(default_factory=dict)
+    textures: dict[tuple, Texture] = field(default_factory=dict)
+    num_bytes: int = 0
+
+    def get(self, i: int | None, has_colors: bool) -> Material:
+        """Return a material; gray for none, white where vertex colors take its place."""
+        if i is None:
+            gray = to_linear(np.array(GRAY) / 255)
+            return Material(np.ones(4) if has_colors else gray)
+        if i not in self.read:
+            material = _read_material(self.file, i)
+            if material.texture is not None:
+                material = replace(material, texture=self._share(material.texture))
+            self.read[i] = material
+        return self.read[i]
+
+    def _share(self, texture: Texture) -> Texture:
+        pixels = np.ascontiguousarray(texture.pixels)
+        key = (texture.clamp, pixels.shape, sha256(pixels).digest())
+        if key not in self.textures:
+            self.num_bytes += pixels.nbytes
+            if self.num_bytes > MAX_TEXTURE_BYTES:
+                raise InputError(f"expected at most {MAX_TEXTURE_BYTES} bytes of textures")
+            self.textures[key] = texture
+        return self.textures[key]
+
+
+def _read_material(file: GltfFile, i: int) -> Material:
     entry = file.items("materials")[i]
     pbr = entry.get("pbrMetallicRoughness", {})
     factor, info = pbr.get("baseColorFactor"), pbr.get("baseColorTexture")
@@ -71,8 +102,12 @@ def _read_image(file: GltfFile, i: int) -> np.ndarray | None:
     image = file.items("images")[i]
     if "uri" in image and not image["uri"].startswith("data:"):
         return file.assets.get_image(image["uri"])
-    content = file.read_uri(image["uri"]) if "uri" in image else file.view(image["bufferView"])[0]
-    return file.assets.decode_image(content, image.get("name") or f"image {i}")
+    if i not in file.images:
+        is_uri = "uri" in image
+        content = file.read_uri(image["uri"]) if is_uri else file.view(image["bufferView"])[0]
+        name = image.get("name") or f"image {i}"
+        file.images[i] = file.assets.decode_image(content, name)
+    return file.images[i]
 
 
 def _uv_matrix(transform: dict) -> np.ndarray:

@@ -29,15 +29,16 @@ def find_placements(file: GltfFile) -> list[Placement]:
     matrices: dict[int, np.ndarray] = {}
     shown = _add_matrices(nodes, roots, matrices)
     _add_matrices(nodes, [i for i in range(len(nodes)) if i not in matrices], matrices)  # joints
+    skins: dict[int, np.ndarray] = {}
     placements = []
     for i in shown:
         if "mesh" in nodes[i]:
             mesh = nodes[i]["mesh"]
             weights = nodes[i].get("weights", file.items("meshes")[mesh].get("weights", []))
-            joints = (
-                _joint_matrices(file, nodes[i]["skin"], matrices) if "skin" in nodes[i] else None
-            )
-            placements.append(Placement(mesh, matrices[i], joints, weights))
+            skin = nodes[i].get("skin")
+            if skin is not None and skin not in skins:
+                skins[skin] = _joint_matrices(file, skin, matrices)
+            placements.append(Placement(mesh, matrices[i], skins.get(skin), weights))
     return placements
 
 
