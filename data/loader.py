@@ -1,5 +1,7 @@
 """Batches: which samples they hold, and the DataLoader that makes them."""
 
+import atexit
+import multiprocessing
 import signal
 from collections.abc import Iterator
 
@@ -108,16 +110,26 @@ def make_loader(
         num_workers=num_workers,
         persistent_workers=num_workers > 0,
         pin_memory=pin_memory,
-        worker_init_fn=_outlive_stop_signals,
+        worker_init_fn=_ignore_stop_signals,
         generator=torch.Generator(),  # a DataLoader draws from the global one otherwise
     )
 
 
-def _outlive_stop_signals(_worker: int) -> None:
-    """Give the training process time to save, when Ctrl-C or SIGTERM reaches its workers too.
+def _ignore_stop_signals(_worker: int) -> None:
+    """Let the training process save when Ctrl-C or SIGTERM reaches its workers too.
 
-    It asks them to exit in the end. torchrun and Slurm send SIGTERM to every process of a job.
+    torchrun and Slurm send SIGTERM to every process of a job. The workers exit with the DataLoader,
+    or when the training process is gone.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(signal, "alarm"):  # not on Windows, which has no such SIGTERM either
-        signal.signal(signal.SIGTERM, lambda *_: signal.alarm(30))
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+@atexit.register  # runs before multiprocessing's hook, which sends SIGTERM and waits
+def _kill_workers() -> None:
+    """Kill the workers of DataLoaders that still exist when the interpreter exits."""
+    workers = [process for process in multiprocessing.active_children() if process.daemon]
+    if workers and hasattr(signal, "SIGCHLD"):
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler raises for a killed worker
+    for worker in workers:
+        worker.kill()

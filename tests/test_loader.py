@@ -1,6 +1,9 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -8,6 +11,7 @@ import torch
 
 from data.loader import EvalBatchSampler, TrainBatchSampler, make_loader
 from data.shapenet import SAMPLE_STREAM, ShapeNetDataset, index_dataset
+from tests.helpers import ROOT
 
 
 @pytest.mark.parametrize("num_workers", [1, 3])
@@ -38,6 +42,28 @@ def test_workers_persist_over_epochs_and_leave_signals_to_the_parent(dataset):
             os.kill(pid, signal.SIGINT)
             os.kill(pid, signal.SIGTERM)
     assert pids[0] == pids[1] and len(pids[0]) == 2
+
+
+@pytest.mark.parametrize("end", ["", "raise ValueError('bug')"])
+def test_workers_do_not_delay_the_end_of_a_script(dataset, end):
+    script = f"""
+from data.loader import EvalBatchSampler, make_loader
+from data.shapenet import ShapeNetDataset, index_dataset
+dataset = ShapeNetDataset(index_dataset({str(dataset)!r}), 128)
+loader = make_loader(dataset, EvalBatchSampler(list(range(8)), 2, 1), 2)
+batches = iter(loader)
+next(batches)
+{end}
+"""
+    started = time.time()
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert time.time() - started < 25
+    if end:
+        assert done.returncode == 1 and done.stderr.endswith("ValueError: bug\n")
+    else:
+        assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_epoch_has_every_sample_once_and_one_number_of_views_per_batch():
