@@ -54,7 +54,8 @@ def data_dependent_init(network: nn.Module, images: Tensor) -> None:
 def _standardize(layer: nn.Module, outputs: Tensor) -> Tensor:
     """Scale and shift a layer to outputs (N, C, ...) of mean 0 and deviation 1 in each channel."""
     axes = [axis for axis in range(outputs.ndim) if axis != 1]
-    mean, std = outputs.mean(axes), outputs.std(axes).clamp_min(1e-6)
+    mean, std = outputs.mean(axes), outputs.std(axes, correction=0)  # of one value: 0, not NaN
+    std = std.where(std > 1e-6, 1)  # a constant channel is only shifted
     layer.weight.div_(std.view(-1, *[1] * (layer.weight.ndim - 1)))
     layer.bias.sub_(mean).div_(std)
     shape = (-1, *[1] * (outputs.ndim - 2))

@@ -13,6 +13,7 @@ from utils.files import atomic_write, open_bounded
 
 FORMAT = "3d-r2n2"
 MAX_BYTES = 2**33  # a checkpoint of 3D-LSTM-3 has 370 MB
+DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def network_state(network: R2N2) -> dict:
@@ -50,12 +51,14 @@ def load_weights(network: R2N2, weights: dict, path: str | Path) -> R2N2:
         value = weights.get(key)
         if key not in expected:
             raise InputError(f"{path}: unexpected parameter {key!r}; {network.name} has none")
-        if not isinstance(value, Tensor) or value.layout != torch.strided:
+        if not is_dense_float(value):
+            got = type(value).__name__
+            if isinstance(value, Tensor):
+                got = f"{value.dtype} ({value.layout}, {value.device})"
             raise InputError(
-                f"{path}: {key}: expected a dense tensor, got a {type(value).__name__}"
+                f"{path}: {key}: expected a dense tensor of float16, bfloat16, float32 or float64, "
+                f"got {got}"
             )
-        if not value.is_floating_point():
-            raise InputError(f"{path}: {key}: expected floating-point numbers, got {value.dtype}")
         if value.shape != expected[key].shape:
             shapes = f"expected shape {tuple(expected[key].shape)}, got {tuple(value.shape)}"
             raise InputError(f"{path}: {key}: {shapes}")
@@ -63,6 +66,20 @@ def load_weights(network: R2N2, weights: dict, path: str | Path) -> R2N2:
             raise InputError(f"{path}: {key}: weights are not finite")
     network.to_empty(device="cpu").load_state_dict(weights)
     return network.eval()
+
+
+def is_dense_float(value) -> bool:
+    """Return whether an object from a file is a tensor that can be copied into a parameter.
+
+    Others, such as float8 and meta tensors, raise NotImplementedError in places.
+    """
+    return (
+        isinstance(value, Tensor)
+        and value.layout == torch.strided
+        and not value.is_nested
+        and value.device.type == "cpu"
+        and value.dtype in DTYPES
+    )
 
 
 def read_torch(path: str | Path) -> dict:

@@ -6,6 +6,7 @@ from tests.helpers import assert_same
 from utils import checkpoint
 from utils.checkpoint import (
     Progress,
+    find_resumable,
     find_weights,
     load_checkpoint,
     restore,
@@ -57,3 +58,66 @@ def test_which_weights_are_taken(tmp_path):
         find_weights(tmp_path, "", 3)
     with pytest.raises(InputError, match=r"train\.py"):
         find_weights(tmp_path / "absent", "", 0)
+
+
+def test_only_the_last_checkpoint_is_resumed(tmp_path):
+    first, second = (checkpoint.checkpoint_path(tmp_path, epoch) for epoch in (1, 2))
+    first.touch()
+    assert find_resumable(tmp_path, 1) == first
+    for later in (second, tmp_path / checkpoint.INTERRUPTED):
+        later.touch()
+        with pytest.raises(InputError, match=rf"{later.name} follows .*--resume_epoch=last"):
+            find_resumable(tmp_path, 1)
+        later.unlink()
+
+
+@pytest.fixture(scope="module")
+def saved():
+    """An optimizer after a step, and a function that returns what its checkpoint holds."""
+    network = build_network("3D-LSTM-1", **SMALL)
+    optimizer = make_optimizer(network, 0.1, 0.1)
+    network(torch.rand(1, 1, 3, 128, 128)).mean().backward()
+    optimizer.step()
+
+    def content(**changes):
+        state = {"optimizer": optimizer.state_dict(), "scaler": {}, "epoch": 1, "step": 1}
+        return state | changes
+
+    return network, content
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_precision_may_change_between_fp32_and_fp16(saved, enabled):
+    network, content = saved
+    scalers = [torch.amp.GradScaler("cpu", enabled=e) for e in (not enabled, enabled)]
+    content = content(scaler=scalers[0].state_dict())
+    restore("a.pth", content, make_optimizer(network, 0.1, 0.1), scalers[1])
+
+
+@pytest.mark.parametrize(
+    "value", [float("inf"), -3, "1", True, torch.ones(2, dtype=torch.int64), None]
+)
+@pytest.mark.parametrize("name", ["epoch", "step", "batches"])
+def test_impossible_counts_are_an_error(saved, name, value):
+    network, content = saved
+    optimizer, scaler = make_optimizer(network, 0.1, 0.1), torch.amp.GradScaler("cpu")
+    with pytest.raises(InputError, match=rf"a\.pth: cannot resume: .*{name}"):
+        restore("a.pth", content(**{name: value}), optimizer, scaler)
+
+
+@pytest.mark.parametrize(
+    "value", [torch.zeros(1, dtype=torch.float64).expand(2**40), torch.zeros(2, dtype=torch.bool)]
+)
+def test_optimizer_state_is_checked_before_it_is_copied(saved, value):
+    network, content = saved
+    optimizer, scaler = make_optimizer(network, 0.1, 0.1), torch.amp.GradScaler("cpu")
+    state = dict(content()["optimizer"]["state"])
+    states = (
+        {},
+        {i: state[i] for i in list(state)[1:]},
+        {**state, 0: {**state[0], "exp_avg": value}},
+    )
+    for state in (*states, {**states[0], 0: 1}, []):
+        with pytest.raises(InputError, match=r"a\.pth: cannot resume: "):
+            restore("a.pth", content(optimizer={"state": state}), optimizer, scaler)
+    assert not optimizer.state

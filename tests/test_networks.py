@@ -166,6 +166,12 @@ def test_data_dependent_init_makes_features_differ_between_images(name):
         assert network(images).abs().mean() < 0.5
 
 
+def test_data_dependent_init_with_one_image_has_moderate_weights():
+    network = build_network("3D-LSTM-3", width=1 / 16)
+    data_dependent_init(network, random_images(1, 1))
+    assert all(parameter.abs().max() < 1e3 for parameter in network.parameters())
+
+
 @pytest.mark.parametrize(
     ("name", "options"),
     [

@@ -83,6 +83,8 @@ def option(name):
         (WEIGHT, 1, r"encoder\.fc\.bias"),
         (WEIGHT, None, r"encoder\.fc\.bias"),
         (WEIGHT, torch.zeros(64, dtype=torch.int8), r"encoder\.fc\.bias"),
+        (WEIGHT, torch.zeros(64).to(torch.float8_e4m3fn), r"encoder\.fc\.bias: .*float8"),
+        (WEIGHT, torch.zeros(64, device="meta"), r"encoder\.fc\.bias: .*meta"),
         (WEIGHT, torch.zeros(64).to_sparse(), r"encoder\.fc\.bias"),
         (WEIGHT, torch.full((64,), torch.nan), r"encoder\.fc\.bias: .*not finite"),
         (WEIGHT, torch.full((64,), torch.inf), r"encoder\.fc\.bias: .*not finite"),

@@ -14,7 +14,13 @@ from torch import Tensor
 
 from models import R2N2
 from models.convert import port_path
-from models.weights import network_from_state, network_state, read_torch, write_torch
+from models.weights import (
+    is_dense_float,
+    network_from_state,
+    network_state,
+    read_torch,
+    write_torch,
+)
 from utils import distributed
 from utils.errors import InputError
 from utils.files import TEMPORARY_SUFFIX
@@ -150,9 +156,11 @@ def load_checkpoint(path: str | Path) -> tuple[R2N2, dict]:
 
 
 def find_resumable(folder: Path, epoch: int | str) -> Path:
-    """Return the checkpoint to resume from; refuse one that later epochs follow."""
+    """Return the checkpoint to resume from; refuse one that a later checkpoint follows."""
     path = find_checkpoint(folder, epoch)
-    if epoch != "last" and (later := [p for p in epoch_checkpoints(folder) if p.name > path.name]):
+    later = [p for p in epoch_checkpoints(folder) if p.name > path.name]
+    later += [p for p in [folder / INTERRUPTED] if p.is_file()]
+    if epoch != "last" and later:
         raise InputError(
             f"{path}: {later[0].name} follows it; move later checkpoints away or resume with "
             "--resume_epoch=last"
@@ -168,19 +176,36 @@ def restore(
     Learning rate and weight decay stay those of this run.
     """
     try:
-        groups = optimizer.state_dict()["param_groups"]
-        optimizer.load_state_dict({**content["optimizer"], "param_groups": groups})
-        for parameter, state in optimizer.state.items():
-            shapes = {"step": (), "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}
-            for name, shape in shapes.items():
-                if state[name].shape != shape:
-                    raise ValueError(f"{name} {tuple(state[name].shape)}")
-        scaler.load_state_dict(content["scaler"])
+        counts = {name: content.get(name, 0) for name in ("epoch", "step", "batches")}
+        for name, count in counts.items():
+            if type(count) is not int or count < 0:
+                raise ValueError(f"{name}: expected an integer of at least 0, got {count!r:.40}")
         totals = content.get("totals", torch.zeros(3)).reshape(3)
-        counts = (int(content.get(name, 0)) for name in ("epoch", "step", "batches"))
-        return Progress(*counts, totals)
+        groups = optimizer.state_dict()["param_groups"]
+        state = _adam_state(content["optimizer"]["state"], optimizer)
+        optimizer.load_state_dict({"state": state, "param_groups": groups})
+        if content["scaler"]:  # empty unless the precision was fp16
+            scaler.load_state_dict(content["scaler"])
+        return Progress(**counts, totals=totals)
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise InputError(f"{path}: cannot resume: {error!r:.100}") from error
+
+
+def _adam_state(saved: dict, optimizer: torch.optim.Optimizer) -> dict:
+    """Return the saved state of each parameter, its shapes checked before torch copies them."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    if saved.keys() != set(range(len(parameters))):
+        raise ValueError(f"optimizer: expected {len(parameters)} parameters, got {len(saved)}")
+    state = {}
+    for i, parameter in enumerate(parameters):
+        shapes = {"step": (), "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}
+        state[i] = {name: saved[i][name] for name in shapes}
+        for name, value in state[i].items():
+            if not is_dense_float(value):
+                raise ValueError(f"optimizer: {name} {i}: expected a dense floating-point tensor")
+            if value.shape != shapes[name]:
+                raise ValueError(f"optimizer: {name} {i}: shape {tuple(value.shape)}")
+    return state
 
 
 def check_same_batches(path: Path, content: dict, config, progress: Progress, sampler) -> None:
