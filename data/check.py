@@ -14,7 +14,7 @@ from data.binvox import read_binvox
 from data.layout import EXCLUDED, RENDERING_SIZE, RENDERINGS, VOXELS
 from data.parallel import parallel_map
 from data.transforms import MAX_IMAGE_BYTES
-from utils.errors import InputError, Parser, check_ranges, explain, run
+from utils.errors import InputError, Parser, check_ranges, escape_controls, explain, run
 from utils.files import atomic_write, read_bytes, read_text
 
 MAX_LIST_BYTES = 2**20  # of renderings.txt and rendering_metadata.txt
@@ -170,13 +170,19 @@ def _find_equal_voxels(findings: list[Finding]) -> list[str]:
 
 
 def write_exclude(root: str | Path, problems: dict[str, list[str]]) -> Path:
-    """Write the shapes with problems to exclude.txt, which keeps them out of every split."""
+    """Write the shapes with problems to exclude.txt, which keeps them out of every split.
+
+    Names that do not fit in a line of it are printed and skipped.
+    """
     path = Path(root) / EXCLUDED
     lines = ["# Written by data.check; one category/shape per line."]
     for name, reasons in problems.items():
-        lines += [*(f"# {reason}" for reason in reasons), name]
-    with atomic_write(path) as temporary:
-        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        if "\n" in name or name != name.strip() or name.startswith("#"):
+            print(f"{name!r}: not written to {EXCLUDED}; rename the folder")
+            continue
+        lines += [*(f"# {escape_controls(reason)}" for reason in reasons), name]
+    with atomic_write(path) as temporary:  # folder names need not be UTF-8
+        temporary.write_bytes(("\n".join(lines) + "\n").encode("utf-8", "surrogateescape"))
     return path
 
 

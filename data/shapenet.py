@@ -19,7 +19,7 @@ from data.binvox import read_binvox
 from data.layout import CATEGORIES, EXCLUDED, RENDERINGS, RESOLUTION, VOXELS
 from data.transforms import eval_transform, load_image, to_array, train_transform
 from utils.errors import InputError, explain
-from utils.files import read_text
+from utils.files import read_bytes
 
 MAX_VIEWS = 255  # counted per shape, as uint8
 MAX_EXCLUDED_BYTES = 2**28
@@ -114,7 +114,11 @@ def _count_images(path: str) -> int:
 
 def _excluded(root: Path) -> frozenset[str]:
     path = root / EXCLUDED
-    lines = read_text(path, MAX_EXCLUDED_BYTES).splitlines() if path.exists() else ()
+    content = read_bytes(path, MAX_EXCLUDED_BYTES) if path.exists() else b""
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):  # UTF-16, as some Windows tools write
+        raise InputError(f"{path}: expected a text file in UTF-8")
+    text = content.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
+    lines = text.split("\n")  # not splitlines, which splits at other characters too
     return frozenset(line.strip() for line in lines if line.strip() and not line.startswith("#"))
 
 

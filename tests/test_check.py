@@ -1,3 +1,4 @@
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from PIL import Image
 from data import check as module
 from data.binvox import write_binvox
 from data.check import check, write_exclude
+from data.shapenet import index_dataset
 from utils.errors import InputError
 
 OFFICIAL = Path(__file__).parents[2] / "shared" / "real"
@@ -169,6 +171,13 @@ def test_exclude_file_has_names_below_their_reasons(dataset):
     lines = text.splitlines()
     assert [line for line in lines if not line.startswith("#")] == ["chair/b"]
     assert "# 01.png: missing" in lines
+
+
+def test_exclude_file_keeps_names_that_are_not_utf8_and_skips_those_of_two_lines(dataset, capsys):
+    odd = os.fsdecode(b"chair/m\xff"), "chair/x\u2028y", "chair/two\nlines", "#a/b"
+    write_exclude(dataset, {name: ["a\nchair/a: missing"] for name in odd})
+    assert index_dataset(dataset).excluded == {*odd[:2]}
+    assert "two\\nlines" in capsys.readouterr().out
 
 
 def test_command_prints_problems_and_returns_1(dataset, capsys, monkeypatch):

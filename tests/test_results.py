@@ -22,6 +22,7 @@ from utils.results import (
     choose_threshold,
     format_results,
     metric_tables,
+    results_dir,
     write_results,
 )
 
@@ -195,6 +196,20 @@ def test_checksum_does_not_depend_on_the_order():
     expected = hashlib.sha256(b"a/10\na/2\nb/1").hexdigest()
     assert checksum(names) == checksum(random.sample(names, 3)) == expected
     assert checksum(names[:2]) != expected
+
+
+def test_a_damaged_or_foreign_result_is_kept(tmp_path):
+    results = {"weights": "a/b.pth", "dataset": "d", "split": "test", "checksum": "0"}
+    texts = json.dumps(results), "{", '{"weights": 1}', "[1]", "\xff"
+    for text in texts:
+        path = results_dir(tmp_path, results) / "result.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(text.encode("latin-1"))
+        same = path.parent.name == "test-b" and text == texts[0]
+        assert (results_dir(tmp_path, results) == path.parent) == same
+        if same:
+            path.unlink()
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 @pytest.fixture

@@ -204,11 +204,18 @@ def results_dir(parent: Path, results: dict) -> Path:
     name = f"{results['split']}-{Path(results['weights']).stem}"
     for i in itertools.count(1):
         folder = parent / (name if i == 1 else f"{name}-{i}")
-        if not (folder / "result.json").exists():
+        path = folder / "result.json"
+        if not path.exists() or _is_same_evaluation(path, results):
             return folder
-        earlier = json.loads((folder / "result.json").read_text("utf-8"))
-        if all(earlier[key] == results[key] for key in ("weights", "dataset", "split", "checksum")):
-            return folder
+
+
+def _is_same_evaluation(path: Path, results: dict) -> bool:
+    try:
+        earlier = json.loads(path.read_text("utf-8"))
+        keys = ("weights", "dataset", "split", "checksum")
+        return all(earlier[key] == results[key] for key in keys)
+    except (KeyError, RecursionError, TypeError, ValueError):  # damaged, or of another program
+        return False
 
 
 def write_results(
