@@ -88,8 +88,6 @@ def train(config: Config, folder: Path, device: torch.device, rank: int, world_s
         write_ini(folder / "config.ini", config)
         shown = splits["val"] or splits["train"]
         logger = TensorBoardLogger(folder, progress.step, val_loader.dataset, shown)
-        if not progress.batches:
-            checkpoint.remove_interrupted(folder)
 
     def save(path: Path, **metrics: dict) -> None:
         total = progress.all_reduce()
@@ -144,6 +142,8 @@ def prepare_network(config: Config, folder: Path) -> tuple[Config, R2N2, tuple |
             "another --experiment_name"
         )
     if config.init_weights:
+        if config.init == "data":
+            print("init = data is ignored: init_weights gives the weights")
         network = load_network(config.init_weights)
         return with_options_of(network, config, config.init_weights), network, None
     torch.manual_seed(config.seed)
@@ -157,9 +157,10 @@ def with_options_of(network: R2N2, config: Config, path: str | Path) -> Config:
     for variant, options in VARIANTS.items():
         if options.items() <= network.options.items():
             found["variant"] = variant
-    for name in config.given & found.keys():
-        if (expected := getattr(config, name)) != found[name]:
-            raise InputError(f"{path}: expected {name} = {expected}, got {found[name]}")
+    for name in config.given & {*found, "variant"}:
+        got = found.get(name, "the options of neither variant")
+        if (expected := getattr(config, name)) != got:
+            raise InputError(f"{path}: expected {name} = {expected}, got {got}")
     return replace(config, **found)
 
 

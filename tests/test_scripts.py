@@ -14,7 +14,7 @@ import trimesh
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from models import build_network, load_network
+from models import build_network, load_network, save_network
 from models.weights import network_state, write_torch
 from tests.helpers import ROOT, SMALL, assert_same, make_dataset
 from utils.config import read_ini
@@ -233,6 +233,18 @@ def test_a_training_begins_with_the_weights_of_another(script, small, tmp_path):
         assert torch.allclose(value, first.state_dict()[key], atol=1e-6), key
     status, _, errors = script("train", *small, *flags[:1], "--width=0.125", "--experiment_name=no")
     assert status == 2 and "checkpoint_epoch_00000001.pth: expected" in errors
+    flags[1] = "--experiment_name=third"
+    status, output, _ = script("train", *small, *flags, "--init=data")
+    assert status == 0 and "init = data is ignored" in output
+
+
+def test_weights_of_another_layout_refuse_a_given_variant(script, small, tmp_path):
+    path = tmp_path / "w.pth"
+    save_network(path, build_network("3D-LSTM-3", width=1 / 16, unpooling="zero"))
+    flags = [f"--init_weights={path}", "--num_epochs=1"]
+    status, _, errors = script("train", *small, *flags, "--variant=pytorch")
+    assert status == 2 and "w.pth: expected variant = pytorch" in errors
+    assert script("train", *small, *flags)[0] == 0
 
 
 def test_a_new_training_does_not_overwrite_another(script, small):
