@@ -55,29 +55,33 @@ def voxels_to_mesh(occupied: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     corners, normals = exposed_faces(occupied)
     following = np.roll(corners, -1, axis=1)
     middles = corners + following  # (F, 4, 3), twice the midpoint of each edge
-    _, edge, uses = np.unique(
-        middles.reshape(-1, 3), axis=0, return_inverse=True, return_counts=True
-    )
+    _, edge, uses = np.unique(_row_ids(middles), return_inverse=True, return_counts=True)
     shared = (uses[edge] == 4).reshape(middles.shape[:2])
     direction = np.abs(following - corners)
-    center = corners.mean(1) - normals / 2  # (F, 3), of the voxel
+    voxel = corners.mean(1) - normals / 2  # (F, 3), its center
     across = np.argmax(direction == 0, axis=-1)[..., None]  # an axis perpendicular to the edge
-    beyond = np.take_along_axis(center[:, None] - middles / 2, across, -1) > 0
+    beyond = np.take_along_axis(voxel[:, None] - middles / 2, across, -1) > 0
     extra = middles / 2 + np.where(beyond, 0.25, -0.25) * direction
 
     plain = ~shared.any(1)
-    triangles = [corners[plain][:, [[0, 1, 2], [0, 2, 3]]].reshape(-1, 3, 3)]
-    for face in np.flatnonzero(~plain):  # a fan around the center of the square
-        rim = [corners[face, :1]]
-        for side in range(4):
-            rim += [extra[face, side : side + 1]] if shared[face, side] else []
-            rim += [following[face, side : side + 1]]
-        rim = np.concatenate(rim)
-        middle = np.broadcast_to(corners[face].mean(0), rim[1:].shape)
-        triangles.append(np.stack([middle, rim[:-1], rim[1:]], axis=1))
-    points = np.concatenate(triangles).reshape(-1, 3)
-    vertices, faces = np.unique(points, axis=0, return_inverse=True)
-    return vertices / max(occupied.shape) - 0.5, faces.reshape(-1, 3)
+    squares = corners[plain][:, [[0, 1, 2], [0, 2, 3]]]  # two triangles each
+    rim = np.stack([corners, np.where(shared[..., None], extra, following)], axis=2)
+    rim = rim[~plain].reshape(-1, 8, 3)  # a corner twice where an edge is not shared
+    after = np.roll(rim, -1, axis=1)
+    center = np.broadcast_to(corners[~plain].mean(1, keepdims=True), rim.shape)
+    fans = np.stack([center, rim, after], axis=2)[(rim != after).any(-1)]
+    points = np.concatenate([squares.reshape(-1, 3), fans.reshape(-1, 3)])  # multiples of 1/4
+    ids = _row_ids((4 * points).astype(int))
+    _, first, faces = np.unique(ids, return_index=True, return_inverse=True)
+    return points[first] / max(occupied.shape) - 0.5, faces.reshape(-1, 3)
+
+
+def _row_ids(points: np.ndarray) -> np.ndarray:
+    """Number points (..., 3) of non-negative integers in their lexicographic order, (N,).
+
+    `np.unique` sorts numbers 20 times faster than rows.
+    """
+    return np.ravel_multi_index(points.reshape(-1, 3).T, [points.max(initial=0) + 1] * 3)
 
 
 def marching_cubes(probs: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
