@@ -13,8 +13,8 @@ from hypothesis import settings
 from tests.helpers import ROOT, SHARED, SMALL, make_dataset
 from utils import errors
 
-torch.set_num_threads(2)
-os.environ["OMP_NUM_THREADS"] = "2"  # in subprocesses: sums depend on it
+torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"  # in subprocesses: sums depend on it
 settings.register_profile("quick", max_examples=1300, derandomize=True, database=None)
 settings.register_profile("long", max_examples=200_000)
 settings.load_profile("quick")
