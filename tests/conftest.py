@@ -12,10 +12,11 @@ from hypothesis import settings
 
 from tests.helpers import ROOT, SHARED, SMALL, make_dataset
 from utils import errors
+from utils.tensorboard import TensorBoardLogger
 
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"  # in subprocesses: sums depend on it
-settings.register_profile("quick", max_examples=1300, derandomize=True, database=None)
+settings.register_profile("quick", max_examples=300, derandomize=True, database=None)
 settings.register_profile("long", max_examples=200_000)
 settings.load_profile("quick")
 
@@ -52,6 +53,12 @@ def script(monkeypatch, capsys):
         return end.value.code or 0, captured.out, captured.err
 
     return run
+
+
+@pytest.fixture
+def no_tensorboard(monkeypatch):
+    """Skip the drawings of TensorBoard, which take most of the time of a small training."""
+    monkeypatch.setattr(TensorBoardLogger, "write", lambda *_: None)
 
 
 @pytest.fixture

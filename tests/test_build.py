@@ -1,6 +1,5 @@
 import io
 import os
-import signal
 import subprocess
 import sys
 import zipfile
@@ -21,7 +20,6 @@ from data.builder.readers import assets, polygons
 from data.builder.source import category_folder
 from data.builder.sources import distinct, find_sources, with_categories
 from data.cameras import project, read_views
-from data.parallel import parallel_map
 from tests.helpers import ROOT
 from utils.errors import InputError
 
@@ -316,19 +314,6 @@ def test_archive_entry_of_unbounded_compression_is_refused(tmp_path):
         file.writestr("a.obj", OBJ)
     with pytest.raises(InputError, match=r"a\.zip/a\.obj: expected it stored or deflated"):
         find_sources([path])[0][0].load("y", None)
-
-
-def die_at_b(item: str) -> str:
-    if item == "b":
-        os.kill(os.getpid(), signal.SIGKILL)
-    return item
-
-
-def test_item_whose_process_dies_is_named_and_the_others_are_done():
-    items = ["a", "b", "c", "d"]
-    assert parallel_map(die_at_b, items, "", 2, str.upper) == ["a", "B", "c", "d"]
-    with pytest.raises(InputError, match="b: the process died"):
-        parallel_map(die_at_b, items, "", 2)
 
 
 def test_command_works_with_several_processes(tmp_path):

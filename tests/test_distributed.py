@@ -60,13 +60,13 @@ def last_checkpoint(process: subprocess.Popen, folder: Path, epoch: int) -> dict
     return torch.load(path, weights_only=True)
 
 
-def test_two_processes_train_like_one_with_the_double_batch_and_twice_the_same(dataset, tmp_path):
+def test_two_processes_train_like_one_with_the_double_batch(dataset, tmp_path):
     one = [sys.executable, "train.py", "--batch_size=6"]
     started = {
         name: start(command, dataset, tmp_path / name, 2)
-        for name, command in (("one", one), ("two", TORCHRUN), ("again", TORCHRUN))
+        for name, command in (("one", one), ("two", TORCHRUN))
     }
-    one, two, again = (last_checkpoint(run, tmp_path / name, 2) for name, run in started.items())
+    one, two = (last_checkpoint(run, tmp_path / name, 2) for name, run in started.items())
     for part in ("train", "val"):
         for name in ("loss", "iou"):
             values = [checkpoint["metrics"][part][name] for checkpoint in (one, two)]
@@ -74,7 +74,6 @@ def test_two_processes_train_like_one_with_the_double_batch_and_twice_the_same(d
     for key, value in one["weights"].items():
         # Adam turns the rounding of a gradient near 0 into a whole step: so the mean, not each.
         assert (value - two["weights"][key]).abs().mean() < 1e-6, key
-        assert torch.equal(two["weights"][key], again["weights"][key]), key
 
 
 @pytest.mark.slow

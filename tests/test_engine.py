@@ -127,22 +127,22 @@ def test_precision_changes_global_settings_only_while_it_runs():
         assert [backend.allow_tf32 for backend in backends] == usual
 
 
-def test_small_network_learns_sixteen_samples(tmp_path):
+def test_small_network_learns_four_samples(tmp_path):
     torch.manual_seed(0)
-    network = build_network("3D-LSTM-3", width=1 / 8)
-    index = index_dataset(make_dataset(tmp_path, {"03001627": 16}))
+    network = build_network("3D-LSTM-3", width=1 / 16)
+    index = index_dataset(make_dataset(tmp_path, {"03001627": 4}))
     samples = ShapeNetDataset(index, 128, seed=0, training=False)
-    batches = TrainBatchSampler(range(16), 16, 2, 2, seed=0)
+    batches = TrainBatchSampler(range(4), 4, 2, 2, seed=0)
     loader = make_loader(samples, batches, 0)
     data_dependent_init(network, next(iter(loader))[0] / 255)
     optimizer, progress = make_optimizer(network, 0.003, weight_decay=0.00005), Progress()
-    config = Config(LR=0.004, lr_schedule="constant", num_epochs=40, decay_epochs=40)
-    for _ in range(40):
+    config = Config(LR=0.004, lr_schedule="constant", num_epochs=30, decay_epochs=30)
+    for _ in range(30):
         train_one_epoch(network, loader, optimizer, FP32, config, progress)
         progress.finish_epoch()
-    loader = make_loader(samples, EvalBatchSampler(range(16), 16, 2), 0)
+    loader = make_loader(samples, EvalBatchSampler(range(4), 4, 2), 0)
     measured = evaluate(network, loader, FP32, [0.4], "")
-    assert measured["iou"][:, -1].mean() > 0.45
+    assert measured["iou"][:, -1].mean() > 0.55
 
 
 @pytest.mark.parametrize("name", ["tf32", "bf16", "fp16"])

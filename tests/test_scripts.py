@@ -128,6 +128,7 @@ def test_demo_overwrites_no_input(script, tmp_path, monkeypatch):
     assert Path("a.png").read_bytes() == content and not Path("a.obj").exists()
 
 
+@pytest.mark.usefixtures("no_tensorboard")
 def test_an_interrupted_training_goes_on_as_if_it_had_not_stopped(script, small, tmp_path):
     keys = [*small, "--saved_models_path=once"]
     assert script("train", *keys, "--num_epochs=3")[0] == 0
@@ -146,6 +147,7 @@ def test_an_interrupted_training_goes_on_as_if_it_had_not_stopped(script, small,
             assert once["metrics"][part][name] == twice["metrics"][part][name]
 
 
+@pytest.mark.usefixtures("no_tensorboard")
 def test_every_training_option_changes_the_training(script, small, tmp_path):
     changes = (
         "seed=1 LR=0.01 weight_decay=0.1 batch_size=5 min_views=2 augmentation=strong init=data"
@@ -163,6 +165,7 @@ def test_every_training_option_changes_the_training(script, small, tmp_path):
         assert any(not torch.equal(usual[key], changed[key]) for key in usual), name
 
 
+@pytest.mark.usefixtures("no_tensorboard")
 def test_resuming_keeps_unset_options_and_prints_changed_ones(script, small, tmp_path):
     assert script("train", *small, "--num_epochs=1", "--LR=0.01", "--seed=3")[0] == 0
     flags = [small[-1], "--num_workers=0", "--device=cpu", "--resume_epoch=last"]
@@ -174,6 +177,7 @@ def test_resuming_keeps_unset_options_and_prints_changed_ones(script, small, tmp
     assert options.items() >= kept.items()
 
 
+@pytest.mark.usefixtures("no_tensorboard")
 def test_resuming_from_an_epoch_that_others_follow_is_refused(script, small, tmp_path):
     assert script("train", *small, "--num_epochs=2")[0] == 0
     folder = tmp_path / "saved_models" / "3d-r2n2"
@@ -209,6 +213,7 @@ def test_a_compiled_network_trains_to_nearly_the_same_weights(script, small, tmp
 @pytest.mark.parametrize(
     "network", ["3D-GRU-1", pytest.param("Res3D-GRU-3", marks=pytest.mark.slow)]
 )
+@pytest.mark.usefixtures("no_tensorboard")
 def test_other_networks_train_resume_test_and_demo_alike(script, small, network):
     layout = [
         f"--network={network}",
@@ -223,6 +228,7 @@ def test_other_networks_train_resume_test_and_demo_alike(script, small, network)
     assert (status, errors) == (0, "") and network in output
 
 
+@pytest.mark.usefixtures("no_tensorboard")
 def test_a_training_begins_with_the_weights_of_another(script, small, tmp_path):
     assert script("train", *small, "--num_epochs=1")[0] == 0
     path = tmp_path / "saved_models/3d-r2n2/checkpoint_epoch_00000001.pth"
@@ -238,6 +244,7 @@ def test_a_training_begins_with_the_weights_of_another(script, small, tmp_path):
     assert status == 0 and "init = data is ignored" in output
 
 
+@pytest.mark.usefixtures("no_tensorboard")
 def test_weights_of_another_layout_refuse_a_given_variant(script, small, tmp_path):
     path = tmp_path / "w.pth"
     save_network(path, build_network("3D-LSTM-3", width=1 / 16, unpooling="zero"))
@@ -247,6 +254,7 @@ def test_weights_of_another_layout_refuse_a_given_variant(script, small, tmp_pat
     assert script("train", *small, *flags)[0] == 0
 
 
+@pytest.mark.usefixtures("no_tensorboard")
 def test_a_new_training_does_not_overwrite_another(script, small):
     assert script("train", *small, "--num_epochs=1")[0] == 0
     status, _, errors = script("train", *small, "--num_epochs=1")

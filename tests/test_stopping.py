@@ -27,6 +27,7 @@ from utils.engine import Precision
 from utils.errors import InputError, Interrupted
 from utils.files import atomic_write
 
+pytestmark = pytest.mark.usefixtures("no_tensorboard")
 EPOCHS = 4
 FOLDER = Path("saved_models/3d-r2n2")
 
