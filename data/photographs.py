@@ -2,19 +2,17 @@
 
 import glob
 import io
-import warnings
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
+from data.images import FORMATS, decode_image, to_8_bits
 from utils.errors import InputError
 from utils.files import read_bytes
 
 MAX_BYTES = 2**28
-MAX_PIXELS = 50_000_000  # once decoded; JPEG is decoded at a fraction of its size
 WORKING_SIZE = 1024  # longest side in pixels; the network sees 137
-FORMATS = ["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "AVIF"]  # EPS would start a program
 HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 SUFFIXES = {*".png .jpg .jpeg .webp .bmp .gif .tif .tiff .avif .heic .heif".split()}
 SRGB = ImageCms.createProfile("sRGB")
@@ -47,7 +45,7 @@ def read_photograph(path: str | Path) -> Image.Image:
         Image: RGBA, its longest side at most 1024 pixels.
 
     Raises:
-        InputError: If it is no complete image, or has over 50 million pixels (JPEG: 178 million).
+        InputError: As of `decode_image`.
     """
     content = read_bytes(path, MAX_BYTES)
     formats = FORMATS
@@ -55,20 +53,9 @@ def read_photograph(path: str | Path) -> Image.Image:
         _register_heif(path)
         formats = ["HEIF"]
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS is lower
-            image = Image.open(io.BytesIO(content), formats=formats)
-        with image:
-            image.draft("RGB", (2 * WORKING_SIZE, 2 * WORKING_SIZE))  # JPEG: at 1/2, 1/4, 1/8
-            if image.width * image.height > MAX_PIXELS:
-                raise ValueError(f"{image.width}x{image.height} pixels, over {MAX_PIXELS}")
-            image.load()
-            return convert_photograph(image)
-    except MemoryError:
-        raise
-    except Exception as error:  # decoders raise anything for a damaged file
-        reason = str(error).partition(" <")[0]  # without the name of the buffer in memory
-        raise InputError(f"{path}: expected an image, got: {reason}") from error
+        return decode_image(content, convert_photograph, 2 * WORKING_SIZE, formats)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
 def _register_heif(path: str | Path) -> None:
@@ -82,13 +69,9 @@ def _register_heif(path: str | Path) -> None:
 
 def convert_photograph(image: Image.Image) -> Image.Image:
     """Convert an image of any mode, orientation and color profile as `read_photograph` does."""
-    image = ImageOps.exif_transpose(image)
+    image = ImageOps.exif_transpose(to_8_bits(image))
     profile = image.info.get("icc_profile")
-    if image.mode.startswith("I;16"):  # converting it directly clips it to white
-        image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
-    elif image.mode in ("I", "F"):
-        raise ValueError("more than 16 bits per pixel")
-    elif image.mode in ("P", "PA", "1", "La", "RGBa") or "transparency" in image.info:
+    if image.mode in ("P", "PA", "1", "La", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
     image.thumbnail((WORKING_SIZE, WORKING_SIZE))
     has_alpha = "A" in image.getbands()

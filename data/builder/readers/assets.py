@@ -58,7 +58,7 @@ class Assets:
         try:
             pixels = read_image(content)
         except InputError as error:
-            self.note(f"texture {name} {error}")
+            self.note(f"texture {name}: {error}")
             return None
         self.num_texture_bytes += pixels.nbytes
         return pixels
