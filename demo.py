@@ -7,7 +7,7 @@ from data.photographs import find_images
 from models import load_network
 from utils.checkpoint import find_weights
 from utils.config import DemoConfig, read_config
-from utils.engine import choose_device
+from utils.device import choose_device
 from utils.errors import InputError, run
 from utils.export import check_output, save_prediction
 from utils.predictor import Predictor

@@ -8,7 +8,8 @@ from data.shapenet import SampleKey, ShapeNetDataset
 from models import load_network
 from utils.checkpoint import find_weights
 from utils.config import EvalConfig, read_config
-from utils.engine import Precision, choose_device, evaluate
+from utils.device import Precision, choose_device
+from utils.engine import evaluate
 from utils.errors import InputError, run
 from utils.metrics import METRICS
 from utils.predictor import Predictor

@@ -1,7 +1,6 @@
 """Train 3D-R2N2: python train.py --cfg=my.ini"""
 
 from contextlib import nullcontext
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,23 +10,14 @@ from torch.nn.parallel import DistributedDataParallel
 
 from data.datasets import open_dataset
 from data.loader import EvalBatchSampler, TrainBatchSampler, make_loader
-from data.shapenet import ShapeNetDataset, collate
-from models import R2N2, VARIANTS, build_network, load_network
-from models.init import data_dependent_init
+from data.shapenet import ShapeNetDataset
 from utils import checkpoint, distributed
 from utils.checkpoint import Progress, save_checkpoint
-from utils.config import Config, read_config, resumed_config, write_ini
-from utils.engine import (
-    NonFiniteError,
-    Precision,
-    check_weights,
-    choose_device,
-    evaluate,
-    make_optimizer,
-    to_device,
-    train_one_epoch,
-)
+from utils.config import Config, read_config, write_ini
+from utils.device import Precision, choose_device
+from utils.engine import NonFiniteError, check_weights, evaluate, make_optimizer, train_one_epoch
 from utils.errors import InputError, Interrupted, run
+from utils.experiment import experiment_lock, init_from_data, prepare_network
 from utils.tensorboard import TensorBoardLogger
 
 
@@ -36,7 +26,7 @@ def main() -> None:
     device = choose_device(config.device)
     rank, world_size = distributed.init(device)
     folder = Path(config.saved_models_path) / config.experiment_name
-    lock = checkpoint.experiment_lock(folder) if rank == 0 else nullcontext()
+    lock = experiment_lock(folder) if rank == 0 else nullcontext()
     with lock, distributed.catch_stop_signals():
         try:
             train(config, folder, device, rank, world_size)
@@ -52,7 +42,6 @@ def train(config: Config, folder: Path, device: torch.device, rank: int, world_s
         index, splits = open_dataset(config.database_path, config.split_file, config.val_fraction)
     if not splits["train"]:
         raise InputError(f"{index.root}: no samples in 'train'")
-
     index.require_views(splits["train"] + splits["val"], config.max_views)
 
     views = config.min_views, config.max_views
@@ -122,54 +111,6 @@ def train(config: Config, folder: Path, device: torch.device, rank: int, world_s
     finally:
         if rank == 0:
             logger.close()
-
-
-def prepare_network(config: Config, folder: Path) -> tuple[Config, R2N2, tuple | None]:
-    """Build, load or resume the network.
-
-    Returns:
-        tuple: The options, completed from the checkpoint or the weights; the network; path and
-            content of the checkpoint to resume from, if any.
-    """
-    if config.resume_epoch != 0:
-        path = checkpoint.find_resumable(folder, config.resume_epoch)
-        network, content = checkpoint.load_checkpoint(path)
-        config = resumed_config(config, content["config"], path)
-        return with_options_of(network, config, path), network, (path, content)
-    if checkpoint.newest_checkpoint(folder):
-        raise InputError(
-            f"{folder} already contains checkpoints; resume with --resume_epoch=last or choose "
-            "another --experiment_name"
-        )
-    if config.init_weights:
-        if config.init == "data":
-            print("init = data is ignored: init_weights gives the weights")
-        network = load_network(config.init_weights)
-        return with_options_of(network, config, config.init_weights), network, None
-    torch.manual_seed(config.seed)
-    options = VARIANTS[config.variant] | {"width": config.width}
-    return config, build_network(config.network, **options), None
-
-
-def with_options_of(network: R2N2, config: Config, path: str | Path) -> Config:
-    """Return `config` with the options of the network from `path`; refuse others that are given."""
-    found = {"network": network.name, "width": network.options["width"]}
-    for variant, options in VARIANTS.items():
-        if options.items() <= network.options.items():
-            found["variant"] = variant
-    for name in config.given & {*found, "variant"}:
-        got = found.get(name, "the options of neither variant")
-        if (expected := getattr(config, name)) != got:
-            raise InputError(f"{path}: expected {name} = {expected}, got {got}")
-    return replace(config, **found)
-
-
-def init_from_data(network: R2N2, dataset, indices: list[int], config: Config, device) -> None:
-    """Scale the layers of a new network by the first images of 24 samples."""
-    num_views = min(2, config.max_views)
-    sampler = TrainBatchSampler(indices, 24, num_views, num_views, config.seed)
-    images, voxels, _ = collate([dataset[key] for key in next(iter(sampler))])
-    data_dependent_init(network, to_device(images, voxels, device)[0])
 
 
 def report_validation(evaluation: dict, dataset: ShapeNetDataset) -> dict[str, dict]:

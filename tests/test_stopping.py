@@ -18,13 +18,13 @@ from tests.helpers import ROOT, SMALL, assert_same, make_dataset
 from utils.checkpoint import (
     INTERRUPTED,
     checkpoint_path,
-    experiment_lock,
     load_checkpoint,
     newest_checkpoint,
 )
+from utils.device import Precision
 from utils.distributed import catch_stop_signals, raise_if_stopped
-from utils.engine import Precision
 from utils.errors import InputError, Interrupted
+from utils.experiment import experiment_lock
 from utils.files import atomic_write
 
 pytestmark = pytest.mark.usefixtures("no_tensorboard")
@@ -239,7 +239,7 @@ def test_dead_worker_is_one_line_error(script, small, monkeypatch):
 
 
 def test_second_training_in_a_folder_is_refused_until_the_first_is_dead(script, small, tmp_path):
-    hold = "from pathlib import Path; import time; from utils.checkpoint import experiment_lock\n"
+    hold = "from pathlib import Path; import time; from utils.experiment import experiment_lock\n"
     hold += f"with experiment_lock(Path({str(tmp_path / FOLDER)!r})):\n"
     hold += "    print('held', flush=True); time.sleep(99)"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -3,9 +3,7 @@
 A training that was stopped within an epoch leaves checkpoint_interrupted.pth as well.
 """
 
-import os
 import re
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +21,6 @@ from models.weights import (
 )
 from utils import distributed
 from utils.errors import InputError
-from utils.files import TEMPORARY_SUFFIX
 
 INTERRUPTED = "checkpoint_interrupted.pth"
 EPOCH_NAME = re.compile(r"checkpoint_epoch_(\d{8})\.pth")
@@ -226,41 +223,3 @@ def check_same_batches(path: Path, content: dict, config, progress: Progress, sa
             f"{path}: cannot resume within its epoch: {', '.join(changed)} changed; "
             "remove it to restart the epoch"
         )
-
-
-@contextmanager
-def experiment_lock(folder: Path):
-    """Keep a second training out of `folder`, which is made; the lock ends with this process.
-
-    Leftovers of a killed training's unfinished writes are removed.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "training.lock"
-    with open(path, "a+", encoding="utf-8") as file:
-        try:
-            _lock(file)
-        except OSError:
-            raise InputError(
-                f"{folder}: in use by another training; choose another --experiment_name"
-            ) from None
-        for leftover in folder.glob(f".*{TEMPORARY_SUFFIX}"):
-            leftover.unlink()
-        try:
-            yield
-        finally:
-            with suppress(OSError):  # Windows keeps open files; a folder with checkpoints stays
-                path.unlink()
-                folder.rmdir()
-
-
-def _lock(file) -> None:
-    try:
-        import fcntl  # lockf, not flock: DataLoader workers would inherit a flock and keep it
-    except ImportError:
-        import msvcrt
-
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-    else:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.fstat(file.fileno()).st_nlink == 0:
-            raise OSError("removed by the training that held it")

@@ -12,7 +12,7 @@ from data.background import Cutout, cut_out
 from data.photographs import convert_photograph, mask_values, read_photograph
 from data.transforms import eval_transform, letterbox
 from models import R2N2
-from utils.engine import Precision
+from utils.device import Precision
 from utils.errors import InputError
 from utils.metrics import occupancy_logits
 from utils.segmentation import Segmenter
