@@ -1,4 +1,4 @@
-"""Small datasets in ShapeNet's layout, made on the spot, and the scripts as a user types them."""
+"""Fixtures: small datasets in ShapeNet's layout, and the scripts as commands."""
 
 import os
 import runpy

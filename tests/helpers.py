@@ -14,9 +14,9 @@ SMALL = ["--width=0.0625", "--batch_size=4", "--max_views=2", "--num_workers=0",
 
 
 def make_dataset(root: Path, models: dict[str, int], views: int = 5, seed: int = 0) -> Path:
-    """Write random boxes as `models` objects of each category, with `views` pictures each.
+    """Write random boxes as `models` objects of each category, with `views` images each.
 
-    A picture shows the voxels from the front, the top or the side, its colours their depth.
+    An image shows the voxels from the front, the top or the side; its colors are their depth.
     """
     rng = np.random.default_rng(seed)
     for category, count in models.items():

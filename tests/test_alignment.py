@@ -1,4 +1,4 @@
-"""What the loader gives: do the pictures show the voxels, by the dataset's own camera?"""
+"""What the loader gives: do the images show the voxels, by the dataset's own camera?"""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def silhouette(voxels, side_length, view):
 
 
 def mean_overlap(root, name, turn=lambda voxels: voxels):
-    """Mean IoU of the silhouettes of an object's voxels and of the pictures in its sample."""
+    """Mean IoU of the silhouettes of a shape's voxels and of the images in its sample."""
     index = index_dataset(root)
     position = index.names.index(name)
     samples = ShapeNetDataset(index, 128, seed=0, training=False)
@@ -56,7 +56,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("origin", ["built", "real"])
-def test_voxels_project_onto_the_pictures_of_their_sample(request, origin):
+def test_voxels_project_onto_the_views_of_their_sample(request, origin):
     root = request.getfixturevalue(origin)
     names = index_dataset(root).names
     name = next(name for name in names if origin == "built" or "1a6f615e" in name)

@@ -49,7 +49,7 @@ def visible_box(image: Image.Image):
 
 @pytest.mark.parametrize("background", [(255, 255, 255), (200, 210, 220), (10, 10, 30)])
 @pytest.mark.parametrize("ending", ["png", "jpg"])
-def test_a_plain_background_is_removed_and_the_object_framed(tmp_path, background, ending):
+def test_plain_background_is_removed_and_object_framed(tmp_path, background, ending):
     draw_chair(background).save(tmp_path / f"a.{ending}")
     cutout = cut_out(read_photograph(tmp_path / f"a.{ending}"))
     assert cutout.source == "plain background" and not cutout.warnings
@@ -66,7 +66,7 @@ def test_enclosed_holes_are_background_too():
     assert alpha[60, 160] == 1 and alpha[200, 160] == 1
 
 
-def test_a_shaded_part_of_the_background_color_stays_object():
+def test_shaded_parts_of_the_background_color_are_kept():
     image = draw_chair((255, 255, 255))
     shade = np.asarray(image).copy()
     shade[50:130, 225:245] = np.linspace(240, 250, 80).astype(np.uint8)[:, None, None]
@@ -78,7 +78,7 @@ def test_clutter_and_blank_images_are_no_plain_background(image):
     assert plain_background_alpha(image) is None
 
 
-def test_a_picture_in_a_frame_is_no_plain_background():
+def test_framed_image_is_no_plain_background():
     framed = Image.new("RGB", (440, 340), "white")
     framed.paste(draw_room(), (20, 20))
     assert plain_background_alpha(framed) is None
@@ -103,14 +103,14 @@ def test_alpha_marks_the_object(tmp_path):
     assert (right - left, bottom - top) == pytest.approx((FRAMED_SIZE, FRAMED_SIZE / 5), abs=2)
 
 
-def test_a_rendering_stays_as_it_is(tmp_path):
+def test_rendering_is_not_changed(tmp_path):
     image = Image.new("RGBA", (137, 137))
     ImageDraw.Draw(image).rectangle((10, 10, 40, 40), (1, 2, 3, 255))
     image.save(tmp_path / "a.png")
     assert cut_out(read_photograph(tmp_path / "a.png")).image.tobytes() == image.tobytes()
 
 
-def test_a_mask_goes_before_everything():
+def test_mask_overrides_alpha_and_background():
     mask = np.zeros((300, 400), np.float32)
     mask[40:90, 150:250] = 1
     cutout = cut_out(draw_chair((255, 255, 255)).convert("RGBA"), mask)
@@ -133,7 +133,7 @@ def test_clutter_goes_to_the_segmenter_or_is_refused():
     assert visible_box(cutout.image)[3] - visible_box(cutout.image)[1] == pytest.approx(90, abs=2)
 
 
-def test_an_alpha_channel_that_hides_nothing_does_not_count():
+def test_opaque_alpha_is_ignored():
     image = draw_chair((255, 255, 255)).convert("RGBA")
     image.putalpha(254)
     assert cut_out(image).source == "plain background"
@@ -168,7 +168,7 @@ def test_near_pieces_are_one_object_and_soft_alpha_is_kept():
     assert not warnings
 
 
-def test_a_central_piece_beats_a_slightly_larger_one_in_a_corner():
+def test_central_piece_beats_a_slightly_larger_corner_piece():
     mask = np.zeros((100, 100))
     mask[40:60, 40:60] = mask[0:21, 0:21] = 1
     alpha, _ = clean_mask(mask)

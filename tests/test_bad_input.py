@@ -1,4 +1,4 @@
-"""What a user or a stranger's file can get wrong is one line that names it, and status 2."""
+"""Mistakes of users and damaged files: one line that names the cause, and exit status 2."""
 
 import io
 import json
@@ -256,7 +256,7 @@ def entries(root: Path) -> set[str]:
     CASES,
     ids=[f"{number}-{case[0][0]}-{case[3]}" for number, case in enumerate(CASES)],
 )
-def test_a_mistake_is_one_line_that_names_it_and_nothing_is_written(
+def test_bad_input_exits_with_one_line_error_and_writes_nothing(
     script, place, command, spoil, flags, named
 ):
     spoil()
@@ -276,7 +276,7 @@ def lengths(content: bytes) -> range:
     return range(0, len(content), max(1, len(content) // 500))
 
 
-def test_a_file_truncated_anywhere_is_refused_or_read_whole(tmp_path, original):
+def test_truncated_file_is_refused_or_read_whole(tmp_path, original):
     write_binvox(tmp_path / "a.binvox", np.indices((8, 8, 8)).sum(0) % 3 == 0)
     np.save(tmp_path / "a.npy", np.array([np.zeros(3), np.ones(2)], object), allow_pickle=True)
     (tmp_path / "a.json").write_text(split(ENTRY))
@@ -299,7 +299,7 @@ def test_a_file_truncated_anywhere_is_refused_or_read_whole(tmp_path, original):
             assert "\n" not in str(error.value)
 
 
-def test_an_ini_truncated_anywhere_is_read_or_refused_with_its_line(tmp_path):
+def test_truncated_ini_is_read_or_refused_with_its_line(tmp_path):
     path = tmp_path / "a.ini"
     whole = b"# \xc3\xa4 comment\n[a]\nLR = 0.1\nnetwork = 3D-LSTM-3\nmax_views = 12\n"
     for length in lengths(whole):
@@ -310,7 +310,7 @@ def test_an_ini_truncated_anywhere_is_read_or_refused_with_its_line(tmp_path):
             assert "a.ini" in str(error) and "\n" not in str(error)
 
 
-def test_unicode_and_blanks_in_names_are_nothing_special(script, place):
+def test_names_with_unicode_and_blanks_work(script, place):
     os.rename("data", "Möbel, 3 Stück")
     flags = ["--database_path=Möbel, 3 Stück", "--experiment_name=mein Versuch é"]
     assert script(*TRAIN, *flags)[0] == 0
@@ -322,7 +322,7 @@ def test_unicode_and_blanks_in_names_are_nothing_special(script, place):
     assert status == 0 and "der Stuhl.obj" in output
 
 
-def test_a_folder_that_may_not_be_written_is_named(script, place):
+def test_unwritable_folder_is_named(script, place):
     if os.geteuid() == 0:
         pytest.skip("root may write everywhere")
     Path("locked").mkdir(mode=0o500)

@@ -156,15 +156,15 @@ def test_prefix_keeps_two_sources_apart(tmp_path):
 
 
 def test_archive_meshes_have_their_textures(tmp_path):
-    picture = io.BytesIO()
-    Image.new("RGB", (2, 2), (10, 200, 30)).save(picture, "PNG")
+    image = io.BytesIO()
+    Image.new("RGB", (2, 2), (10, 200, 30)).save(image, "PNG")
     obj = b"mtllib A.MTL\nv 0 0 0\nv 1 0 0\nv 0 1 1\nvt 0 0\nusemtl m\nf 1/1 2/1 3/1\n"
     path = archive(
         tmp_path / "lib.zip",
         {
             "things/a.obj": obj,
             "things/a.mtl": b"newmtl m\nmap_Kd C:\\me\\Leaf.png\n",
-            "things/leaf.png": picture.getvalue(),
+            "things/leaf.png": image.getvalue(),
             "__MACOSX/things/._a.obj": b"no mesh",
         },
     )
@@ -208,7 +208,7 @@ def test_archive_entries_may_have_absolute_and_very_long_names(tmp_path, capsys)
     assert "5 of 5 meshes" in capsys.readouterr().out
 
 
-def test_the_summary_names_each_missing_file_once(tmp_path, capsys):
+def test_summary_names_each_missing_file_once(tmp_path, capsys):
     for name in ("a", "b", "c"):
         write(tmp_path / "in" / f"{name}.obj", b"mtllib ../../gone.mtl\n" + OBJ)
     assert command(tmp_path / "in", "--out", tmp_path / "out", "--views=1", "--variants=1") == 0
@@ -216,7 +216,7 @@ def test_the_summary_names_each_missing_file_once(tmp_path, capsys):
     assert printed.count("gone.mtl") == 1 and "a.obj and 2 more" in printed
 
 
-def test_the_default_front_follows_the_format(tmp_path):
+def test_default_front_follows_the_format(tmp_path):
     trimesh.creation.box((1, 2, 3)).export(tmp_path / "a.glb")
     write(tmp_path / "b.gltf")
     write(tmp_path / "c.obj")
@@ -227,7 +227,7 @@ def test_the_default_front_follows_the_format(tmp_path):
     np.testing.assert_allclose(np.ptp(source.load("y", "x")[0].bounds, axis=0), [1, 2, 3])
 
 
-def test_an_unexpected_error_ends_one_mesh_alone(tmp_path, capsys, monkeypatch):
+def test_unexpected_error_skips_one_mesh_only(tmp_path, capsys, monkeypatch):
     for name in ("a", "b"):
         write(tmp_path / "in" / f"{name}.obj")
     write_shape = build_module.write_shape
@@ -243,7 +243,7 @@ def test_an_unexpected_error_ends_one_mesh_alone(tmp_path, capsys, monkeypatch):
     assert "a.obj: " in printed and "No space left" in printed and "1 of 2 meshes" in printed
 
 
-def test_a_damaged_archive_is_named_and_the_rest_is_built(tmp_path, capsys):
+def test_damaged_archive_is_named_and_the_rest_is_built(tmp_path, capsys):
     path = write(tmp_path / "lib.zip", b"no archive")
     write(tmp_path / "chair" / "a.obj")
     sources, skipped = find_sources([tmp_path])
@@ -439,10 +439,10 @@ def conventions(root: Path, name: str) -> dict:
     filled = [np.flatnonzero(occupied.any(axis)) for axis in ((1, 2), (0, 2), (0, 1))]
     lines = (rendering / "rendering_metadata.txt").read_text().splitlines()
     views = np.array([line.split() for line in lines], float)
-    pictures = [Image.open(rendering / f"{number:02d}.png") for number in range(24)]
-    alpha = np.stack([np.asarray(picture)[..., 3] for picture in pictures])
+    images = [Image.open(rendering / f"{number:02d}.png") for number in range(24)]
+    alpha = np.stack([np.asarray(image)[..., 3] for image in images])
     hidden = np.concatenate(
-        [np.asarray(picture)[a == 0] for picture, a in zip(pictures, alpha, strict=True)]
+        [np.asarray(image)[a == 0] for image, a in zip(images, alpha, strict=True)]
     )
     centres = ((np.argwhere(occupied) + 0.5) / 32 - 0.5) * side
     on_it = []
@@ -461,7 +461,7 @@ def conventions(root: Path, name: str) -> dict:
             for cells, width in zip(filled, -2 * corner, strict=True)
         ),
         "centered cells": all(abs(cells.mean() - 15.5) < 1 for cells in filled),
-        "modes": {(picture.mode, picture.size, picture.format) for picture in pictures},
+        "modes": {(image.mode, image.size, image.format) for image in images},
         "cameras": bool(
             ((views >= [0, 25, 0, 0.65, 25]) & (views <= [360, 30, 0, 0.95, 25])).all()
         ),

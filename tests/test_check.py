@@ -16,7 +16,7 @@ from utils.errors import InputError
 OFFICIAL = Path(__file__).parents[2] / "shared" / "real"
 
 
-def picture(generator) -> Image.Image:
+def image(generator) -> Image.Image:
     pixels = generator.integers(0, 256, (137, 137, 4), dtype=np.uint8)
     pixels[:40] = 0
     return Image.fromarray(pixels)
@@ -29,7 +29,7 @@ def dataset(tmp_path) -> Path:
         folder = tmp_path / "ShapeNetRendering" / "chair" / model / "rendering"
         folder.mkdir(parents=True)
         for number in range(3):
-            picture(generator).save(folder / f"{number:02d}.png")
+            image(generator).save(folder / f"{number:02d}.png")
         (folder / "renderings.txt").write_text("00.png\n01.png\n02.png\n")
         (folder / "rendering_metadata.txt").write_text("10 27 0 0.8 25\n" * 3)
         occupied = generator.random((32, 32, 32)) < 0.3
@@ -59,7 +59,7 @@ def test_result_does_not_depend_on_the_number_of_processes(dataset):
 
 
 def test_defects_of_the_official_archives_are_found(dataset):
-    """A car without renderings, a rifle without voxels, a chair with a broken picture."""
+    """A car without renderings, a rifle without voxels, a chair with a broken image."""
     shutil.rmtree(rendering(dataset, "a").parent)
     shutil.rmtree(voxels(dataset, "b").parent)
     path = rendering(dataset, "c") / "02.png"
@@ -110,7 +110,7 @@ def damage(name, action):
         ),
         damage(
             "03.png: not in renderings.txt",
-            lambda d: picture(np.random.default_rng(9)).save(rendering(d) / "03.png"),
+            lambda d: image(np.random.default_rng(9)).save(rendering(d) / "03.png"),
         ),
         damage("renderings.txt: missing", lambda d: (rendering(d) / "renderings.txt").unlink()),
         damage(

@@ -42,7 +42,7 @@ def test_checkpoint_restores_network_optimizer_scaler_and_progress(tmp_path):
         load_checkpoint(tmp_path / "a.pth")
 
 
-def test_which_weights_are_taken(tmp_path):
+def test_find_weights_order(tmp_path):
     for epoch in (2, 10):
         checkpoint.checkpoint_path(tmp_path, epoch).touch()
     second, tenth = (checkpoint.checkpoint_path(tmp_path, epoch) for epoch in (2, 10))

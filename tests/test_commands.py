@@ -24,7 +24,7 @@ from utils.errors import InputError
         (check, ["--processes=0"], "--processes"),
     ],
 )
-def test_a_number_out_of_range_is_named_and_nothing_is_written(
+def test_number_out_of_range_is_named_and_nothing_is_written(
     monkeypatch, tmp_path, command, flags, named
 ):
     monkeypatch.chdir(tmp_path)

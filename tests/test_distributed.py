@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.mark.parametrize("count", [1, 7, 8, 9, 16])
 @pytest.mark.parametrize("processes", [2, 3])
-def test_processes_share_the_batches_of_one_with_all_their_objects(count, processes):
+def test_ranks_share_the_batches_of_one_process(count, processes):
     whole = TrainBatchSampler(list(range(count)), 2 * processes, 1, 5, 0)
     shares = [
         TrainBatchSampler(list(range(count)), 2, 1, 5, 0, r, processes) for r in range(processes)
@@ -77,7 +77,7 @@ def test_two_processes_train_like_one_with_the_double_batch(dataset, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_that_are_asked_to_stop_go_on_from_the_same_object(dataset, tmp_path):
+def test_two_processes_resume_exactly_after_a_stop_signal(dataset, tmp_path):
     usual = last_checkpoint(start(TORCHRUN, dataset, tmp_path / "a", 40), tmp_path / "a", 40)
     process = start(TORCHRUN, dataset, tmp_path / "b", 40)
     folder = tmp_path / "b" / "3d-r2n2"

@@ -42,7 +42,7 @@ def test_large_files_and_devices_are_refused_before_reading(tmp_path):
             read_bytes("/dev/zero", 100)
 
 
-def test_text_is_utf_8_with_or_without_a_mark(tmp_path):
+def test_text_is_utf_8_with_or_without_byte_order_mark(tmp_path):
     path = tmp_path / "a.txt"
     for content in ("ä".encode(), b"\xef\xbb\xbf\xc3\xa4"):
         path.write_bytes(content)

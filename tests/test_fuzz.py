@@ -1,4 +1,4 @@
-"""Readers of strangers' files meet anything: they read it or refuse it in one line.
+"""Untrusted files: each reader reads any bytes or refuses them in one line.
 
 `python -m pytest tests/test_fuzz.py --hypothesis-profile=long` tries a million inputs.
 """
@@ -89,7 +89,7 @@ READERS = {
 
 @pytest.mark.filterwarnings("ignore")  # of torch and numpy, about what they find in such files
 @pytest.mark.parametrize("kind", READERS)
-def test_anything_is_read_or_refused_in_one_line(tmp_path, kind):
+def test_damaged_files_are_read_or_refused_in_one_line(tmp_path, kind):
     good, read = READERS[kind]
     path = tmp_path / "file"
 

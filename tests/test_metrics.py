@@ -13,7 +13,7 @@ def prediction():
     return logits, torch.rand(3, 8, 8, 8, generator=generator) < 0.2
 
 
-def test_the_loss_is_the_mean_cross_entropy_of_each_object(prediction):
+def test_loss_is_the_mean_cross_entropy_of_each_sample(prediction):
     logits, voxels = prediction
     expected = [F.cross_entropy(a[None], b[None].long()) for a, b in zip(*prediction, strict=True)]
     assert torch.allclose(voxel_loss(logits, voxels), torch.stack(expected), atol=1e-6)
@@ -21,7 +21,7 @@ def test_the_loss_is_the_mean_cross_entropy_of_each_object(prediction):
 
 
 @pytest.mark.parametrize("threshold", [0.1, 0.4, 0.5, 0.9])
-def test_iou_is_that_of_a_plain_computation(prediction, threshold):
+def test_iou_matches_reference(prediction, threshold):
     logits, voxels = prediction
     found = intersection_over_union(logits, voxels, threshold)
     for value, one, truth in zip(
@@ -50,7 +50,7 @@ def plain_average_precision(scores, occupied):
 
 
 @pytest.mark.parametrize("ties", [False, True])
-def test_average_precision_is_that_of_a_plain_computation(prediction, ties):
+def test_average_precision_matches_reference(prediction, ties):
     logits, voxels = prediction
     if ties:
         logits = logits.round()
@@ -61,7 +61,7 @@ def test_average_precision_is_that_of_a_plain_computation(prediction, ties):
         assert value.item() == pytest.approx(expected, abs=1e-6)
 
 
-def test_average_precision_of_sure_and_of_empty_objects():
+def test_average_precision_of_certain_and_empty_samples():
     logits = torch.zeros(2, 2, 4, 4, 4)
     voxels = torch.zeros(2, 4, 4, 4)
     voxels[0, :2] = 1

@@ -88,7 +88,7 @@ def test_srgb_and_damaged_profiles_change_nothing(tmp_path, profile):
     np.testing.assert_allclose(pixel, (200, 60, 10), atol=1)
 
 
-def test_a_large_jpeg_is_decoded_at_a_fraction_of_its_size(tmp_path, monkeypatch):
+def test_large_jpeg_is_decoded_at_a_fraction_of_its_size(tmp_path, monkeypatch):
     monkeypatch.setattr(images, "MAX_PIXELS", 13_000_000)
     Image.new("RGB", (8000, 6000), (10, 200, 30)).save(tmp_path / "a.jpg")
     assert max(read_photograph(tmp_path / "a.jpg").size) == photographs.WORKING_SIZE
@@ -112,13 +112,13 @@ def test_heic_names_the_package_that_reads_it(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "content", [b"", b"no image", b"\x89PNG\r\n\x1a\n", b"%!PS-Adobe-3.0 EPSF-3.0\n"]
 )
-def test_what_is_no_image_is_refused_by_name(tmp_path, content):
+def test_file_that_is_no_image_is_refused_by_name(tmp_path, content):
     (tmp_path / "a.png").write_bytes(content)
     with pytest.raises(InputError, match=r"a\.png"):
         read_photograph(tmp_path / "a.png")
 
 
-def test_a_mask_is_its_brightness_or_its_alpha(tmp_path):
+def test_mask_is_read_from_brightness_or_alpha(tmp_path):
     mask = Image.new("L", (40, 20))
     ImageDraw.Draw(mask).rectangle((0, 0, 19, 19), 255)
     mask.save(tmp_path / "brightness.png")

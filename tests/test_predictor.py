@@ -34,7 +34,7 @@ def photographs(tmp_path):
 
 
 @pytest.mark.parametrize("crop", [True, False])
-def test_prediction_is_the_networks(network, photographs, crop):
+def test_prediction_equals_the_network_output(network, photographs, crop):
     predictor = Predictor(network, crop=crop)
     load = (lambda path: cut_out(read_photograph(path)).image) if crop else load_image
     views = np.stack([eval_transform(load(path), 128) for path in photographs])
@@ -59,13 +59,13 @@ def test_masks_choose_the_object(network, photographs, tmp_path):
         Predictor(network)(photographs, masks[:1])
 
 
-def test_an_object_that_is_not_found_names_the_image(network, tmp_path):
+def test_error_names_the_image_without_object(network, tmp_path):
     Image.new("RGB", (90, 90), "white").save(tmp_path / "blank.png")
     with pytest.raises(InputError, match=r"blank\.png"):
         Predictor(network)(tmp_path / "blank.png")
 
 
-def test_paths_images_and_arrays_are_the_same(network):
+def test_paths_images_and_arrays_give_equal_predictions(network):
     predictor = Predictor(network)
     expected = predictor(PATHS)
     images = [Image.open(path) for path in PATHS]

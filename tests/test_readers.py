@@ -220,7 +220,7 @@ def test_texture_statements_in_the_wild(read, line):
     assert mesh.textures[0].clamp == (("-clamp" in line,) * 2) and colors_of(mesh) == [WHITE]
 
 
-def test_a_texture_name_may_have_spaces_and_options_scale_and_shift_it(read, tmp_path):
+def test_texture_names_may_have_spaces_and_options(read, tmp_path):
     (tmp_path / "my wood.png").write_bytes(png((9, 8, 7)))
     material = "newmtl m\nmap_Kd -s 2 3 -o 0.5 my wood.png\n"
     mesh = read("cube.obj", f"mtllib m.mtl\nusemtl m\n{TEXTURED}", m_mtl=material)
@@ -242,7 +242,7 @@ def test_missing_files_are_noted_once_and_leave_a_color(read):
     assert sorted(read.notes) == ["missing gone.mtl", "missing gone.png"]
 
 
-def test_a_texture_that_cannot_be_read_leaves_the_color(read):
+def test_unreadable_texture_leaves_the_color(read):
     material = "newmtl m\nKd 1 0 0\nmap_Kd t.png\n"
     mesh = read("a.obj", f"mtllib m.mtl\nusemtl m\n{TEXTURED}", m_mtl=material, t_png=b"no image")
     assert colors_of(mesh) == [RED] and "t.png" in read.notes[0]

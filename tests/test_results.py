@@ -82,7 +82,7 @@ def run_test(script, evaluated, *flags):
     return script("test", *arguments, *flags)
 
 
-def test_results_match_a_plain_computation(script, evaluated, tmp_path, monkeypatch):
+def test_results_match_reference(script, evaluated, tmp_path, monkeypatch):
     plain = evaluated[2]
     monkeypatch.chdir(tmp_path)
     flags = "--thresholds=0.3:0.6:0.1", "--threshold=0.5", "--html"
@@ -186,7 +186,7 @@ def test_names_that_are_not_utf8_are_written_escaped(script, evaluated, tmp_path
 
 
 @pytest.mark.parametrize("i", range(2))
-def test_the_lowest_of_equal_thresholds_is_chosen(i):
+def test_lowest_of_equal_thresholds_is_chosen(i):
     ious = np.array([[0.1, 0.5, 0.5], [0.2, 0.2, 0.2]])[i : i + 1]
     assert choose_threshold(ious, (0.3, 0.4, 0.5))["best"] == (0.4, 0.3)[i]
 
@@ -198,7 +198,7 @@ def test_checksum_does_not_depend_on_the_order():
     assert checksum(names[:2]) != expected
 
 
-def test_a_damaged_or_foreign_result_is_kept(tmp_path):
+def test_damaged_or_foreign_result_is_kept(tmp_path):
     results = {"weights": "a/b.pth", "dataset": "d", "split": "test", "checksum": "0"}
     texts = json.dumps(results), "{", '{"weights": 1}', "[1]", "\xff"
     for text in texts:
@@ -241,7 +241,7 @@ def test_each_metric_has_a_table_of_categories_and_means(results):
     assert search.rows == [["0.3", "0.1000"], ["0.4", "0.2000"]]
 
 
-def test_a_row_of_metrics_is_all_that_a_new_metric_needs(script, evaluated, tmp_path, monkeypatch):
+def test_new_metric_needs_only_a_row_of_metrics(script, evaluated, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     occupancy = lambda logits, voxels: voxels.float().flatten(1).mean(1)  # noqa: E731
     monkeypatch.setitem(METRICS, "occupancy", occupancy)

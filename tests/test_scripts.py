@@ -1,4 +1,4 @@
-"""The three scripts as a user types them."""
+"""The three scripts, run as from a shell."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ from utils.checkpoint import INTERRUPTED, checkpoint_path
 from utils.config import read_ini
 
 
-def test_train_test_and_demo_follow_each_other(script, small, tmp_path, dataset):
+def test_train_test_and_demo_run_in_sequence(script, small, tmp_path, dataset):
     status, output, errors = script("train", *small, "--num_epochs=2")
     assert (status, errors) == (0, "")
     folder = tmp_path / "saved_models" / "3d-r2n2"
@@ -73,9 +73,7 @@ def test_train_test_and_demo_follow_each_other(script, small, tmp_path, dataset)
     assert probability.shape == (32, 32, 32) and 0 <= probability.min() <= probability.max() <= 1
 
 
-def test_the_weights_in_the_box_see_a_chair_in_the_pictures_in_the_box(
-    script, tmp_path, monkeypatch
-):
+def test_bundled_weights_reconstruct_a_chair_from_the_demo_images(script, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert (ROOT / "models" / "pretrained" / "3d-lstm-3.pth").stat().st_size <= 40_000_000
     assert script("demo", "--output=a.npy")[0] == 0
@@ -129,7 +127,7 @@ def test_demo_overwrites_no_input(script, tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("no_tensorboard")
-def test_an_interrupted_training_goes_on_as_if_it_had_not_stopped(script, small, tmp_path):
+def test_resumed_training_equals_uninterrupted_one(script, small, tmp_path):
     keys = [*small, "--saved_models_path=once"]
     assert script("train", *keys, "--num_epochs=3")[0] == 0
     keys = [*small, "--saved_models_path=twice"]
@@ -196,7 +194,7 @@ def test_resuming_from_an_epoch_that_others_follow_is_refused(script, small, tmp
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of torch, about its own parts
 @pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler, g++")
-def test_a_compiled_network_trains_to_nearly_the_same_weights(script, small, tmp_path):
+def test_compiled_network_trains_to_nearly_the_same_weights(script, small, tmp_path):
     keys = [*small, "--num_epochs=1"]
     for name, flags in (("usual", []), ("compiled", ["--compile"])):
         assert script("train", *keys, f"--experiment_name={name}", *flags)[0] == 0
@@ -229,7 +227,7 @@ def test_other_networks_train_resume_test_and_demo_alike(script, small, network)
 
 
 @pytest.mark.usefixtures("no_tensorboard")
-def test_a_training_begins_with_the_weights_of_another(script, small, tmp_path):
+def test_init_weights_starts_from_another_checkpoint(script, small, tmp_path):
     assert script("train", *small, "--num_epochs=1")[0] == 0
     path = tmp_path / "saved_models/3d-r2n2/checkpoint_epoch_00000001.pth"
     flags = [f"--init_weights={path}", "--experiment_name=next", "--num_epochs=1", "--LR=1e-9"]
@@ -255,7 +253,7 @@ def test_weights_of_another_layout_refuse_a_given_variant(script, small, tmp_pat
 
 
 @pytest.mark.usefixtures("no_tensorboard")
-def test_a_new_training_does_not_overwrite_another(script, small):
+def test_new_training_does_not_overwrite_checkpoints(script, small):
     assert script("train", *small, "--num_epochs=1")[0] == 0
     status, _, errors = script("train", *small, "--num_epochs=1")
     assert status == 2 and "--resume_epoch=last" in errors
@@ -291,7 +289,7 @@ def spoil(path: Path, length: int):
         (lambda root: None, ["--min_views=3"], "min_views"),
     ],
 )
-def test_a_mistake_is_one_line_and_status_2_and_leaves_no_checkpoint(
+def test_bad_input_of_training_leaves_no_checkpoint(
     script, tmp_path, monkeypatch, spoiled, flags, named
 ):
     monkeypatch.chdir(tmp_path)
@@ -317,7 +315,7 @@ def test_a_mistake_is_one_line_and_status_2_and_leaves_no_checkpoint(
         (["test", "--split=none"], "split"),
     ],
 )
-def test_test_and_demo_say_in_one_line_what_is_wrong(
+def test_bad_input_of_test_and_demo_is_one_line_error(
     script, tmp_path, monkeypatch, arguments, named
 ):
     monkeypatch.chdir(tmp_path)
@@ -327,7 +325,7 @@ def test_test_and_demo_say_in_one_line_what_is_wrong(
     assert [path.name for path in tmp_path.iterdir()] == ["bad.pth"]
 
 
-def test_the_scripts_run_from_a_shell_without_a_warning(small, tmp_path):
+def test_scripts_run_from_a_shell_without_warnings(small, tmp_path):
     command = [sys.executable, "-W", "error", str(ROOT / "train.py"), *small, "--num_epochs=1"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")

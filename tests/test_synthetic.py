@@ -58,9 +58,9 @@ def test_voxels_project_onto_the_silhouettes(dataset):
             dataset / "ShapeNetVox32"
         ) / "rendering"  # fmt: skip
         for number, view in enumerate(read_views(rendering / "rendering_metadata.txt")):
-            picture = Image.open(rendering / f"{number:02d}.png")
-            assert (picture.mode, picture.size) == ("RGBA", (137, 137))
-            alpha = np.array(picture)[..., 3]
+            image = Image.open(rendering / f"{number:02d}.png")
+            assert (image.mode, image.size) == ("RGBA", (137, 137))
+            alpha = np.array(image)[..., 3]
             column, row = project(view, centres, 137).astype(int).T
             on_it = alpha[np.clip(row, 0, 136), np.clip(column, 0, 136)] > 0
             assert on_it.mean() > 0.75
