@@ -190,6 +190,16 @@ def test_sweet_home_3d_catalog_sets_categories_and_rotations(tmp_path):
     np.testing.assert_allclose(np.ptp(stool.load("y", None)[0].bounds, axis=0), [1, 2, 3])
 
 
+def test_archives_of_windows_may_have_backslashes_and_unmarked_utf8(tmp_path):
+    library = b"newmtl m\nKd 1 0 0\n"
+    content = f"mtllib stühle.mtl\nusemtl m\n{OBJ.decode()}".encode()
+    path = archive(tmp_path / "a.zip", {"a\\chair.obj": content, "a\\stXXhle.mtl": library})
+    path.write_bytes(path.read_bytes().replace(b"stXXhle", "stühle".encode()))
+    (source,), _ = find_sources([path])
+    mesh, notes = source.load("y", None)
+    assert notes == [] and mesh.colors[0, 0].tolist() == [255, 0, 0, 255]
+
+
 def test_large_archive_entry_is_refused(tmp_path, monkeypatch):
     path = archive(tmp_path / "bomb.zip", {"a.obj": b"\n" * 100_000})
     monkeypatch.setattr(assets, "MAX_FILE_BYTES", 1000)

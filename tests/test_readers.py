@@ -139,6 +139,8 @@ def test_faces_of_fewer_than_three_corners_are_left_out():
         f"mtllib m.mtl\n{CUBE}usemtl m\n{FACES}".replace("\n", "\r\n").encode(),
         f"mtllib m.mtl\n{CUBE}usemtl m\n{FACES}".replace(" ", "\t").encode(),
         f"mtllib m.mtl # here\n{CUBE}usemtl m # red\n{FACES}".replace("\nf", " # x\nf").encode(),
+        f"MTLLIB m.mtl\n{CUBE}USEMTL m\n{FACES}".replace("\nf", "\nF").encode(),
+        f"mtllib m.mtl\n{CUBE}usemtl m\n{FACES}".replace(" 2\n", " 2#x\n").encode(),
         f"mtllib m.mtl\n{CUBE}usemtl m\n{FACES}".replace("f 1 3", "f 1 \\\n3").encode(),
         f"mtllib m.mtl\n{CUBE}usemtl m\n{FACES}".replace("f 1 3", "f 1 \\\r\n 3").encode(),
     ],
@@ -150,6 +152,8 @@ def test_faces_of_fewer_than_three_corners_are_left_out():
         "crlf",
         "tabs",
         "comments",
+        "capitals",
+        "comment without a space",
         "continued",
         "continued-crlf",
     ],
@@ -157,6 +161,12 @@ def test_faces_of_fewer_than_three_corners_are_left_out():
 def test_text_in_any_form_is_read(read, content):
     mesh = read("cube.obj", content, m_mtl=b"# \xe9\nnewmtl m\nKd 1 0 0\n")
     assert len(mesh.triangles) == 12 and colors_of(mesh) == [RED]
+
+
+def test_names_agree_across_encodings(read):
+    content = "# caf\xe9\n".encode("latin-1") + f"mtllib m.mtl\n{CUBE}usemtl \xe9\n{FACES}".encode()
+    mesh = read("cube.obj", content, m_mtl="newmtl \xe9\nKd 1 0 0\n".encode("latin-1"))
+    assert colors_of(mesh) == [RED]
 
 
 @pytest.mark.parametrize("kind", ["stl", "ply", "off"])
@@ -203,6 +213,36 @@ def test_materials_in_the_wild(read, name):
     assert colors_of(mesh) == [expected] and read.notes == []
 
 
+OPACITY = {
+    "d 0.2": 51,
+    "d -halo 0.2": 51,
+    "Tr 0.8": 51,
+    "Tr 1.0": 255,  # means opaque to some exporters
+    "Tr 0.9\nd 1": 255,
+    "map_d d.png": 255,
+}
+
+
+@pytest.mark.parametrize("line", OPACITY)
+def test_opacity_of_materials(read, line):
+    mask = Image.new("L", (2, 1), 0)
+    mask.putpixel((1, 0), 255)
+    mask.save(file := io.BytesIO(), "PNG")
+    library = f"newmtl m\nKd 1 0 0\n{line}\n"
+    mesh = read(
+        "a.obj", f"mtllib m.mtl\nusemtl m\n{TEXTURED}", m_mtl=library, d_png=file.getvalue()
+    )
+    assert colors_of(mesh) == [[255, 0, 0, OPACITY[line]]]
+    alpha = [texture.pixels[..., 3].tolist() for texture in mesh.textures]
+    assert alpha == ([[[0, 255]]] if "map_d" in line else [])
+
+
+def test_invisible_materials_are_left_out(read):
+    content = f"mtllib m.mtl\n{CUBE}usemtl m\n{FACES}usemtl n\nf 1 2 3\n"
+    mesh = read("a.obj", content, m_mtl="newmtl m\nd 0\nnewmtl n\nKd 1 0 0\n")
+    assert colors_of(mesh) == [RED] and len(mesh.triangles) == 1
+
+
 TEXTURED = CUBE + "vt 0 0\nvt 1 0\nvt 1 1\nvt 0 1\n"
 TEXTURED += "".join(f"f {a}/1 {b}/2 {c}/3 {d}/4\n" for a, b, c, d in QUADS)
 
@@ -228,10 +268,22 @@ def test_texture_names_may_have_spaces_and_options(read, tmp_path):
     assert np.unique(mesh.uv[..., 1]).tolist() == [0, 3]
 
 
-@pytest.mark.parametrize("line", ["mtllib a.mtl b.mtl", "mtllib a.mtl\nmtllib b.mtl"])
+@pytest.mark.parametrize(
+    "line", ["mtllib a.mtl b.mtl", "mtllib a.mtl\nmtllib b.mtl", 'mtllib "a.mtl" "b.mtl"']
+)
 def test_several_material_libraries(read, line):
-    others = {"a_mtl": "newmtl n\nKd 0 1 0\n", "b_mtl": "newmtl m\nKd 1 0 0\n"}
+    others = {"a_mtl": "newmtl M\nKd 0 1 0\n", "b_mtl": "newmtl m\nKd 1 0 0\n"}
     assert colors_of(read("cube.obj", f"{line}\n{CUBE}usemtl m\n{FACES}", **others)) == [RED]
+
+
+@pytest.mark.parametrize("name", ["t.png", "C:\\me\\images\\t.png"])
+def test_textures_are_found_from_the_folder_of_their_library(read, tmp_path, name):
+    folder = tmp_path / ("parts/images" if "images" in name else "parts")
+    folder.mkdir(parents=True)
+    (folder / "t.png").write_bytes(png((9, 8, 7)))
+    (tmp_path / "parts" / "m.mtl").write_text(f"newmtl m\nmap_Kd {name}\n")
+    mesh = read("a.obj", f"mtllib parts\\m.mtl\nusemtl m\n{TEXTURED}")
+    assert mesh.textures[0].pixels[0, 0].tolist() == [9, 8, 7, 255] and read.notes == []
 
 
 def test_missing_files_are_noted_once_and_leave_a_color(read):
@@ -481,14 +533,23 @@ def test_gltf_wrap_modes(read):
 
 
 @pytest.mark.parametrize(
-    ("mode", "pixel", "factor", "opaque"),
-    [("OPAQUE", 0, 1, True), ("MASK", 100, 1, False), ("MASK", 200, 1, True),
-     ("MASK", 200, 0.5, False), ("BLEND", 90, 1, True), ("BLEND", 255, 0.3, True)],
+    ("mode", "pixel", "factor", "expected"),
+    [("OPAQUE", 0, 0.3, 1), ("MASK", 100, 1, 0), ("MASK", 200, 1, 1), ("MASK", 200, 0.5, 0),
+     ("BLEND", 51, 1, 0.2), ("BLEND", 51, 0.4, 0.08)],
 )  # fmt: skip
-def test_gltf_alpha_modes(read, mode, pixel, factor, opaque):
+def test_gltf_alpha_modes(read, mode, pixel, factor, expected):
     pbr = {"baseColorFactor": [1, 1, 1, factor]}
-    options = textured(pixels=(9, 9, 9, pixel), pbr=pbr, alphaMode=mode)
-    assert (read("a.glb", gltf(**options)).textures[0].pixels[..., 3] > 127).all() == opaque
+    mesh = read("a.glb", gltf(**textured(pixels=(9, 9, 9, pixel), pbr=pbr, alphaMode=mode)))
+    alpha = mesh.textures[0].pixels[0, 0, 3] / 255 * mesh.colors[0, 0, 3] / 255
+    assert alpha == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("OPAQUE", 255), ("BLEND", 51)])
+def test_gltf_vertex_alpha_counts_if_blended(read, mode, expected):
+    options = material(alphaMode=mode)
+    options["primitive"]["attributes"]["COLOR_0"] = 1
+    mesh = read("a.glb", gltf(arrays=[np.tile(np.float32([1, 0, 0, 0.2]), (3, 1))], **options))
+    assert colors_of(mesh) == [[255, 0, 0, expected]]
 
 
 def test_gltf_invisible_materials_show_nothing(read):
@@ -509,6 +570,11 @@ def test_gltf_specular_glossiness_and_emission(read):
     options["materials"][0]["pbrMetallicRoughness"] = black
     mesh = read("c.glb", gltf(**options))
     assert mesh.textures[0].pixels[0, 0].tolist() == [200, 100, 50, 255]
+
+
+def test_gltf_unlit_materials_have_no_normals(read):
+    mesh = read("a.glb", gltf(**material(extensions={"KHR_materials_unlit": {}})))
+    assert not mesh.normals.any()
 
 
 @pytest.mark.parametrize("mode", [5, 6])

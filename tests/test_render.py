@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,26 @@ def test_transparent_texels_show_what_is_behind():
     both = render(normalize(concatenate([leaf, wall])), [View(0, 0, 1)])[0].astype(int)
     assert both[82, 68, 3] == 255
     assert both[82, 68, 0] > both[82, 68, 1] + 50
+
+
+def test_glass_is_blended_with_what_is_behind():
+    glass = square([[0, 0], [1, 0], [1, 1], [0, 1]], None)
+    glass = replace(glass, colors=np.full((2, 3, 4), (0, 0, 255, 51), np.uint8))
+    alone = render(normalize(glass), [View(0, 0, 1)])[0]
+    assert alone[68, 68, 3] == 51
+    wall = trimesh.creation.box(bounds=[[-0.2, -1, -1], [-0.1, 1, 1]])
+    wall = make_mesh(wall.triangles, (255, 0, 0, 255))
+    behind, both = (
+        render(normalize(concatenate(meshes)), [View(0, 0, 1)])[0][68, 68].astype(float)
+        for meshes in ([wall], [glass, wall])
+    )
+    np.testing.assert_allclose(both, 0.2 * np.append(alone[68, 68, :3], 255) + 0.8 * behind, atol=1)
+
+
+def test_without_normals_light_does_not_change_the_color():
+    mesh = replace(box(), normals=np.zeros((12, 3, 3)))
+    image = render(mesh, [FRONT])[0]
+    assert np.unique(image[image[..., 3] == 255], axis=0).tolist() == [[200, 100, 50, 255]]
 
 
 @pytest.mark.skipif(not OFFICIAL.is_dir(), reason="no official data in ../shared/real")

@@ -12,7 +12,8 @@ from data.layout import RENDERING_SIZE
 
 SAMPLES = 3  # rays a pixel side
 FILTER = np.float32([1, 2, 3, 2, 1]) / 9  # reaches one ray beyond the pixel on each side
-MAX_LAYERS = 16  # transparent texels that a ray passes
+MAX_LAYERS = 16  # transparent surfaces that a ray passes
+MIN_LIGHT = 1 / 255  # what less light than this would add is not visible
 LAMPS = np.array([[0.0, 2.0, -2.0], [0.0, 2.0, 2.0]]) / np.sqrt(8)  # hemisphere lights
 ENERGY = 0.7  # of each lamp
 DIFFUSE = 0.8  # Blender's default diffuse intensity
@@ -47,8 +48,8 @@ def render(mesh: Mesh, views: list[View], size: int = RENDERING_SIZE) -> np.ndar
     """
     rays = Rays(mesh.triangles)
     attributes = np.concatenate(
-        [mesh.normals, mesh.colors[..., :3], mesh.uv], axis=2, dtype=np.float32
-    )  # (F, 3, 8)
+        [mesh.normals, mesh.colors, mesh.uv], axis=2, dtype=np.float32
+    )  # (F, 3, 9)
     return np.stack([_render_view(mesh, attributes, rays, view, size) for view in views])
 
 
@@ -57,9 +58,7 @@ def _render_view(mesh, attributes, rays: Rays, view: View, size: int) -> np.ndar
     columns, rows = _sample_positions(left, right), _sample_positions(top, bottom)
     directions = ray_directions(view, columns, rows[:, None], size).reshape(-1, 3)
     origin = np.float32(camera_position(view))
-    hit, colors = _trace(mesh, attributes, rays, origin, directions)
-    samples = np.zeros((len(directions), 4), np.float32)
-    samples[hit, :3], samples[hit, 3] = colors, 255
+    samples = _trace(mesh, attributes, rays, origin, directions)
     samples = samples.reshape(len(rows), len(columns), 4)
     pixels = _downsample(_downsample(samples, 0), 1)
     covered = pixels[..., 3] >= 0.5
@@ -94,46 +93,52 @@ def _downsample(samples: np.ndarray, axis: int) -> np.ndarray:
     return np.moveaxis(pixels, 0, axis)
 
 
-def _trace(mesh, attributes, rays: Rays, origin, directions) -> tuple[np.ndarray, np.ndarray]:
-    """Return the indices (M,) of the rays (N, 3) that hit, and their colors (M, 3) in [0, 255].
+def _trace(mesh, attributes, rays: Rays, origin, directions) -> np.ndarray:
+    """Return the colors of rays (N, 3), RGBA (N, 4) in [0, 255], RGB premultiplied with alpha.
 
-    A ray goes on behind a transparent texel, as in a texture of leaves.
+    A ray goes on behind a transparent surface, as glass or a texture of leaves.
     """
+    samples = np.zeros((len(directions), 4), np.float32)
+    light = np.ones(len(directions), np.float32)  # that comes through from behind
     ray, origins = np.arange(len(directions)), np.broadcast_to(origin, directions.shape)
-    indices, colors = [], []
     for _ in range(MAX_LAYERS):
         hits = rays.cast(origins, directions)
         found = np.flatnonzero(hits["primID"] >= 0)
         hits = {name: hits[name][found] for name in ("primID", "u", "v", "Ng", "tfar")}
-        ray, directions = ray[found], directions[found]
-        color, opaque = _shade(mesh, attributes, hits, directions)
-        if opaque.all():
-            return np.concatenate([*indices, ray]), np.concatenate([*colors, color])
-        indices.append(ray[opaque])
-        colors.append(color[opaque])
-        ray, directions, passed = ray[~opaque], directions[~opaque], found[~opaque]
-        origins = origins[passed] + directions * (hits["tfar"][~opaque, None] + np.float32(1e-5))
-    return np.concatenate(indices), np.concatenate(colors)
+        ray, origins, directions = ray[found], origins[found], directions[found]
+        colors, alpha = _shade(mesh, attributes, hits, directions)
+        weight = light[ray] * alpha
+        samples[ray] += weight[:, None] * np.insert(colors, 3, 255, axis=1)
+        light[ray] -= weight
+        behind = light[ray] > MIN_LIGHT
+        if not behind.any():
+            break
+        ray, directions = ray[behind], directions[behind]
+        origins = origins[behind] + directions * (hits["tfar"][behind, None] + np.float32(1e-5))
+    return samples
 
 
 def _shade(mesh: Mesh, attributes, hits, directions) -> tuple[np.ndarray, np.ndarray]:
-    """Return the colors (N, 3) where rays (N, 3) hit, and whether (N,) the texels are opaque."""
+    """Return the colors (N, 3) in [0, 255] where rays (N, 3) hit, and the alpha (N,) in [0, 1]."""
     face, u, v = hits["primID"], hits["u"][:, None], hits["v"][:, None]
-    corners = attributes[face]  # (N, 3, 8)
-    values = (1 - u - v) * corners[:, 0] + u * corners[:, 1] + v * corners[:, 2]  # (N, 8)
-    normals, colors, uv = values[:, :3], values[:, 3:6], values[:, 6:]
+    corners = attributes[face]  # (N, 3, 9)
+    values = (1 - u - v) * corners[:, 0] + u * corners[:, 1] + v * corners[:, 2]  # (N, 9)
+    normals, colors, uv = values[:, :3], values[:, 3:6], values[:, 7:]
+    alpha = np.rint(values[:, 6]) / np.float32(255)  # rounded, so that opaque is exactly 1
     facing = -np.sign(_dot(hits["Ng"], directions)) * np.sign(_dot(normals, hits["Ng"]))
-    scale = facing / np.maximum(np.sqrt(_dot(normals, normals)), 1e-12)
+    length = np.sqrt(_dot(normals, normals))
+    scale = facing / np.maximum(length, 1e-12)
     # Two hemisphere lights equal one in their mean direction.
     light = ENERGY * DIFFUSE * (1 + scale * (normals @ np.float32(LAMPS.mean(axis=0))))
-    opaque = np.ones(len(face), bool)
+    is_lit = length > 0
+    light, gloss = np.where(is_lit, light, 1), np.where(is_lit, np.float32(SPECULAR), 0)
     texture = mesh.texture[face]
     for i in range(len(mesh.textures)):
         where = np.flatnonzero(texture == i)
-        texels = _sample_texture(mesh.textures[i], uv[where])
-        colors[where] *= texels[:, :3] / np.float32(255)
-        opaque[where] = texels[:, 3] > 127
-    return np.minimum(colors * light[:, None] + SPECULAR, 255), opaque
+        texels = _sample_texture(mesh.textures[i], uv[where]) / np.float32(255)
+        colors[where] *= texels[:, :3]
+        alpha[where] *= texels[:, 3]
+    return np.minimum(colors * light[:, None] + gloss[:, None], 255), alpha
 
 
 def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:

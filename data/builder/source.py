@@ -9,7 +9,13 @@ import numpy as np
 
 from data.builder.mesh import Mesh, rotation, transform
 from data.builder.readers import load_mesh, parse_mesh
-from data.builder.readers.assets import ArchiveAssets, Assets, FolderAssets, read_entry
+from data.builder.readers.assets import (
+    ArchiveAssets,
+    Assets,
+    FolderAssets,
+    entry_path,
+    read_entry,
+)
 from data.layout import CATEGORIES, SYNSETS
 from utils.errors import InputError, explain
 
@@ -60,8 +66,9 @@ class Source:
             assets = FolderAssets(self.path.parent)
             return load_mesh(self.path, assets), assets
         with ZipFile(self.path) as archive:
-            assets = ArchiveAssets(archive, self.entry.rpartition("/")[0])
             content = read_entry(archive, self.entry)
+            folder = entry_path(archive.getinfo(self.entry)).rpartition("/")[0]
+            assets = ArchiveAssets(archive, folder)
             return parse_mesh(content, PurePosixPath(self.entry).suffix, assets), assets
 
 

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from pathlib import Path
 from urllib.parse import unquote
-from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 import numpy as np
 
@@ -16,40 +16,47 @@ from utils.files import read_bytes
 
 MAX_FILE_BYTES = 64 * 2**20  # as text, about a million triangles
 MAX_TOTAL_BYTES = 2**29  # of all files that a mesh refers to
+UTF8_FLAG = 0x800  # of a ZIP entry's name
+MAX_FOLDERS = 8  # of a path whose first folders are not found
 MAX_TEXTURE_BYTES = 2**28  # of all decoded textures: 256 of the largest size
 
 
 class Assets:
     """Files by their name relative to a mesh's folder, in any letter case.
 
-    Meshes often carry absolute paths of their author's machine: a name that is not found is looked
-    up beside the mesh. `notes` has a line for each file that is missing or cannot be used. An
-    instance serves one mesh: its limits and its decoded images are those of the mesh.
+    Meshes often carry absolute paths of their author's machine: a path that is not found is looked
+    up without its first folders. `notes` has a line for each file that is missing or cannot be
+    used. An instance serves one mesh: its limits and its decoded images are those of the mesh.
     """
 
     def __init__(self):
         self.notes: list[str] = []
         self.num_bytes = self.num_texture_bytes = 0
-        self.images: dict[str, np.ndarray | None] = {}
+        self.images: dict[tuple[str, str], np.ndarray | None] = {}
 
-    def get(self, name: str, is_image: bool = False) -> bytes | None:
-        """Return a file's content, or None where it is missing.
+    def get(self, name: str, is_image: bool = False, folder: str = "") -> bytes | None:
+        """Return the content of a file in a folder below the mesh's or in the mesh's, or None.
 
         Raises InputError when the mesh's files take more than 512 MB together.
         """
         name = name.strip().replace("\\", "/")
-        for candidate in (name, unquote(name), name.rsplit("/", 1)[-1]):
-            if candidate and (content := self.find(candidate, is_image)) is not None:
+        parts = name.split("/")
+        tails = ("/".join(parts[i:]) for i in range(max(1, len(parts) - MAX_FOLDERS), len(parts)))
+        candidates = [path for path in (name, unquote(name), *tails) if path]
+        inside = [posixpath.join(folder, path) for path in candidates if folder]
+        for candidate in inside + candidates:
+            if (content := self.find(candidate, is_image)) is not None:
                 return content
         self.note(f"missing {name}")
         return None
 
-    def get_image(self, name: str) -> np.ndarray | None:
+    def get_image(self, name: str, folder: str = "") -> np.ndarray | None:
         """Return an image (H, W, 4) uint8, or None where it is missing or cannot be used."""
-        if name not in self.images:
-            content = self.get(name, is_image=True)
-            self.images[name] = None if content is None else self.decode_image(content, name)
-        return self.images[name]
+        key = (folder, name)
+        if key not in self.images:
+            content = self.get(name, is_image=True, folder=folder)
+            self.images[key] = None if content is None else self.decode_image(content, name)
+        return self.images[key]
 
     def decode_image(self, content: bytes, name: str) -> np.ndarray | None:
         if self.num_texture_bytes >= MAX_TEXTURE_BYTES:
@@ -120,11 +127,20 @@ class ArchiveAssets(Assets):
     def __init__(self, archive: ZipFile, folder: str):
         super().__init__()
         self.archive, self.folder = archive, folder
-        self.entries = {_fold(info.filename): info.filename for info in archive.infolist()}
+        self.entries = {_fold(entry_path(info)): info.filename for info in archive.infolist()}
 
     def _read(self, name: str, is_image: bool) -> bytes | None:
         entry = self.entries.get(_fold(posixpath.normpath(posixpath.join(self.folder, name))))
         return None if entry is None else read_entry(self.archive, entry)
+
+
+def entry_path(info: ZipInfo) -> str:
+    """Return an entry's path, which may have backslashes, or be UTF-8 without its flag."""
+    path = info.filename.replace("\\", "/")
+    try:
+        return path if info.flag_bits & UTF8_FLAG else path.encode("cp437").decode()
+    except UnicodeError:
+        return path
 
 
 def _fold(name: str) -> str:

@@ -1,5 +1,7 @@
 """Wavefront OBJ."""
 
+import re
+
 import numpy as np
 
 from data.builder.mesh import Mesh, make_mesh
@@ -25,8 +27,10 @@ class _Obj:
         material = 0
         for line in lines:
             keyword, _, rest = line.partition(" ")
+            keyword = keyword.lower()
             if "#" in rest:
-                keyword, rest = split_keyword(line)
+                is_number = keyword in ("v", "vt", "vn", "f", "fo")
+                rest = rest.partition("#")[0].rstrip() if is_number else split_keyword(line)[1]
             if keyword in self.rows:
                 self.rows[keyword].append(rest)
             elif keyword in ("f", "fo"):
@@ -106,15 +110,18 @@ def read_obj(content: bytes, assets: Assets) -> list[Mesh]:
     triangles, faces = triangulate(vertices[corners[:, 0]], sizes)
     triangle_material = np.array(obj.face_material, int)[faces]
     materials = _find_materials(obj, assets)
+    materials_any_case = {key.casefold(): value for key, value in reversed(materials.items())}
     colors = _vertex_colors(rows)
     meshes = []
     for name, i in obj.materials.items():
         vertex, uv, normal = np.moveaxis(corners[triangles[triangle_material == i]], 2, 0)
         if not len(vertex):
             continue
-        material = materials.get(name.casefold(), Material())
+        material = materials.get(name) or materials_any_case.get(name.casefold()) or Material()
         material.load_texture(assets)  # only here, as a library may have many unused materials
         rgba = material.rgba
+        if not rgba[3]:
+            continue  # invisible
         if colors is not None:
             is_plain = material.color is None and material.texture is None
             rgba = np.rint(colors[vertex] * (WHITE if is_plain else rgba))
@@ -137,15 +144,16 @@ def _vertex_colors(rows: list[np.ndarray]) -> np.ndarray | None:
 
 
 def _find_materials(obj: _Obj, assets: Assets) -> dict[str, Material]:
-    """Return the used materials of all libraries by their name in lower case."""
+    """Return the used materials of all libraries by their name."""
     materials: dict[str, Material] = {}
     used = {name.casefold() for name in obj.materials}
     for library in obj.libraries:
         content = assets.find(library.strip('"'))
-        names = [library] if content is not None or " " not in library else library.split()
-        for name in names:  # one name with spaces, or several names
-            content = assets.get(name.strip('"'))
+        has_one_name = content is not None or " " not in library
+        for name in [library] if has_one_name else re.findall(r'"[^"]+"|\S+', library):
+            name = name.strip('"').replace("\\", "/")
+            content = assets.get(name)
             if content is not None:
-                for key, material in read_materials(content, used).items():
-                    materials.setdefault(key.casefold(), material)
+                found = read_materials(content, used, name.rpartition("/")[0])
+                materials = found | materials
     return materials

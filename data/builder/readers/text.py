@@ -4,16 +4,15 @@ import codecs
 import re
 
 COMMENT = re.compile(r"\s#.*")
+ESCAPED = re.compile("[\udc80-\udcff]")
 
 
 def decode(content: bytes) -> str:
-    """Decode UTF-8, UTF-16 with a byte-order mark, or else Latin-1, which accepts any bytes."""
+    """Decode UTF-8, bytes that are none as Latin-1, or UTF-16 with a byte-order mark."""
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return content.decode("utf-16", errors="replace")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.removeprefix(codecs.BOM_UTF8).decode("latin-1")
+    text = content.decode("utf-8-sig", errors="surrogateescape")  # U+DC80 to U+DCFF for such bytes
+    return text if text.isascii() else ESCAPED.sub(lambda match: chr(ord(match[0]) - 0xDC00), text)
 
 
 def split_lines(content: bytes) -> list[str]:

@@ -1,7 +1,7 @@
 """glTF 2.0, as JSON with separate files (.gltf) or in one file (.glb)."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -145,19 +145,20 @@ def _make_mesh(
     if colors is not None and not colors[:, :3].any():
         colors = None  # no author means black everywhere: such data is another tool's mask
     material = materials.get(primitive.entry.get("material"), colors is not None)
-    if not material.visible:
+    if not material.factor[3]:
         return None
     attributes = _morph(file, primitive, placement.weights)
     points, normals = _transform(placement, attributes)
     factor = material.factor
     if colors is not None:
-        rgba = np.ones((len(colors), 4))
-        rgba[:, : colors.shape[1]] = colors
+        rgba, channels = np.ones((len(colors), 4)), colors.shape[1] if material.is_blended else 3
+        rgba[:, :channels] = colors[:, :channels]
         factor = (rgba * factor)[faces]
     uv = attributes.get(f"TEXCOORD_{material.uv_set}")
     uv = None if uv is None or material.texture is None else material.uv(uv)[faces]
     normals = None if normals is None else normals[faces]
-    return make_mesh(points[faces], to_srgb(factor), normals, uv, material.texture)
+    mesh = make_mesh(points[faces], to_srgb(factor), normals, uv, material.texture)
+    return mesh if material.is_lit else replace(mesh, normals=np.zeros_like(mesh.normals))
 
 
 def _morph(file: GltfFile, primitive: _Primitive, weights: list[float]) -> dict:

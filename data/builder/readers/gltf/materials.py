@@ -16,13 +16,17 @@ CLAMP, MIRROR = 33071, 33648
 
 @dataclass
 class Material:
-    """A linear RGBA factor in [0, 1], a texture, its uv set and their transform (2, 3)."""
+    """A linear RGBA factor in [0, 1], a texture, its uv set and their transform (2, 3).
+
+    A factor of alpha 0 is invisible.
+    """
 
     factor: np.ndarray
     texture: Texture | None = None
     uv_set: int = 0
     uv_matrix: np.ndarray | None = None
-    visible: bool = True
+    is_blended: bool = False  # with what is behind, by its alpha
+    is_lit: bool = True
 
     def uv(self, uv: np.ndarray) -> np.ndarray:
         """Return texture coordinates (N, 2), v pointing up, of the file's, v pointing down."""
@@ -71,7 +75,8 @@ def _read_material(file: GltfFile, i: int) -> Material:
     if glossy is not None:
         factor, info = glossy.get("diffuseFactor"), glossy.get("diffuseTexture")
     factor = np.array([1, 1, 1, 1] if factor is None else factor, float)
-    material = _with_texture(file, Material(factor), info)
+    is_lit = "KHR_materials_unlit" not in entry.get("extensions", {})
+    material = _with_texture(file, Material(factor, is_lit=is_lit), info)
     return _with_alpha(_with_emission(file, material, entry), entry)
 
 
@@ -125,44 +130,36 @@ def _with_emission(file: GltfFile, material: Material, entry: dict) -> Material:
     emission = emission * strength.get("emissiveStrength", 1)
     if not emission.any():
         return material
-    glow = _with_texture(file, Material(np.append(emission, 1)), entry.get("emissiveTexture"))
+    glow = _with_texture(file, replace(material, texture=None), entry.get("emissiveTexture"))
     if glow.texture is None:
         if material.texture is None:
             return replace(material, factor=np.clip(material.factor + np.append(emission, 0), 0, 1))
         light = emission
     else:
-        base = material if material.texture is not None else replace(glow, texture=None)
-        size = (material.texture or glow.texture).pixels.shape[1::-1]
-        image = Image.fromarray(glow.texture.pixels).resize(size)
+        if material.texture is None:
+            white = np.full_like(glow.texture.pixels, 255)
+            material = replace(glow, texture=glow.texture._replace(pixels=white))
+        image = Image.fromarray(glow.texture.pixels).resize(material.texture.pixels.shape[1::-1])
         light = to_linear(np.asarray(image) / 255)[..., :3] * emission
-        material = replace(
-            base, factor=material.factor, texture=material.texture or _white(glow.texture)
-        )
     pixels = to_linear(material.texture.pixels / 255) * np.append(material.factor[:3], 1)
     pixels[..., :3] += light
     texture = material.texture._replace(pixels=to_srgb(pixels))
     return replace(material, factor=np.append([1, 1, 1], material.factor[3]), texture=texture)
 
 
-def _white(texture: Texture) -> Texture:
-    return texture._replace(pixels=np.full_like(texture.pixels, 255))
-
-
 def _with_alpha(material: Material, entry: dict) -> Material:
-    """Apply the alpha mode: texels are either opaque or not there."""
-    mode, opacity = entry.get("alphaMode", "OPAQUE"), material.factor[3]
-    cutoff = entry.get("alphaCutoff", 0.5) if mode == "MASK" else 0.5
-    if mode not in ("MASK", "BLEND"):
-        cutoff = 0.0
-    if material.texture is None:
-        visible = opacity >= cutoff if mode == "MASK" else mode != "BLEND" or opacity > 0
-        return replace(material, visible=bool(visible))
-    alpha = material.texture.pixels[..., 3] / 255 * (opacity if mode == "MASK" else 1)
-    if mode == "BLEND" and alpha.max() < cutoff:
-        cutoff = 0.0  # glass, not a cutout
-    pixels = material.texture.pixels.copy()
-    pixels[..., 3] = np.where(alpha >= cutoff, 255, 0)
-    return replace(material, texture=material.texture._replace(pixels=pixels))
+    """Apply the alpha mode: the alpha is 1, 0 or 1 by a threshold, or blends."""
+    mode = entry.get("alphaMode", "OPAQUE")
+    if mode == "BLEND":
+        return replace(material, is_blended=True)
+    cutoff = entry.get("alphaCutoff", 0.5) if mode == "MASK" else 0
+    opacity, texture = material.factor[3], material.texture
+    if texture is None:
+        return replace(material, factor=np.append(material.factor[:3], float(opacity >= cutoff)))
+    pixels = texture.pixels.copy()
+    pixels[..., 3] = np.where(pixels[..., 3] / 255 * opacity >= cutoff, 255, 0)
+    texture = texture._replace(pixels=pixels)
+    return replace(material, factor=np.append(material.factor[:3], 1), texture=texture)
 
 
 def to_linear(srgb: np.ndarray) -> np.ndarray:
