@@ -74,9 +74,9 @@ def train(config: Config, folder: Path, device: torch.device, rank: int, world_s
     wrapped = DistributedDataParallel(network) if world_size > 1 else network
 
     if rank == 0:
-        write_ini(folder / "config.ini", config)
         shown = splits["val"] or splits["train"]
         logger = TensorBoardLogger(folder, progress.step, val_loader.dataset, shown)
+        write_ini(folder / "config.ini", config)
 
     def save(path: Path, **metrics: dict) -> None:
         total = progress.all_reduce()

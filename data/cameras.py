@@ -105,4 +105,4 @@ def write_views(path: str | Path, views: list[View]) -> None:
         for view in views
     ]
     with atomic_write(path) as temporary:
-        temporary.write_text("".join(lines))
+        temporary.write_text("".join(lines), "ascii", newline="\n")

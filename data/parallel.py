@@ -13,6 +13,8 @@ from tqdm import tqdm
 
 from utils.errors import InputError
 
+MAX_PROCESSES = 61 if sys.platform == "win32" else 1024  # of a pool on Windows
+
 
 def parallel_map(
     function: Callable, items: list, label: str, processes: int | None = None, on_crash=None
@@ -29,7 +31,7 @@ def parallel_map(
         on_crash: Called with an item whose process died (a library crashed, or the system ran out
             of memory); gives its result. Without it, a crash raises InputError.
     """
-    processes = min(processes or num_cores(), max(len(items), 1))
+    processes = min(processes or num_cores(), max(len(items), 1), MAX_PROCESSES)
     results = {}
     with tqdm(total=len(items), desc=label, unit="shape", file=sys.stdout) as bar:
         if processes == 1:

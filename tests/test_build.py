@@ -142,6 +142,13 @@ def test_names_that_differ_in_punctuation_stay_distinct(tmp_path, names):
     assert len(set(models)) == len(names) + 1
 
 
+def test_shapes_differ_in_more_than_case(tmp_path):
+    for name in ("Chair/a.obj", "chair/a.obj", "chair/A.obj"):
+        write(tmp_path / name)
+    sources = distinct(find_sources([tmp_path])[0])
+    assert len({f"{source.category}/{source.name}".lower() for source in sources}) == 3
+
+
 def test_mesh_given_twice_is_built_once(tmp_path):
     path = write(tmp_path / "chair" / "a.obj")
     assert len(distinct(find_sources([path, tmp_path])[0])) == 1

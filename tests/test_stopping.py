@@ -1,7 +1,6 @@
 """Trainings that are killed, stopped, or fail: exact resume and one-line errors."""
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from utils.errors import InputError, Interrupted
 from utils.experiment import experiment_lock
 from utils.files import atomic_write
 
+resource = pytest.importorskip("resource", reason="needs the signals and limits of Unix")
 pytestmark = pytest.mark.usefixtures("no_tensorboard")
 EPOCHS = 4
 FOLDER = Path("saved_models/3d-r2n2")

@@ -25,9 +25,10 @@ def init(device: torch.device) -> tuple[int, int]:
         return 0, 1
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
-    if dist.get_rank() > 0:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - only rank 0 prints
+    nccl = device.type == "cuda" and dist.is_nccl_available()  # not on Windows
+    dist.init_process_group("cpu:gloo,cuda:nccl" if nccl else "gloo")
+    if dist.get_rank() > 0:  # only rank 0 prints
+        sys.stdout = open(os.devnull, "w", encoding="utf-8", errors="replace")  # noqa: SIM115
     return dist.get_rank(), world_size
 
 

@@ -8,6 +8,7 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from data.shapenet import SampleKey, ShapeNetDataset
+from utils.errors import InputError
 from utils.export import voxels_to_mesh
 from utils.predictor import Predictor
 from utils.results import printable
@@ -27,6 +28,8 @@ class TensorBoardLogger:
     """
 
     def __init__(self, folder: Path, step: int, dataset: ShapeNetDataset, indices: list[int]):
+        if printable(str(folder)) != str(folder):
+            raise InputError(f"saved_models_path: TensorBoard needs a name in UTF-8, got {folder}")
         self.writer = SummaryWriter(folder / "tensorboard", purge_step=step + 1)
         self.dataset, self.indices = dataset, indices[:NUM_SHOWN]
         self.inputs_written = False

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from data.builder.mesh import Mesh, transform
+from data.builder.render import require_embreex
 from data.builder.source import Source
 from data.builder.sources import distinct
 from data.builder.writer import is_finished, remove_stale_dirs, write_shape
@@ -59,6 +60,7 @@ def build(
         The meshes that cannot be used by their path, with the reason; and notes on files that
         meshes refer to and that are missing, each with the meshes' paths.
     """
+    require_embreex()
     remove_stale_dirs(options.out)
     jobs = [Job(source, i) for source in distinct(sources) for i in range(variants + 1)]
     missing = [job for job in jobs if not is_finished(options.out, job.name)]

@@ -195,6 +195,8 @@ def main() -> None:
     if not set(categories) <= set(CATEGORIES):
         known = ",".join(CATEGORIES)
         raise InputError(f"--categories: expected {known}, got {arguments.categories}")
+    if not hasattr(signal, "alarm"):
+        raise InputError("infinigen: expected Linux or macOS, got Windows")
     if importlib.util.find_spec("infinigen") is None:
         raise InputError(
             "infinigen: not installed; run `pip install infinigen==1.15.5` in Python 3.11"

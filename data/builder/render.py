@@ -1,14 +1,14 @@
 """Ray-cast views of a mesh, lit as 3D-R2N2's renderings are."""
 
 import itertools
+from importlib.util import find_spec
 
 import numpy as np
-from embreex.mesh_construction import TriangleMesh
-from embreex.rtcore_scene import EmbreeScene
 
 from data.builder.mesh import Mesh, Texture
 from data.cameras import View, camera_position, project, ray_directions
 from data.layout import RENDERING_SIZE
+from utils.errors import InputError
 
 SAMPLES = 3  # rays a pixel side
 FILTER = np.float32([1, 2, 3, 2, 1]) / 9  # reaches one ray beyond the pixel on each side
@@ -20,10 +20,22 @@ DIFFUSE = 0.8  # Blender's default diffuse intensity
 SPECULAR = 0.1 * 255  # white added by gloss: the mean over the official chair
 
 
+def require_embreex() -> None:
+    """Raise InputError where embreex, which nothing but building needs, is missing."""
+    if find_spec("embreex") is None:
+        raise InputError(
+            "embreex: not installed; `pip install embreex`, or build the dataset on another "
+            "system if PyPI has no wheel for this one"
+        )
+
+
 class Rays:
     """Triangles (F, 3, 3) that rays can be cast at."""
 
     def __init__(self, triangles: np.ndarray):
+        from embreex.mesh_construction import TriangleMesh
+        from embreex.rtcore_scene import EmbreeScene
+
         self.scene = EmbreeScene()
         TriangleMesh(self.scene, np.ascontiguousarray(triangles, np.float32))
 

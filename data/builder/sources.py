@@ -73,16 +73,17 @@ def distinct(sources: list[Source]) -> list[Source]:
     Names that still differ in punctuation or case alone ("chair 1", "chair-1") are numbered.
     """
     sources = list({source.location: source for source in sources}.values())
-    counts = Counter((source.category, source.name.lower()) for source in sources)
+    counts = Counter((source.category.lower(), source.name.lower()) for source in sources)
     result, taken = [], set()
     for source in sources:
-        is_unique = counts[source.category, source.name.lower()] == 1
+        category = source.category.lower()  # Windows and macOS hold "Chair" and "chair" for one
+        is_unique = counts[category, source.name.lower()] == 1
         stem = source.name if is_unique else clean_name(source.label)
         name, i = stem, 1
-        while (source.category, name.lower()) in taken:
+        while (category, name.lower()) in taken:
             i += 1
             name = f"{stem}-{i}"
-        taken.add((source.category, name.lower()))
+        taken.add((category, name.lower()))
         result.append(replace(source, name=name))
     return result
 

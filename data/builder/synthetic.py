@@ -10,6 +10,7 @@ import numpy as np
 
 from data.builder.furniture import GENERATORS
 from data.builder.mesh import concatenate
+from data.builder.render import require_embreex
 from data.builder.writer import is_finished, remove_stale_dirs, write_shape
 from data.layout import SYNSETS
 from data.parallel import parallel_map
@@ -29,6 +30,7 @@ def build(
     out = Path(out)
     missing = [i for i in range(num_shapes) if not is_finished(out, _name(seed, i))]
     if missing:
+        require_embreex()
         remove_stale_dirs(out)
         parallel_map(partial(_build_shape, out, seed), missing, "synthetic furniture", processes)
 

@@ -65,7 +65,7 @@ def write_shape(
             Image.fromarray(image).save(rendering_dir / file_name)
         write_views(rendering_dir / "rendering_metadata.txt", views)
         listing = "".join(f"{file_name}\n" for file_name in file_names)
-        (rendering_dir / "renderings.txt").write_text(listing)
+        (rendering_dir / "renderings.txt").write_text(listing, "ascii", newline="\n")
         write_binvox(Path(folder, "voxels", "model.binvox"), voxels, corner, side)
         if not is_finished(root, name):  # another run may have finished it
             _replace(rendering_dir.parent, root / RENDERINGS / name)
