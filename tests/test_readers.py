@@ -334,6 +334,7 @@ FACE = "element face 1\nproperty list uchar int vertex_indices\n"
         ("float red, float green, float blue", "1 0 0"),
         ("ushort red, ushort green, ushort blue", "65535 0 0"),
         ("uchar diffuse_red, uchar diffuse_green, uchar diffuse_blue", "255 0 0"),
+        ("Uchar r, Uchar g, Uchar b", "255 0 0"),
     ],
 )
 def test_ply_vertex_colors(read, types, values):
@@ -367,10 +368,12 @@ def test_ply_binary_with_faces_of_several_sizes(read, order):
         read("b.ply", header.encode() + body[:-1])
 
 
-def test_ply_strips_alternate_their_winding(read):
+@pytest.mark.parametrize("strips", ["8 0 1 2 3 -1 4 3 2", "4 0 1 2 3\n3 4 3 2"])
+def test_ply_strips_alternate_their_winding(read, strips):
     header = "ply\nformat ascii 1.0\nelement vertex 5\nproperty float x\nproperty float y\n"
-    header += "property float z\nelement tristrips 1\nproperty list int int vertex_indices\n"
-    rows = "0 0 0\n0 1 0\n1 0 0\n1 1 0\n2 0 1\n8 0 1 2 3 -1 4 3 2\n"
+    header += f"property float z\nelement tristrips {strips.count(chr(10)) + 1}\n"
+    header += "property list int int vertex_indices\n"
+    rows = f"0 0 0\n0 1 0\n1 0 0\n1 1 0\n2 0 1\n{strips}\n"
     mesh = read("a.ply", header + "end_header\n" + rows)
     a, b, c = mesh.triangles.transpose(1, 0, 2)
     assert len(mesh.triangles) == 3
@@ -405,7 +408,8 @@ def test_ply_textures(read, per_face):
 @pytest.mark.parametrize(
     ("header", "extra"),
     [("OFF", ""), ("COFF", " 255 0 0 255"), ("COFF", " 1 0 0 1"), ("NOFF", " 0 0 1"),
-     ("STOFF", " 0.5 0.5"), ("CNOFF", " 0 0 1 255 0 0 255"), ("STCNOFF", " 0 0 1 1.0 0 0 1 .5 .5"),
+     ("STOFF", " 0.5 0.5"), ("CNOFF", " 0 0 1 255 0 0 255"), ("NCOFF", " 0 0 1 255 0 0 255"),
+     ("STCNOFF", " 0 0 1 1.0 0 0 1 .5 .5"),
      ("OFF", " 255 0 0")],
 )  # fmt: skip
 def test_off_header_forms(read, header, extra):
@@ -426,12 +430,20 @@ def test_off_face_colors_and_counts_on_the_header_line(read):
 @pytest.mark.parametrize(
     "change",
     [lambda b: b + b"tail", lambda b: b[:80] + struct.pack("<I", 99) + b[84:],
-     lambda b: b[:80] + bytes(4) + b[84:], lambda b: b"solid vertex".ljust(80) + b[80:]],
+     lambda b: b[:80] + bytes(4) + b[84:], lambda b: b"solid vertex".ljust(80) + b[80:] + b"tail"],
     ids=["trailing", "count too high", "count zero", "named solid"],
 )  # fmt: skip
 def test_stl_with_wrong_counts(read, change):
     content = trimesh.creation.box().export(file_type="stl")
     assert len(read("a.stl", change(content)).triangles) == 12
+
+
+@pytest.mark.parametrize("name", ["vertex", "v" * 5000, "caf\xe9"])
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_ascii_stl_may_have_any_name(read, name, encoding):
+    content = trimesh.creation.box().export(file_type="stl_ascii")
+    content = f"solid {name} {content.removeprefix('solid')}".encode(encoding)
+    assert len(read("a.stl", content).triangles) == 12
 
 
 # glTF
@@ -638,6 +650,41 @@ def test_gltf_names_may_be_percent_encoded(read, tmp_path, uri):
     entry["buffers"] = [{"uri": "gone.bin", "byteLength": 36}]
     with pytest.raises(InputError, match=r"missing gone\.bin"):
         read("c.gltf", json.dumps(entry))
+
+
+@pytest.mark.parametrize("padding", [b"", b"  ", b"\0\0"], ids=["none", "outside", "zeros"])
+def test_glb_chunks_may_be_padded_in_any_way(read, padding):
+    content = gltf()
+    length = struct.unpack_from("<I", content, 12)[0]
+    text = json.dumps(json.loads(content[20 : 20 + length])).encode()
+    text += b" " * (2 - len(text) % 4) + (padding if padding == b"\0\0" else b"")
+    chunk = struct.pack("<I4s", len(text), b"JSON") + text + (padding if padding == b"  " else b"")
+    assert len(read("a.glb", content[:12] + chunk + content[20 + length :]).triangles) == 1
+
+
+def test_gltf_text_may_be_latin_1(read):
+    entry = json.loads(gltf()[20:].split(b"BIN")[0][:-4].rstrip(b"\0 "))
+    data = base64.b64encode(np.float32([[0, 0, 0], [1, 0, 0], [0, 1, 1]])).decode()
+    entry["buffers"] = [{"uri": f"data:;base64,{data}", "byteLength": 36, "name": "café"}]
+    content = json.dumps(entry, ensure_ascii=False).encode("latin-1")
+    assert len(read("a.gltf", content).triangles) == 1
+
+
+def test_gltf_instances_are_placed(read):
+    arrays = [np.float32([[0, 0, 0], [5, 0, 0]]), np.float32([[1, 1, 1], [2, 2, 2]])]
+    attributes = {"TRANSLATION": 1, "SCALE": 2}
+    node = {"extensions": {"EXT_mesh_gpu_instancing": {"attributes": attributes}}}
+    mesh = read("a.glb", gltf(node=node, arrays=arrays))
+    assert len(mesh.triangles) == 2 and mesh.bounds.tolist() == [[0, 0, 0], [7, 2, 2]]
+
+
+def test_gltf_textures_take_the_image_that_can_be_read(read):
+    webp = {"extensions": {"EXT_texture_webp": {"source": 0}}}
+    basisu = {"extensions": {"KHR_texture_basisu": {"source": 0}}}
+    for entry, num_textures in ((webp, 1), (basisu | {"source": 0}, 1), (basisu, 0)):
+        mesh = read("a.glb", gltf(**textured(), textures=[entry]))
+        assert len(mesh.textures) == num_textures
+    assert read.notes == ["texture without an image that can be read: KHR_texture_basisu"]
 
 
 @pytest.mark.parametrize("name", ["EXT_meshopt_compression", "KHR_texture_basisu", "MY_thing"])

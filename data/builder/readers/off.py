@@ -10,7 +10,7 @@ from data.builder.readers.polygons import triangulate
 from data.builder.readers.text import split_lines
 from utils.errors import InputError
 
-HEADER = re.compile(r"(ST)?(C)?(N)?(4)?OFF", re.IGNORECASE)
+HEADER = re.compile(r"((?:ST|C|N)*)(4)?OFF", re.IGNORECASE)
 
 
 def read_off(content: bytes, assets: Assets) -> list[Mesh]:
@@ -20,7 +20,7 @@ def read_off(content: bytes, assets: Assets) -> list[Mesh]:
     form = HEADER.match(lines[0][0]) if lines else None
     if form is None or "BINARY" in lines[0]:
         raise InputError("expected a text file that begins with OFF, COFF, NOFF or STOFF")
-    if form[4]:
+    if form[2]:
         raise InputError("expected three coordinates, got the four of 4OFF")
     counts = [lines[0][0][form.end() :], *lines[0][1:]]  # they may be on the header's line
     lines[0] = [word for word in counts if word]
@@ -31,8 +31,9 @@ def read_off(content: bytes, assets: Assets) -> list[Mesh]:
     if len(rows) != num_vertices or len(face_rows) != num_faces:
         raise InputError(f"expected {num_vertices} vertices and {num_faces} faces, got fewer")
     vertices = np.array([[float(word) for word in row[:3]] for row in rows]).reshape(-1, 3)
-    normals = [[float(word) for word in row[3:6]] for row in rows] if form[3] else None
-    skip, end = 6 if form[3] else 3, -2 if form[1] else None
+    has_normals, has_uv = "N" in form[1].upper(), "ST" in form[1].upper()
+    normals = [[float(word) for word in row[3:6]] for row in rows] if has_normals else None
+    skip, end = 6 if has_normals else 3, -2 if has_uv else None
     vertex_colors = _colors([row[skip:end] for row in rows])
     sizes = [int(row[0]) for row in face_rows]
     corners = [

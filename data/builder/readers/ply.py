@@ -8,6 +8,9 @@ from data.builder.readers.ply_file import Element, read_elements, read_header
 from data.builder.readers.polygons import triangulate
 from utils.errors import InputError
 
+COLOR_NAMES = [
+    ("red", "green", "blue"), ("diffuse_red", "diffuse_green", "diffuse_blue"), ("r", "g", "b")
+]  # fmt: skip
 UV_NAMES = (("s", "t"), ("u", "v"), ("texture_u", "texture_v"))
 
 
@@ -49,15 +52,15 @@ def read_ply(content: bytes, assets: Assets) -> list[Mesh]:
 def _polygons(elements: dict[str, Element], num_points: int) -> tuple[np.ndarray, ...]:
     """Return the vertices of all corners, the sizes of the polygons and their faces, -1 for none.
 
-    Triangle strips, separated by -1, follow the faces.
+    Triangle strips, a row each or separated by -1, follow the faces.
     """
     empty = (np.zeros(0, int), np.zeros(0, int))
     face = elements["face"].values if "face" in elements else {}
     corners, sizes = face.get("vertex_indices", face.get("vertex_index", empty))
     faces = np.arange(len(sizes))
     if "tristrips" in elements:
-        strip, _ = next(iter(elements["tristrips"].values.values()), empty)
-        strip = strip.astype(int)
+        strip, lengths = next(iter(elements["tristrips"].values.values()), empty)
+        strip = np.insert(strip.astype(int), np.cumsum(lengths), -1)
         triples = np.stack([strip[:-2], strip[1:-1], strip[2:]], axis=1)
         position = np.arange(len(strip))  # within its own strip
         position -= np.maximum.accumulate(np.where(strip < 0, position + 1, 0))
@@ -75,8 +78,7 @@ def _polygons(elements: dict[str, Element], num_points: int) -> tuple[np.ndarray
 
 def _colors(element: Element | None) -> np.ndarray | None:
     """Return the RGBA (count, 4) in [0, 255] of an element that has colors."""
-    for prefix in ("", "diffuse_"):
-        names = [f"{prefix}{name}" for name in ("red", "green", "blue")]
+    for names in COLOR_NAMES:
         if element and all(name in element.values for name in names):
             code = element.types[names[0]][0]
             rgb = np.stack([element.values[name] for name in names], axis=1).astype(float)

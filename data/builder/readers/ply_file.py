@@ -45,9 +45,9 @@ def read_header(content: bytes) -> tuple[str, dict[str, Element], list[str], byt
         elif words[:1] == ["element"]:
             element = elements.setdefault(words[1], Element(words[1], int(words[2])))
         elif words[:2] == ["property", "list"]:
-            element.types[words[4].lower()] = (TYPES[words[3]], TYPES[words[2]])
+            element.types[words[4].lower()] = (TYPES[words[3].lower()], TYPES[words[2].lower()])
         elif words[:1] == ["property"]:
-            element.types[words[2].lower()] = (TYPES[words[1]],)
+            element.types[words[2].lower()] = (TYPES[words[1].lower()],)
         elif [word.lower() for word in words[:2]] == ["comment", "texturefile"]:
             images.append(line.split(None, 2)[2].strip().strip('"'))
     if order is None or "vertex" not in elements:

@@ -7,7 +7,7 @@ import numpy as np
 from data.builder.mesh import Mesh, make_mesh
 from data.builder.readers.assets import Assets
 from data.builder.readers.polygons import check_num_faces
-from data.builder.readers.text import decode
+from data.builder.readers.text import UTF_16, decode
 from utils.errors import InputError
 
 HEADER_BYTES, FACET_BYTES = 84, 50
@@ -17,8 +17,10 @@ VERTEX = re.compile(r"vertex\s+(\S+)\s+(\S+)\s+(\S+)", re.IGNORECASE)
 
 def read_stl(content: bytes, assets: Assets) -> list[Mesh]:
     """Read an STL file."""
-    if _is_text(content):
-        corners = VERTEX.findall(decode(content))
+    first = content[80:134]  # the count and the first facet of a binary file
+    if b"\0" not in first or content.startswith(UTF_16):
+        facets = re.split(r"[\r\n]", decode(content).lstrip(), maxsplit=1)[-1]  # without the name
+        corners = VERTEX.findall(facets)
         check_num_faces(len(corners) // 3)
         triangles = np.array(corners[: len(corners) // 3 * 3], dtype=float).reshape(-1, 3, 3)
         return [make_mesh(triangles)] if len(triangles) else []
@@ -31,11 +33,3 @@ def read_stl(content: bytes, assets: Assets) -> list[Mesh]:
     check_num_faces(num_facets)
     facets = np.frombuffer(content, FACET, num_facets, HEADER_BYTES)
     return [make_mesh(facets["corners"].astype(float))] if num_facets else []
-
-
-def _is_text(content: bytes) -> bool:
-    """Return whether a file is ASCII: a binary one may begin with "solid" as well."""
-    start = content.lstrip(b"\xef\xbb\xbf \t\r\n")[:5].lower()
-    num_facets = int.from_bytes(content[80:84], "little")
-    is_binary = len(content) == HEADER_BYTES + FACET_BYTES * num_facets
-    return start == b"solid" and not is_binary and b"vertex" in content[:4096].lower()

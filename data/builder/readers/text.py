@@ -3,13 +3,14 @@
 import codecs
 import re
 
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 COMMENT = re.compile(r"\s#.*")
 ESCAPED = re.compile("[\udc80-\udcff]")
 
 
 def decode(content: bytes) -> str:
     """Decode UTF-8, bytes that are none as Latin-1, or UTF-16 with a byte-order mark."""
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    if content.startswith(UTF_16):
         return content.decode("utf-16", errors="replace")
     text = content.decode("utf-8-sig", errors="surrogateescape")  # U+DC80 to U+DCFF for such bytes
     return text if text.isascii() else ESCAPED.sub(lambda match: chr(ord(match[0]) - 0xDC00), text)

@@ -8,15 +8,19 @@ from urllib.parse import unquote_to_bytes
 import numpy as np
 
 from data.builder.readers.assets import Assets
+from data.builder.readers.text import decode
 from utils.errors import InputError
 
 EXTENSIONS = {  # those that may be required; others change what a file shows
+    "EXT_mesh_gpu_instancing",
+    "EXT_texture_avif",
     "EXT_texture_webp",
     "KHR_draco_mesh_compression",
     "KHR_lights_punctual",
     "KHR_materials_emissive_strength",
     "KHR_materials_pbrSpecularGlossiness",
     "KHR_materials_unlit",
+    "KHR_materials_variants",
     "KHR_mesh_quantization",
     "KHR_texture_transform",
 }
@@ -35,7 +39,7 @@ class GltfFile:
         self.images: dict[int, np.ndarray | None] = {}  # decoded, of the file itself
         self.num_values = 0
         text, self.binary = _split_chunks(content)
-        self.json = json.loads(text.decode("utf-8-sig"))
+        self.json = json.loads(decode(text).rstrip("\0"))
         version = str(self.json.get("asset", {}).get("version", "missing"))
         if not version.startswith("2."):
             raise InputError(f"expected glTF 2, got version {version}")
@@ -134,6 +138,8 @@ def _split_chunks(content: bytes) -> tuple[bytes, bytes]:
         length, kind = struct.unpack_from("<I4s", content, offset)
         chunks.setdefault(kind, content[offset + 8 : offset + 8 + length])
         offset += 8 + length
+        if content[offset + 4 : offset + 8] != b"BIN\0":  # the padding may not be counted
+            offset += -offset % 4
     if b"JSON" not in chunks:
         raise InputError("expected a GLB file of version 2 with a JSON chunk")
     return chunks[b"JSON"], chunks.get(b"BIN\0", b"")

@@ -12,6 +12,7 @@ from data.builder.readers.gltf.buffers import GltfFile
 from utils.errors import InputError
 
 CLAMP, MIRROR = 33071, 33648
+IMAGE_EXTENSIONS = ("EXT_texture_webp", "EXT_texture_avif", "MSFT_texture_dds")
 
 
 @dataclass
@@ -85,8 +86,11 @@ def _with_texture(file: GltfFile, material: Material, info: dict | None) -> Mate
     if info is None:
         return material
     entry = file.items("textures")[info["index"]]
-    source = entry.get("extensions", {}).get("EXT_texture_webp", entry).get("source")
-    source = entry.get("source") if source is None else source
+    extensions = entry.get("extensions", {})
+    sources = [entry, *(extensions[name] for name in IMAGE_EXTENSIONS if name in extensions)]
+    source = next((item["source"] for item in sources if "source" in item), None)
+    if source is None:
+        file.assets.note(f"texture without an image that can be read: {', '.join(extensions)}")
     pixels = None if source is None else _read_image(file, source)
     if pixels is None:
         return material

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.builder.readers.gltf.buffers import GltfFile
+from data.builder.readers.polygons import check_num_faces
 from utils.errors import InputError
 
 
@@ -38,8 +39,26 @@ def find_placements(file: GltfFile) -> list[Placement]:
             skin = nodes[i].get("skin")
             if skin is not None and skin not in skins:
                 skins[skin] = _joint_matrices(file, skin, matrices)
-            placements.append(Placement(mesh, matrices[i], skins.get(skin), weights))
+            for instance in _instances(file, nodes[i]):
+                matrix = matrices[i] @ instance
+                placements.append(Placement(mesh, matrix, skins.get(skin), weights))
+            check_num_faces(len(placements))  # each has one or more
     return placements
+
+
+def _instances(file: GltfFile, node: dict) -> list[np.ndarray]:
+    """Return the matrices (4, 4) of EXT_mesh_gpu_instancing, or the identity."""
+    extension = node.get("extensions", {}).get("EXT_mesh_gpu_instancing", {})
+    attributes = {
+        name.lower(): file.array(accessor)
+        for name, accessor in extension.get("attributes", {}).items()
+        if name in ("TRANSLATION", "ROTATION", "SCALE")
+    }
+    if not attributes:
+        return [np.eye(4)]
+    rows = zip(*attributes.values(), strict=True)
+    check_num_faces(len(next(iter(attributes.values()))))
+    return [_local_matrix(dict(zip(attributes, row, strict=True))) for row in rows]
 
 
 def _add_matrices(
