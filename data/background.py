@@ -24,6 +24,7 @@ MIN_OBJECT, MAX_OBJECT = 0.01, 0.97  # of the image
 MAX_UNSURE, WARN_UNSURE = 0.7, 0.4  # of the object's area
 MAX_BORDER = 0.05  # of the border
 MAX_OTHER = 0.2  # of the mass: another object
+MAX_PIECES = 50  # sound masks had up to 34, shredded ones 300 and more
 JOIN_DISTANCE = 0.015  # of the longer side
 
 
@@ -51,7 +52,8 @@ def cut_out(
     """Cut the object out of an image and frame it like a rendering.
 
     The first of these that there is tells the object: the mask, the image's alpha channel, a plain
-    background, and `segment`.
+    background, and `segment`, which is also tried where the result for a plain background is
+    doubtful.
 
     Args:
         image: RGBA. One of 137×137 pixels with alpha is a rendering and stays as it is.
@@ -62,23 +64,36 @@ def cut_out(
         InputError: If the object cannot be found.
     """
     alpha = np.asarray(image.getchannel("A"), np.float32) / 255
+    has_alpha = (alpha < 0.5).mean() > 1 - MAX_OBJECT
     if mask is not None:
-        alpha, source = mask, "mask"
-    elif (alpha < 0.5).mean() > 1 - MAX_OBJECT:
-        source = "alpha channel"
-        if image.size == (RENDERING_SIZE, RENDERING_SIZE):
-            return Cutout(image, "rendering")
-    elif (plain := plain_background_alpha(image)) is not None:
-        alpha, source = plain, "plain background"
-    elif segment is not None:
-        alpha, source = segment(image.convert("RGB")), "segmentation"
+        routes = {"mask": lambda: mask}
+    elif has_alpha and image.size == (RENDERING_SIZE, RENDERING_SIZE) and alpha.any():
+        return Cutout(image, "rendering")
+    elif has_alpha:
+        routes = {"alpha channel": lambda: alpha}
     else:
-        raise InputError("the background is not plain; provide a mask")
-    try:
-        alpha, warnings = clean_mask(alpha)
-    except InputError as error:
-        raise InputError(f"{error} ({source}); provide a mask") from None
+        routes = {"plain background": lambda: plain_background_alpha(image)}
+        if segment is not None:
+            routes["segmentation"] = lambda: segment(image.convert("RGB"))
+    alpha, warnings, source = _first_sound_mask(routes)
     return Cutout(crop_to_object(_with_alpha(image, alpha)), source, warnings)
+
+
+def _first_sound_mask(routes: dict) -> tuple[np.ndarray, list[str], str]:
+    """Return the first mask without warnings, else one with the fewest, and its route."""
+    masks, refusal = [], "the background is not plain"
+    for source, find in routes.items():
+        if (alpha := find()) is None:
+            continue
+        try:
+            masks.append((*clean_mask(alpha), source))
+        except InputError as error:
+            refusal = f"{error} ({source})"
+        if masks and not masks[-1][1]:
+            break
+    if not masks:
+        raise InputError(f"{refusal}; provide a mask")
+    return min(masks, key=lambda found: len(found[1]))
 
 
 def plain_background_alpha(image: Image.Image) -> np.ndarray | None:
@@ -143,6 +158,8 @@ def clean_mask(alpha: np.ndarray) -> tuple[np.ndarray, list[str]]:
             f"cannot tell the object from its background: {unsure:.0%} of it is unsure"
         )
     warnings = []
+    if (num_pieces := ndimage.label(solid)[1]) > MAX_PIECES:
+        warnings.append(f"the object is in {num_pieces} pieces")
     if unsure > WARN_UNSURE:
         warnings.append(f"{unsure:.0%} of the object is unsure")
     if (at_border := _border(solid).mean()) > MAX_BORDER:

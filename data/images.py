@@ -33,15 +33,14 @@ def decode_image(
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS is lower
-            image = Image.open(io.BytesIO(content), formats=formats)
-        with image:
-            if side:
-                image.draft("RGB", (side, side))
-            if image.width * image.height > MAX_PIXELS:
-                raise ValueError(f"{image.width}x{image.height} pixels, over {MAX_PIXELS}")
-            image.load()
-            return convert(to_8_bits(image))
+            warnings.simplefilter("ignore")  # of many pixels, which MAX_PIXELS limits; broken EXIF
+            with Image.open(io.BytesIO(content), formats=formats) as image:
+                if side:
+                    image.draft("RGB", (side, side))
+                if image.width * image.height > MAX_PIXELS:
+                    raise ValueError(f"{image.width}x{image.height} pixels, over {MAX_PIXELS}")
+                image.load()
+                return convert(to_8_bits(image))
     except MemoryError:
         raise
     except Exception as error:  # decoders raise anything for a damaged file

@@ -74,7 +74,7 @@ def convert_photograph(image: Image.Image) -> Image.Image:
     if image.mode in ("P", "PA", "1", "La", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
     image.thumbnail((WORKING_SIZE, WORKING_SIZE))
-    has_alpha = "A" in image.getbands()
+    has_alpha = image.mode in ("RGBA", "LA")
     alpha = image.getchannel("A") if has_alpha else Image.new("L", image.size, 255)
     color = image.convert("L" if image.mode == "LA" else "RGB") if has_alpha else image
     if profile:

@@ -108,6 +108,8 @@ def test_rendering_is_not_changed(tmp_path):
     ImageDraw.Draw(image).rectangle((10, 10, 40, 40), (1, 2, 3, 255))
     image.save(tmp_path / "a.png")
     assert cut_out(read_photograph(tmp_path / "a.png")).image.tobytes() == image.tobytes()
+    with pytest.raises(InputError):
+        cut_out(Image.new("RGBA", (137, 137)))
 
 
 def test_mask_overrides_alpha_and_background():
@@ -131,6 +133,24 @@ def test_clutter_goes_to_the_segmenter_or_is_refused():
     cutout = cut_out(image, segment=segment)
     assert cutout.source == "segmentation"
     assert visible_box(cutout.image)[3] - visible_box(cutout.image)[1] == pytest.approx(90, abs=2)
+
+
+def test_shredded_mask_is_replaced_by_segmentation():
+    image = draw_chair((255, 255, 255)).convert("RGBA")
+    for x in range(151, 250, 4):  # specks around the chair
+        for y in range(3, 38, 4):
+            image.putpixel((x, y), (0, 0, 0, 255))
+    (warning,) = cut_out(image).warnings
+    assert "pieces" in warning
+
+    def segment(image):
+        probability = np.zeros((image.height, image.width), np.float32)
+        probability[40:240, 150:250] = 1
+        return probability
+
+    cutout = cut_out(image, segment=segment)
+    assert cutout.source == "segmentation" and not cutout.warnings
+    assert cut_out(image, segment=lambda image: 0 * segment(image)).source == "plain background"
 
 
 def test_opaque_alpha_is_ignored():

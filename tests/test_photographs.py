@@ -47,12 +47,14 @@ def test_16_bit_gray_equals_8_bit(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "mode, ending", [("P", "png"), ("CMYK", "jpg"), ("1", "png"), ("LA", "png")]
+    "mode, ending", [("P", "png"), ("CMYK", "jpg"), ("1", "png"), ("LA", "png"), ("LAB", "tif")]
 )
 def test_every_mode_becomes_rgba(tmp_path, mode, ending):
-    gradient(mode).save(tmp_path / f"a.{ending}")
+    image = gradient("RGB").convert(mode) if mode == "LAB" else gradient(mode)
+    image.save(tmp_path / f"a.{ending}")
     image = read_photograph(tmp_path / f"a.{ending}")
     assert image.mode == "RGBA" and image.size == (64, 48)
+    assert image.getchannel("A").getextrema() == (255, 255)
     brightness = np.asarray(image.convert("L"), float)
     assert brightness[-8:].mean() - brightness[:8].mean() > 150
 
