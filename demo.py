@@ -30,6 +30,7 @@ def main() -> None:
     folder = Path(config.saved_models_path) / config.experiment_name
     weights = find_weights(folder, config.weights, config.resume_epoch, otherwise=PRETRAINED)
     network = load_network(weights)
+    threshold = config.threshold if "threshold" in config.given else network.threshold
     predictor = Predictor(network, choose_device(config.device), config.precision, config.crop)
     cutouts = predictor.cut_out(images, config.mask)
     for path, cutout in zip(images, cutouts, strict=True):
@@ -39,8 +40,8 @@ def main() -> None:
     print(f"using {weights.name} ({network.name}) on {len(images)} view{'s' * (len(images) > 1)}")
 
     probs = predictor.predict(predictor.preprocess(cutouts), all_views=True)  # (V, 32, 32, 32)
-    occupied = probs >= config.threshold
-    save_prediction(config.output, probs[-1], config.threshold, config.smooth)
+    occupied = probs >= threshold
+    save_prediction(config.output, probs[-1], threshold, config.smooth)
     print(f"{config.output}: {occupied[-1].sum()} occupied voxels (y up, front +x)")
     save_image(image_path, draw_prediction(cutouts, occupied))
     print(f"{image_path}: input views, result after each view, result from three sides")
@@ -49,7 +50,7 @@ def main() -> None:
         print(f"{page_path}: the result, to rotate in a browser")
     if not occupied[-1].any():
         print(
-            f"no voxel reaches the threshold of {config.threshold} (the highest probability is "
+            f"no voxel reaches the threshold of {threshold} (the highest probability is "
             f"{probs[-1].max():.2f}): train longer, or lower --threshold"
         )
 

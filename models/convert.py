@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from models import R2N2, VARIANTS, build_network
+from models import R2N2, VARIANTS, build_network, load_network
 from models.weights import MAX_BYTES, load_weights, read_torch, save_network
-from utils.errors import InputError, Parser, run
+from utils.errors import InputError, Parser, check_ranges, run
 from utils.files import read_bytes
 
+DESCRIPTION = "Extract the weights of a checkpoint, or convert third-party weights, to one file."
 PORT_FILE = re.compile(r"(encoder|convrnn|decoder)_epoch_(\d+)\.pth")
 PORT_LAYERS = {
     **{f"encoder.conv{i}": f"encoder.conv{i}" for i in range(1, 7)},
@@ -192,17 +193,18 @@ class _ArrayUnpickler(pickle._Unpickler):
 
 
 def main() -> None:
-    parser = Parser(prog="python -m models.convert", description=__doc__)
-    parser.add_argument("source", metavar="SOURCE", help="one of the three files, or a .npy file")
+    parser = Parser(prog="python -m models.convert", description=DESCRIPTION)
+    parser.add_argument("source", metavar="SOURCE", help="checkpoint or any weights")
     parser.add_argument("out", metavar="OUT.pth", help="weights of this project to write")
+    parser.add_argument("--half", action="store_true", help="store half precision, half the size")
+    parser.add_argument("--threshold", type=float, help="default threshold of demo.py for them")
     args = parser.parse_args()
-    if not is_third_party(args.source):
-        raise InputError(
-            f"{args.source}: expected a name like (encoder|convrnn|decoder)_epoch_N.pth or *.npy"
-        )
-    network = load_third_party(args.source)
-    save_network(args.out, network)
-    print(f"{args.out}: {network.name}")
+    network = load_network(args.source)
+    if args.threshold is not None:
+        check_ranges(args, threshold=(0.001, 1))
+        network.threshold = args.threshold
+    save_network(args.out, network, half=args.half)
+    print(f"{args.out}: {network.name}, threshold {network.threshold:g}")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ VARIANTS = {  # where the PyTorch port (see convert.py) and the official Theano 
     "theano": {"image_size": 127, "pool_padding": 1, "unpooling": "zero"},
 }
 HIDDEN_CHANNELS = 128
+THRESHOLD = 0.4
 
 
 class R2N2(nn.Module):
@@ -40,6 +41,8 @@ class R2N2(nn.Module):
     Attributes:
         name (str), options (dict): The arguments, which build the same network again.
         image_size (int): S.
+        threshold (float): Probability from which `demo.py` takes a voxel as occupied; the paper's
+            0.4, unless the weights came with the best one on their validation split.
         grad_checkpointing (bool): Recompute the activations of encoder and decoder in the backward
             pass. A training step then needs less memory and more time.
 
@@ -70,6 +73,7 @@ class R2N2(nn.Module):
         }
         _check_options(**self.options)
         self.image_size = image_size
+        self.threshold = THRESHOLD
         self.grad_checkpointing = False
 
         def scale(channels: int) -> int:

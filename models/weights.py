@@ -7,7 +7,7 @@ from zipfile import ZipFile, is_zipfile
 import torch
 from torch import Tensor
 
-from models.network import R2N2
+from models.network import R2N2, THRESHOLD
 from utils.errors import InputError
 from utils.files import atomic_write, open_bounded
 
@@ -21,6 +21,7 @@ def network_state(network: R2N2) -> dict:
     return {
         "format": FORMAT,
         "network": {"name": network.name, "options": network.options},
+        "threshold": network.threshold,
         "weights": network.state_dict(),
     }
 
@@ -34,6 +35,9 @@ def network_from_state(content: dict, path: str | Path) -> R2N2:
         weights = dict(content["weights"])
         with torch.device("meta"):  # no memory before the shapes are checked
             network = R2N2(name, **options)
+        network.threshold = content.get("threshold", THRESHOLD)
+        if not (isinstance(network.threshold, float) and 0 < network.threshold <= 1):
+            raise ValueError(f"threshold: expected above 0 to 1, got {network.threshold!r:.50}")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: invalid network: {error}") from error
     return load_weights(network, weights, path)
@@ -123,6 +127,9 @@ def write_torch(path: str | Path, content: dict) -> None:
             raise error.__context__ or error from None
 
 
-def save_network(path: str | Path, network: R2N2) -> None:
-    """Save the network alone, for `load_network`."""
-    write_torch(path, network_state(network))
+def save_network(path: str | Path, network: R2N2, *, half: bool = False) -> None:
+    """Save the network alone, for `load_network`; with `half`, its weights in half precision."""
+    state = network_state(network)
+    if half:
+        state["weights"] = {key: value.half() for key, value in state["weights"].items()}
+    write_torch(path, state)

@@ -243,7 +243,7 @@ CASES = [
         for text in (b"a.off,M\xf6bel", "a.off," + "x" * 200_000, "\0,chair", "a.off,b,c")
     ],
     (["models.convert"], put("a.npy", b"x"), ["a.npy", "b.pth"], "a.npy"),
-    (["models.convert"], nothing, ["w.pth", "b.pth"], "w.pth"),
+    (["models.convert"], put("w.pt", b"x"), ["w.pt", "b.pth"], "w.pt"),
 ]
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from models import convert, load_network
+from models import build_network, convert, load_network
 from models.convert import PORT_LAYERS, read_object_array
+from models.weights import network_state, read_torch, write_torch
 from tests.test_weights import MakeDirectory
 from utils.errors import InputError
 
@@ -129,6 +130,29 @@ def test_wrong_array_of_theano_is_named(tmp_path):
     assert "got 32" in error(arrays[:32])
 
 
-def test_convert_rejects_other_names(script, tmp_path):
-    status, _, errors = script("models.convert", tmp_path / "w.pth", tmp_path / "b.pth")
-    assert status == 2 and "w.pth" in errors
+def test_convert_extracts_half_precision_weights_with_a_threshold(script, tmp_path):
+    network, paths = build_network("3D-GRU-1", width=1 / 16), [tmp_path / f"{n}.pth" for n in "ab"]
+    write_torch(paths[0], network_state(network) | {"optimizer": {"state": {}}})
+    status, output, _ = script("models.convert", *paths, "--half", "--threshold=0.3")
+    assert status == 0 and "3D-GRU-1" in output
+    content, loaded = read_torch(paths[1]), load_network(paths[1])
+    assert "optimizer" not in content and loaded.threshold == 0.3
+    for key, value in network.state_dict().items():
+        assert content["weights"][key].dtype == torch.float16
+        assert torch.equal(loaded.state_dict()[key], value.half().float())
+
+
+@pytest.mark.parametrize("threshold", ["0", "1.5", "nan"])
+def test_convert_refuses_impossible_thresholds(script, tmp_path, threshold):
+    write_torch(tmp_path / "a.pth", network_state(build_network("3D-GRU-1", width=1 / 16)))
+    paths = [tmp_path / "a.pth", tmp_path / "b.pth"]
+    status, _, errors = script("models.convert", *paths, f"--threshold={threshold}")
+    assert status == 2 and "--threshold" in errors and not paths[1].exists()
+
+
+def test_stored_threshold_out_of_range_is_an_error(tmp_path):
+    state = network_state(build_network("3D-GRU-1", width=1 / 16))
+    for threshold in (-1, 2, float("nan"), "a", None):
+        write_torch(tmp_path / "a.pth", state | {"threshold": threshold})
+        with pytest.raises(InputError, match=r"a\.pth: .*threshold"):
+            load_network(tmp_path / "a.pth")

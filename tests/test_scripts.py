@@ -14,6 +14,7 @@ import trimesh
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from data.binvox import read_binvox
 from models import build_network, load_network, save_network
 from models.weights import network_state, write_torch
 from tests.helpers import ROOT, SMALL, assert_same, make_dataset
@@ -102,6 +103,18 @@ def test_demo_writes_smooth_surfaces_and_a_page(script, tmp_path, monkeypatch):
     assert text.count("<canvas data-size") == text.count("<img") == 3
     status, _, errors = script("demo", *flags, "--output=a.npy", "--smooth")
     assert status == 2 and "a.npy" in errors and ".ply" in errors
+
+
+def test_demo_uses_the_threshold_of_the_weights_unless_one_is_given(script, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    network = build_network("3D-LSTM-3", width=1 / 16)
+    network.threshold = 1.0
+    save_network("w.pth", network)
+    flags = ["--weights=w.pth", "--device=cpu", "--output=a.binvox"]
+    for given, empty in (([], True), (["--threshold=0.001"], False)):
+        assert script("demo", *flags, *given)[0] == 0
+        assert (not read_binvox("a.binvox").any()) == empty
 
 
 @pytest.mark.parametrize("num_views", [1, 2, 10])
