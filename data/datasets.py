@@ -6,6 +6,7 @@ Another dataset is a file data/NAME.py with the interface of data/shapenet.py, a
 
 from pathlib import Path
 
+from data.pack import use_pack
 from data.shapenet import ShapeNetIndex, index_dataset
 from data.splits import SPLITS, split_from_file, split_sorted
 
@@ -27,14 +28,14 @@ def open_dataset(
         tuple: The index, and a dict of "train", "val", "test" and "all" to lists of indices.
 
     Raises:
-        InputError: If the dataset or the split cannot be read.
+        InputError: If the dataset or the split cannot be read, or its packed.bin is out of date.
     """
     if database_path == "synthetic":
         from data.builder.synthetic import build  # needs embreex and mapbox-earcut
 
         build(SYNTHETIC)
         database_path = SYNTHETIC
-    index = index_dataset(database_path)
+    index = use_pack(index_dataset(database_path))
     left_out = index.left_out.copy()
     if split_file:
         splits, missing = split_from_file(index, split_file)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -54,6 +55,18 @@ class ShapeNetIndex:
 
     def voxels_path(self, i: int) -> Path:
         return self.root / VOXELS / self.names[i] / "model.binvox"
+
+    def load_image(self, i: int, view: int) -> Image.Image:
+        """Return a view as RGBA, 137×137."""
+        return load_image(self.image_path(i, view))
+
+    def load_voxels(self, i: int) -> np.ndarray:
+        """Return a shape's voxels, (32, 32, 32) uint8 of 0 and 1, axes x, y, z."""
+        path = self.voxels_path(i)
+        voxels = read_binvox(path)
+        if len(voxels) != RESOLUTION:
+            raise InputError(f"{path}: expected {RESOLUTION}³ voxels, got {len(voxels)}³")
+        return voxels.view(np.uint8)
 
     def require_views(self, indices: Iterable[int], num_views: int) -> None:
         """Raise InputError, naming the first shape that has fewer views."""
@@ -165,7 +178,7 @@ class ShapeNetDataset(Dataset):
         if not isinstance(key, SampleKey):
             key = SampleKey(range(len(self))[key])  # an IndexError ends `for sample in dataset`
         try:
-            return self.load_views(key), self.load_voxels(key.index), key.index
+            return self.load_views(key), self.index.load_voxels(key.index), key.index
         except OSError as error:  # a DataLoader worker passes on the type and the text alone
             raise InputError(explain(error)) from error
 
@@ -176,22 +189,14 @@ class ShapeNetDataset(Dataset):
         num_views = available if num_views is None else num_views
         self.index.require_views([index], num_views)
         if not self.training:
-            images = (load_image(self.index.image_path(index, v)) for v in range(num_views))
+            images = (self.index.load_image(index, v) for v in range(num_views))
             return to_array([eval_transform(image, self.image_size) for image in images])
         rng = np.random.default_rng((self.seed, epoch, index, SAMPLE_STREAM))
         views = rng.choice(available, num_views, replace=False)
-        images = (load_image(self.index.image_path(index, v)) for v in views)
+        images = (self.index.load_image(index, v) for v in views)
         return to_array(
             [train_transform(image, self.image_size, rng, self.augmentation) for image in images]
         )
-
-    def load_voxels(self, index: int) -> np.ndarray:
-        """Return a shape's voxels, (32, 32, 32) uint8 of 0 and 1."""
-        path = self.index.voxels_path(index)
-        voxels = read_binvox(path)
-        if len(voxels) != RESOLUTION:
-            raise InputError(f"{path}: expected {RESOLUTION}³ voxels, got {len(voxels)}³")
-        return voxels.view(np.uint8)
 
 
 def collate(samples: list) -> tuple[Tensor, Tensor, list[int]]:
