@@ -34,7 +34,8 @@ def main() -> None:
     predictor = Predictor(network, choose_device(config.device), config.precision, config.crop)
     cutouts = predictor.cut_out(images, config.mask)
     for path, cutout in zip(images, cutouts, strict=True):
-        print(f"{path}: {cutout.source}")
+        taken_whole = cutout.source in ("rendering", "whole image")
+        print(f"{path}: {'used as it is' if taken_whole else 'object cut out'} ({cutout.source})")
         for warning in cutout.warnings:
             print(f"warning: {path}: {warning}; pass --mask to choose the object", file=sys.stderr)
     print(f"using {weights.name} ({network.name}) on {len(images)} view{'s' * (len(images) > 1)}")
@@ -43,15 +44,16 @@ def main() -> None:
     occupied = probs >= threshold
     save_prediction(config.output, probs[-1], threshold, config.smooth)
     print(f"{config.output}: {occupied[-1].sum()} occupied voxels (y up, front +x)")
-    save_image(image_path, draw_prediction(cutouts, occupied))
+    save_image(image_path, draw_prediction(cutouts, probs, threshold, config.smooth))
     print(f"{image_path}: input views, result after each view, result from three sides")
     if config.html:
         write_prediction_page(page_path, f"3D-R2N2: {network.name}", cutouts, occupied)
         print(f"{page_path}: the result, to rotate in a browser")
     if not occupied[-1].any():
         print(
-            f"no voxel reaches the threshold of {threshold} (the highest probability is "
-            f"{probs[-1].max():.2f}): train longer, or lower --threshold"
+            f"warning: the result is empty: no voxel reaches --threshold={threshold}, the highest "
+            f"probability is {probs[-1].max():.2f}",
+            file=sys.stderr,
         )
 
 

@@ -99,6 +99,7 @@ def test_demo_writes_smooth_surfaces_and_a_page(script, tmp_path, monkeypatch):
     assert cubes.is_watertight and smooth.is_watertight and smooth.volume > 0
     corners = np.modf(cubes.vertices * 128)[0]
     assert not corners.any() and np.modf(smooth.vertices * 128)[0].any()
+    assert Path("cubes.png").read_bytes() != Path("smooth.png").read_bytes()
     text = Path("smooth.html").read_text("utf-8")
     assert text.count("<canvas data-size") == text.count("<img") == 3
     status, _, errors = script("demo", *flags, "--output=a.npy", "--smooth")
@@ -113,7 +114,8 @@ def test_demo_uses_the_threshold_of_the_weights_unless_one_is_given(script, tmp_
     save_network("w.pth", network)
     flags = ["--weights=w.pth", "--device=cpu", "--output=a.binvox"]
     for given, empty in (([], True), (["--threshold=0.001"], False)):
-        assert script("demo", *flags, *given)[0] == 0
+        status, _, errors = script("demo", *flags, *given)
+        assert status == 0 and ("warning" in errors and "--threshold" in errors) == empty
         assert (not read_binvox("a.binvox").any()) == empty
 
 

@@ -6,7 +6,7 @@ from data.background import Cutout
 from data.shapenet import index_dataset
 from tests.helpers import make_dataset
 from utils import visualize
-from utils.visualize import contact_sheet, draw_prediction, draw_voxels, image_grid
+from utils.visualize import contact_sheet, draw_prediction, draw_surface, draw_voxels, image_grid
 
 
 def ink(image: Image.Image) -> np.ndarray:
@@ -64,14 +64,25 @@ def test_prediction_shows_each_view_each_step_and_new_sides(monkeypatch, num_vie
     shown = []
     monkeypatch.setattr(visualize, "image_grid", shown.extend)
     cutouts = [Cutout(Image.new("RGBA", (137, 137)), "mask")] * num_views
-    grids = np.zeros((num_views, 8, 8, 8), bool)
-    grids[:, 2:5, 0:7, 3:5] = True
-    draw_prediction(cutouts, grids)
+    grids = np.zeros((num_views, 8, 8, 8))
+    grids[:, 2:5, 0:7, 3:5] = 0.6
+    draw_prediction(cutouts, grids, 0.5)
     assert [len(row) for row in shown] == rows
     captions = [caption for row in shown for _, caption in row]
     assert len(set(captions)) == len(captions) == 2 * num_views + 3
     last = [image.tobytes() for image, caption in shown[-1]]
-    assert len({*last, draw_voxels(grids[-1], visualize.TILE).tobytes()}) == 4
+    assert len({*last, draw_voxels(grids[-1] > 0, visualize.TILE).tobytes()}) == 4
+
+
+def test_smooth_prediction_covers_what_voxels_cover():
+    probs = np.zeros((16, 16, 16), np.float32)
+    probs[4:12, 2:14, 4:12] = 0.9
+    cubes, smooth = (
+        ink(image)
+        for image in (draw_voxels(probs > 0.5, 64), draw_surface(probs, 64, threshold=0.5))
+    )
+    assert (cubes & smooth).sum() > 0.9 * (cubes | smooth).sum()
+    assert not ink(draw_surface(probs, 64, threshold=0.95)).any()
 
 
 @pytest.fixture
@@ -84,11 +95,12 @@ def small(tmp_path):
     return tmp_path
 
 
-def test_contact_sheet_shows_views_and_voxels_below_the_category(small, monkeypatch):
+def test_contact_sheet_shows_views_and_voxels_below_the_name(small, monkeypatch):
     rows = []
     monkeypatch.setattr(visualize, "image_grid", lambda found, *_: rows.extend(found))
     contact_sheet(index_dataset(small), columns=2, limit=10, seed=0)
-    assert [[caption for _, caption in row] for row in rows] == [["chair", "chair"], ["box", ""]]
+    captions = [[caption for _, caption in row] for row in rows]
+    assert captions == [["chair: model00", "chair: model01"], ["box: model00", ""]]
     for tile, _ in (*rows[0], rows[1][0]):
         assert all(ink(tile)[:, 137 * part : 137 * (part + 1)].any() for part in range(3))
     assert not ink(rows[1][1][0]).any()

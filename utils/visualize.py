@@ -6,6 +6,7 @@ of each shape.
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from data.layout import RENDERING_SIZE
 from data.shapenet import ShapeNetIndex, index_dataset
 from data.transforms import load_image
 from utils.errors import InputError, Parser, check_ranges, run
-from utils.export import exposed_faces
+from utils.export import exposed_faces, marching_cubes
 from utils.files import atomic_write
 
 COLOR = np.array([140, 188, 240])  # RGB
@@ -31,6 +32,7 @@ SIDES = (120, 210, 300)  # azimuths of the further drawings of a prediction
 TILE = 320  # pixels
 CHECKER = 8  # pixels of a square behind a cut-out
 MAX_COLUMNS = 5
+MAX_TITLE = 44  # characters over a tile of the contact sheet
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
 
@@ -50,29 +52,52 @@ def draw_voxels(
     Returns:
         Image: RGB on white.
     """
-    a, e = np.radians([azimuth, elevation])
+    corners, normals = exposed_faces(occupied)  # (F, 4, 3), (F, 3)
+    openness = 1 - 0.9 * _occlusion(occupied, corners, normals)
+    corners = corners / max(occupied.shape) - 0.5
+    return _draw_faces(corners, normals, openness, 0.85, size, (azimuth, elevation))
+
+
+def draw_surface(
+    probs: np.ndarray,
+    size: int = 256,
+    azimuth: float = AZIMUTH,
+    elevation: float = ELEVATION,
+    *,
+    threshold: float,
+) -> Image.Image:
+    """Draw the surface that `marching_cubes` extracts from probabilities, as `draw_voxels` does."""
+    vertices, faces = marching_cubes(probs, threshold)
+    corners = vertices[faces]  # (F, 3, 3)
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    return _draw_faces(corners, normals, np.ones(len(faces)), 1, size, (azimuth, elevation))
+
+
+def _draw_faces(corners, normals, openness, edge: float, size: int, view) -> Image.Image:
+    """Draw faces with K corners (F, K, 3) in the cube [-0.5, 0.5]³, outward normals (F, 3).
+
+    `openness` (F,) scales the light that faces get, and `edge` that of their outlines.
+    """
+    a, e = np.radians(view)
     backward = np.array([np.cos(e) * np.cos(a), np.sin(e), np.cos(e) * np.sin(a)])
     right = np.array([np.sin(a), 0, -np.cos(a)])
     up = np.cross(backward, right)
     light = LIGHT @ np.stack([right, up, backward])
-
-    corners, normals = exposed_faces(occupied)  # (F, 4, 3), (F, 3)
     visible = normals @ backward > 0
     corners, normals = corners[visible], normals[visible]
-    shades = 0.5 + 0.57 * np.clip(normals @ light, 0, 1)
-    shades *= 1 - 0.9 * _occlusion(occupied, corners, normals)
+    shades = (0.5 + 0.57 * np.clip(normals @ light, 0, 1)) * openness[visible]
 
-    corners = corners - np.array(occupied.shape) / 2
     pixels = OVERSAMPLING * size
-    scale = pixels / (1.55 * max(occupied.shape))
+    scale = pixels / 1.55
     columns, rows = pixels / 2 + scale * (corners @ right), pixels / 2 - scale * (corners @ up)
-    polygons = np.stack([columns, rows], axis=-1).reshape(-1, 8)
+    polygons = np.stack([columns, rows], axis=-1)  # (F, K, 2)
     colors = (shades[:, None] * COLOR).astype(int)
     image = Image.new("RGB", (pixels, pixels), "white")
     draw = ImageDraw.Draw(image)
     for i in np.argsort(corners.mean(1) @ backward).tolist():  # the farthest first
-        edge = tuple((0.85 * colors[i]).astype(int).tolist())
-        draw.polygon(polygons[i].tolist(), fill=tuple(colors[i].tolist()), outline=edge)
+        outline = tuple((edge * colors[i]).astype(int).tolist())
+        draw.polygon(polygons[i].ravel().tolist(), fill=tuple(colors[i].tolist()), outline=outline)
     return image.resize((size, size), Image.Resampling.LANCZOS)
 
 
@@ -119,27 +144,34 @@ def draw_cutout(cutout: Cutout, size: int = TILE) -> Image.Image:
     return page.convert("RGB").resize((size, size), Image.Resampling.BICUBIC)
 
 
-def draw_prediction(cutouts: list[Cutout], occupied: np.ndarray) -> Image.Image:
+def draw_prediction(
+    cutouts: list[Cutout], probs: np.ndarray, threshold: float, smooth: bool = False
+) -> Image.Image:
     """Draw input views, the prediction after each of them, and the last one from three more sides.
 
     Args:
         cutouts (list[Cutout]): V objects.
-        occupied (ndarray): (V, 32, 32, 32) bool, the prediction from the first 1, 2, ... V views.
+        probs (ndarray): (V, 32, 32, 32), the probabilities from the first 1, 2, ... V views.
+        threshold (float): Of occupancy.
+        smooth (bool): Draw the surface of `marching_cubes` in place of cubes.
 
     Returns:
         Image: RGB; rows hold at most 5 views.
     """
+    draw = partial(draw_surface, threshold=threshold) if smooth else draw_voxels
+    grids = probs if smooth else probs >= threshold
     inputs, growth = [], []
-    for i, (cutout, grid) in enumerate(zip(cutouts, occupied, strict=True), start=1):
+    for i, (cutout, grid) in enumerate(zip(cutouts, grids, strict=True), start=1):
         name = f"input {i}" if len(cutouts) > 1 else "input"
         source = "" if cutout.source == "rendering" else f": {cutout.source}"
         inputs.append((draw_cutout(cutout), name + source))
-        growth.append((draw_voxels(grid, TILE), f"after {i} view{'s' if i > 1 else ''}"))
+        empty = "" if probs[i - 1].max() >= threshold else ": empty"
+        growth.append((draw(grid, TILE), f"after {i} view{'s' if i > 1 else ''}{empty}"))
     starts = range(0, len(cutouts), MAX_COLUMNS)
     rows = [row[start : start + MAX_COLUMNS] for start in starts for row in (inputs, growth)]
     if len(cutouts) == 1:
         rows = [inputs + growth]
-    sides = [(draw_voxels(occupied[-1], TILE, side), f"result from {side}°") for side in SIDES]
+    sides = [(draw(grids[-1], TILE, side), f"result from {side}°") for side in SIDES]
     return image_grid([*rows, sides])
 
 
@@ -147,10 +179,16 @@ def contact_sheet(index: ShapeNetIndex, columns: int, limit: int, seed: int) -> 
     """Draw two views of up to `limit` random shapes, and their voxels as seen in the second one."""
     order = np.random.default_rng(seed).permutation(len(index.names))[:limit]
     chosen = tqdm(sorted(order.tolist()), file=sys.stdout)
-    tiles = [(_draw_shape(index, i), index.category(i)) for i in chosen]
+    tiles = [(_draw_shape(index, i), _title(index, i)) for i in chosen]
     blank = Image.new("RGB", tiles[0][0].size, "white"), ""
     tiles += [blank] * (-len(tiles) % min(columns, len(tiles)))
     return image_grid([tiles[i : i + columns] for i in range(0, len(tiles), columns)], 28, 16)
+
+
+def _title(index: ShapeNetIndex, i: int) -> str:
+    """Return "category: shape", shortened to the width of a tile."""
+    title = f"{index.category(i)}: {index.names[i].partition('/')[2]}"
+    return title if len(title) <= MAX_TITLE else title[: MAX_TITLE - 1] + "…"
 
 
 def _draw_shape(index: ShapeNetIndex, i: int) -> Image.Image:
