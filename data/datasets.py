@@ -36,15 +36,15 @@ def open_dataset(
         build(SYNTHETIC)
         database_path = SYNTHETIC
     index = use_pack(index_dataset(database_path))
-    left_out = index.left_out.copy()
+    num_shapes = len(index.names)
     if split_file:
-        splits, missing = split_from_file(index, split_file)
-        left_out += missing
+        index, splits = split_from_file(index, split_file)
     else:
         splits = split_sorted(index, val_fraction)
+    names, left_out = index.names[:num_shapes], index.left_out.copy()
     if index.excluded:
-        left_out["in exclude.txt"] = sum(name in index.excluded for name in index.names)
-    splits["all"] = [i for i, name in enumerate(index.names) if name not in index.excluded]
+        left_out["in exclude.txt"] = sum(name in index.excluded for name in names)
+    splits["all"] = [i for i, name in enumerate(names) if name not in index.excluded]
     sizes = ", ".join(f"{len(splits[split])} {split}" for split in SPLITS)
     print(f"{database_path}: {len(splits['all'])} shapes ({sizes})")
     if left_out:

@@ -9,7 +9,7 @@ python -m data.pack DIR
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -48,6 +48,9 @@ class PackedIndex(ShapeNetIndex):
     first: np.ndarray | None = None
     num_records: int = 0
     stamp: tuple[int, int] = (0, 0)
+
+    def take(self, rows: list[int]) -> "PackedIndex":
+        return replace(super().take(rows), first=self.first[rows])
 
     def load_image(self, i: int, view: int) -> Image.Image:
         records, contents = _open(self.root / PACKED, self.stamp)
@@ -154,9 +157,10 @@ def pack(root: str | Path, processes: int | None = None) -> Path:
     Raises:
         InputError: If a file cannot be read; no pack is written then.
     """
-    index = _with_records(index_dataset(root))
+    shapenet_index = index_dataset(root)
+    index = _with_records(shapenet_index)
     included = [i for i, name in enumerate(index.names) if name not in index.excluded]
-    shapes = [ShapeNetIndex(index.root, [index.names[i]], index.num_views[[i]]) for i in included]
+    shapes = [shapenet_index.take([i]) for i in included]
     rows = [index.first[i] + np.arange(int(index.num_views[i]) + 1) for i in included]
     records = np.zeros(index.num_records, RECORD)
     records["size"] = NOT_PACKED

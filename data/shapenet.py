@@ -5,8 +5,8 @@ The layout is that of data/layout.py.
 
 import os
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,6 +37,7 @@ class ShapeNetIndex:
         num_views (ndarray): (N,) uint8, the number of images of each shape.
         excluded (frozenset[str]): Names that exclude.txt keeps out of every split.
         left_out (Counter): Numbers of unusable shapes and categories, by reason.
+        listed_views (dict): The views to use of shapes that don't use all of theirs.
     """
 
     root: Path
@@ -44,6 +45,16 @@ class ShapeNetIndex:
     num_views: np.ndarray
     excluded: frozenset[str] = frozenset()
     left_out: Counter = field(default_factory=Counter)
+    listed_views: dict[int, list[int]] = field(default_factory=dict)
+
+    def take(self, rows: list[int]) -> "ShapeNetIndex":
+        """Return an index of these shapes; one may be there several times."""
+        names = [self.names[i] for i in rows]
+        return replace(self, names=names, num_views=self.num_views[rows])
+
+    def views(self, i: int) -> Sequence[int]:
+        """Return the numbers of the views to use of a shape."""
+        return self.listed_views.get(i) or range(self.num_views[i])
 
     def category(self, i: int) -> str:
         """Return the English name of an official category, else the folder's name."""
@@ -71,10 +82,11 @@ class ShapeNetIndex:
     def require_views(self, indices: Iterable[int], num_views: int) -> None:
         """Raise InputError, naming the first shape that has fewer views."""
         for i in indices:
-            if self.num_views[i] < num_views:
+            if (available := len(self.views(i))) < num_views:
                 folder = os.path.dirname(self.image_path(i, 0))
+                listed = " in split_file" * (i in self.listed_views)
                 raise InputError(
-                    f"{folder}: expected {num_views} views (max_views), got {self.num_views[i]}"
+                    f"{folder}: expected {num_views} views (max_views), got {available}{listed}"
                 )
 
 
@@ -185,15 +197,15 @@ class ShapeNetDataset(Dataset):
     def load_views(self, key: SampleKey) -> np.ndarray:
         """Return a sample's images, (V, S, S, 3) uint8."""
         index, epoch, num_views = key
-        available = int(self.index.num_views[index])
-        num_views = available if num_views is None else num_views
+        available = self.index.views(index)
+        num_views = len(available) if num_views is None else num_views
         self.index.require_views([index], num_views)
         if not self.training:
-            images = (self.index.load_image(index, v) for v in range(num_views))
+            images = (self.index.load_image(index, v) for v in available[:num_views])
             return to_array([eval_transform(image, self.image_size) for image in images])
         rng = np.random.default_rng((self.seed, epoch, index, SAMPLE_STREAM))
-        views = rng.choice(available, num_views, replace=False)
-        images = (self.index.load_image(index, v) for v in views)
+        chosen = rng.choice(len(available), num_views, replace=False).tolist()
+        images = (self.index.load_image(index, available[i]) for i in chosen)
         return to_array(
             [train_transform(image, self.image_size, rng, self.augmentation) for image in images]
         )

@@ -3,6 +3,8 @@
 import json
 import re
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
@@ -54,25 +56,58 @@ def _move_to_boundary(names: list[str], end: int) -> int:
     return end
 
 
-def split_from_file(index: ShapeNetIndex, path: str | Path) -> tuple[dict[str, list[int]], Counter]:
-    """Read a split in Pix2Vox's JSON format.
+def split_from_file(
+    index: ShapeNetIndex, path: str | Path
+) -> tuple[ShapeNetIndex, dict[str, list[int]]]:
+    """Read a split from JSON, in one of two forms. "val" may be missing in both.
 
-    The format is [{"taxonomy_id": ..., "train": [shape, ...], "val": [...], "test": [...]}, ...];
-    "val" may be missing.
+    Pix2Vox's is [{"taxonomy_id": category, "train": [shape, ...], "val": [...], "test": [...]},
+    ...]. Mesh R-CNN's, which PyTorch3D reads too, is {"train": {category: {shape: [view, ...]}},
+    "val": {...}, "test": {...}}. It may divide the views of a shape between splits.
 
     Returns:
-        tuple: The splits, and counts of names that either the file or the index lacks.
+        tuple: The splits, and the index that they refer to: it has the listed views, the shapes of
+            a second split again at its end, and counts of names that the file or it lacks.
 
     Raises:
-        InputError: If the file is no such split, or has a shape twice.
+        InputError: If the file is no such split, or has a shape or a view twice.
     """
     text = read_text(path, MAX_SPLIT_BYTES)
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: expected JSON: {error}") from error
+    has_views = isinstance(content, dict) and "taxonomy_id" not in content
+    read_entries = _read_mesh_rcnn if has_views else _read_pix2vox
+    rows = list(range(len(index.names)))
     index_of = {name: i for i, name in enumerate(index.names)}
-    splits, split_of, missing = {split: [] for split in SPLITS}, {}, Counter()
+    splits, listed_views, missing = {split: [] for split in SPLITS}, {}, Counter()
+    uses: dict[str, list[tuple[str, list[int]]]] = {}  # of each name: split and views
+    for split, name, views in read_entries(content, path):
+        for other, used in uses.setdefault(name, []):
+            if other == split or not views or not used or set(views) & set(used):
+                raise InputError(f"{path}: {name} is in {other} and in {split}")
+        uses[name].append((split, views))
+        if name not in index_of:
+            missing["in the split, not on disk"] += 1
+            continue
+        i = index_of[name]
+        if views and max(views) >= index.num_views[i]:
+            found = f"{index.num_views[i]} views in {index.root}, got {max(views)}"
+            raise InputError(f"{path}: {name}: expected a view of the {found}")
+        if len(uses[name]) > 1:  # another part of its views
+            rows.append(i)
+            i = len(rows) - 1
+        splits[split].append(i)
+        if views:
+            listed_views[i] = views
+    missing["on disk, not in the split"] = sum(name not in uses for name in index.names)
+    index = replace(index.take(rows), listed_views=listed_views, left_out=index.left_out + missing)
+    return index, _without_excluded(index, splits)
+
+
+def _read_pix2vox(content, path: str | Path) -> Iterator[tuple[str, str, list[int]]]:
+    """Yield split, "category/shape" and no views."""
     for i, entry in enumerate(content if isinstance(content, list) else [content]):
         where = f"{path}: entry {i}"
         if not isinstance(entry, dict) or not isinstance(entry.get("taxonomy_id"), str):
@@ -82,16 +117,27 @@ def split_from_file(index: ShapeNetIndex, path: str | Path) -> tuple[dict[str, l
             if not isinstance(shapes, list) or not all(isinstance(s, str) for s in shapes):
                 raise InputError(f"{where}: {split}: expected a list of shape names")
             for shape in shapes:
-                name = f"{entry['taxonomy_id']}/{shape}"
-                if name in split_of:
-                    raise InputError(f"{where}: {name} is in {split_of[name]} and in {split}")
-                split_of[name] = split
-                if name in index_of:
-                    splits[split].append(index_of[name])
-                else:
-                    missing["in the split, not on disk"] += 1
-    missing["on disk, not in the split"] = sum(name not in split_of for name in index.names)
-    return _without_excluded(index, splits), +missing
+                yield split, f"{entry['taxonomy_id']}/{shape}", []
+
+
+def _read_mesh_rcnn(content: dict, path: str | Path) -> Iterator[tuple[str, str, list[int]]]:
+    """Yield split, "category/shape" and its views."""
+    if unknown := content.keys() - set(SPLITS):
+        expected = f"the splits {', '.join(SPLITS)}"
+        raise InputError(f"{path}: expected {expected}, got {min(unknown)[:40]!r}")
+    for split in SPLITS:
+        categories = content.get(split, {} if split == "val" else None)
+        if not isinstance(categories, dict):
+            raise InputError(f"{path}: {split}: expected an object of categories")
+        for category, shapes in categories.items():
+            where = f"{path}: {split}: {category}"
+            if not isinstance(shapes, dict):
+                raise InputError(f"{where}: expected an object of shapes and their views")
+            for shape, views in shapes.items():
+                is_list = isinstance(views, list) and all(type(v) is int and v >= 0 for v in views)
+                if not (is_list and 0 < len(set(views)) == len(views)):
+                    raise InputError(f"{where}/{shape}: expected a list of different views")
+                yield split, f"{category}/{shape}", views
 
 
 def _without_excluded(index: ShapeNetIndex, splits: dict[str, list[int]]) -> dict[str, list[int]]:

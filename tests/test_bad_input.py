@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 from data.binvox import read_binvox, write_binvox
+from data.shapenet import ShapeNetIndex
 from data.splits import split_from_file
 from models import build_network, load_network
 from models.convert import read_object_array
@@ -281,7 +282,7 @@ def test_truncated_file_is_refused_or_read_whole(tmp_path, original):
     np.save(tmp_path / "a.npy", np.array([np.zeros(3), np.ones(2)], object), allow_pickle=True)
     (tmp_path / "a.json").write_text(split(ENTRY))
     shutil.copy(original / "w.pth", tmp_path / "a.pth")
-    index = type("ShapeNetIndex", (), {"names": [], "excluded": ()})
+    index = ShapeNetIndex(tmp_path, [], np.zeros(0, np.uint8))
     readers = {
         "a.binvox": read_binvox,
         "a.npy": read_object_array,

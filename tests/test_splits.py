@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from data.shapenet import ShapeNetIndex, index_dataset
+from data.shapenet import SampleKey, ShapeNetDataset, ShapeNetIndex, index_dataset
 from data.splits import split_from_file, split_sorted
 from tests.helpers import SHARED, make_dataset
 from utils.errors import InputError
@@ -64,9 +64,9 @@ def test_split_file_replaces_the_sorted_split(dataset, tmp_path):
     entry |= {"train": ["model03", "model01"], "val": ["model09"], "test": ["gone"]}
     path = tmp_path / "split.json"
     path.write_text(json.dumps([entry]), encoding="utf-8")
-    splits, missing = split_from_file(index, path)
+    found, splits = split_from_file(index, path)
     assert splits == {"train": [1, 3], "val": [9], "test": []}
-    assert missing == {"in the split, not on disk": 1, "on disk, not in the split": 12}
+    assert found.left_out == {"in the split, not on disk": 1, "on disk, not in the split": 12}
 
 
 def test_split_file_may_lack_val(tmp_path):
@@ -74,8 +74,30 @@ def test_split_file_may_lack_val(tmp_path):
     if not path.is_file():
         path = tmp_path / "split.json"
         path.write_text('[{"taxonomy_id": "03001627", "train": ["a"], "test": ["b"]}]')
-    splits, _ = split_from_file(index_of("03001627/a", "03001627/b"), path)
+    _, splits = split_from_file(index_of("03001627/a", "03001627/b"), path)
     assert splits == {"train": [0], "val": [], "test": [1]}
+
+
+def test_mesh_rcnn_split_uses_the_listed_views(dataset, tmp_path):
+    chairs = {"model03": [4, 0], "model01": [0, 1, 2, 3, 4]}
+    content = {"train": {"03001627": chairs, "04379243": {"model00": [0, 3]}}}
+    content["test"] = {"03001627": {"model03": [2, 1], "gone": [0]}}
+    path = tmp_path / "split.json"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    index, splits = split_from_file(index_dataset(dataset), path)
+    assert splits == {"train": [1, 3, 10], "val": [], "test": [15]}
+    assert index.left_out == {"in the split, not on disk": 1, "on disk, not in the split": 12}
+    assert index.names[15] == index.names[3]  # its views are divided between two splits
+
+    samples = ShapeNetDataset(index, 128)
+    every = ShapeNetDataset(index_dataset(dataset), 128)[3][0]
+    assert np.array_equal(samples[3][0], every[[4, 0]])
+    assert np.array_equal(samples[SampleKey(15, 0, 1)][0], every[[2]])
+    rng = ShapeNetDataset(index, 128, training=True)
+    seen = {rng[SampleKey(3, epoch, 1)][0].tobytes() for epoch in range(4)}
+    assert len(seen) == 4
+    with pytest.raises(InputError, match=r"expected 3 views .* got 2 in split_file"):
+        index.require_views(splits["train"], 3)
 
 
 @pytest.mark.parametrize(
@@ -88,6 +110,13 @@ def test_split_file_may_lack_val(tmp_path):
         '[{"taxonomy_id": "a", "train": [], "val": []}]',
         '[{"taxonomy_id": "a", "train": [1], "val": [], "test": []}]',
         '[{"taxonomy_id": "a", "train": ["x"], "val": ["x"], "test": []}]',
+        '{"train": {}}',
+        '{"train": {"a": ["x"]}, "test": {}}',
+        '{"train": {"a": {"x": [0, 0]}}, "test": {}}',
+        '{"train": {"a": {"x": [0, 1]}}, "test": {"a": {"x": [1]}}}',
+        '{"train": {"a": {"x": [true]}}, "test": {}}',
+        '{"train": {}, "test": {}, "train_eval": {}}',
+        '{"train": {"03001627": {"model00": [5]}}, "test": {}}',
     ],
 )
 def test_bad_split_file_is_an_error(dataset, tmp_path, content):

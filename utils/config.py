@@ -54,7 +54,7 @@ class Config:
     """Options of train.py: the keys of an INI file, each of which is a flag as well."""
 
     database_path: str = _data("synthetic", DIR, "dataset folder, or 'synthetic'")
-    split_file: str = _data("", FILE, "JSON split in Pix2Vox's form, in place of 80/20")
+    split_file: str = _data("", FILE, "JSON split, in place of 80/20")
     val_fraction: float = _data(0.05, number(0, 0.9), "fraction of training kept for validation")
     num_workers: int = _data(num_cores(), integer(0, 1024), "processes that load data")
     batch_size: int = _data(24, integer(1), "samples per batch and process")
