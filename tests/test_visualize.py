@@ -81,7 +81,7 @@ def test_smooth_prediction_covers_what_voxels_cover():
         ink(image)
         for image in (draw_voxels(probs > 0.5, 64), draw_surface(probs, 64, threshold=0.5))
     )
-    assert (cubes & smooth).sum() > 0.9 * (cubes | smooth).sum()
+    assert (cubes & smooth).sum() > 0.8 * (cubes | smooth).sum()
     assert not ink(draw_surface(probs, 64, threshold=0.95)).any()
 
 
