@@ -41,7 +41,8 @@ class UnpoolConv3d(nn.Conv3d):
     def forward(self, x: Tensor) -> Tensor:  # (B, C, D, D, D) -> (B, C', 2D, 2D, 2D)
         # Composed in every call: a stored kernel would miss changes of the weight.
         if self.unpooling == "nearest":
-            kernel = self.weight.flatten(2) @ _NEAREST_TAPS.to(self.weight)
+            taps = _NEAREST_TAPS.to(self.weight, non_blocking=True)  # or a GPU would be waited for
+            kernel = self.weight.flatten(2) @ taps
             kernel, extra = kernel.unflatten(2, (4, 4, 4)), 0
         else:
             kernel, extra = self.weight.flip(2, 3, 4), 1

@@ -22,6 +22,11 @@ def end_of(main, capsys) -> tuple[int, str, str]:
         (FileNotFoundError(2, "No such file", "a.png"), 2, "a.png: No such file"),
         (MemoryError(), 2, "memory"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory\nmore"), 2, "allocate memory"),
+        (
+            RuntimeError("CUDA out of memory. Tried 2 GiB. GPU 0"),
+            2,
+            "GiB; try a smaller --batch",
+        ),
         (RuntimeError("DataLoader worker (pid 7) is killed by signal"), 2, "--num_workers"),
         (KeyboardInterrupt(), 130, "interrupted"),
         (Interrupted(143), 143, "interrupted"),

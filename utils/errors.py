@@ -8,7 +8,7 @@ from contextlib import redirect_stderr, redirect_stdout
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 CONTROL_BUT_LAYOUT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # keeps tab, \n and \r
-OUT_OF_MEMORY = re.compile("out of memory|allocate memory", re.IGNORECASE)  # torch's words
+OUT_OF_MEMORY = re.compile("out of memory|allocate memory|ALLOC_FAILED", re.IGNORECASE)
 
 
 class InputError(ValueError):
@@ -100,9 +100,10 @@ def report(error: BaseException) -> int:
     elif "DataLoader worker (pid" in str(error):  # raised at any moment, by SIGCHLD
         line = "a process that loads data died, perhaps of too little memory"
         line += "; try a smaller --num_workers"
-    elif isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and OUT_OF_MEMORY.search(str(error))  # torch's
-    ):
+    elif isinstance(error, RuntimeError) and OUT_OF_MEMORY.search(str(error)):  # torch's
+        reason = ". ".join(first_line.split(". ")[:2])  # the rest is advice on the allocator
+        line = f"not enough memory: {escape_controls(reason)}; try a smaller --batch_size"
+    elif isinstance(error, MemoryError):
         line = f"not enough memory: {escape_controls(first_line)}"
     else:
         raise error
