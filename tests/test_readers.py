@@ -11,7 +11,15 @@ import trimesh
 from PIL import Image
 
 from data.builder.mesh import GRAY
-from data.builder.readers import FolderAssets, assets, load_mesh, parse_mesh, ply_file, polygons
+from data.builder.readers import (
+    FolderAssets,
+    assets,
+    load_mesh,
+    parse_mesh,
+    ply_file,
+    polygons,
+    text,
+)
 from data.builder.readers.gltf import buffers
 from data.builder.readers.polygons import triangulate
 from data.builder.voxelize import voxelize
@@ -839,6 +847,23 @@ def test_gltf_negative_counts_do_not_offset_the_number_of_faces(read, monkeypatc
             "a.glb",
             content.replace(b'"count": 3, "type": "SCALAR"', b'"count":-3, "type": "SCALAR"'),
         )
+
+
+@pytest.mark.parametrize("kind", ["obj", "off", "ply"])
+def test_lines_of_text_are_bounded(read, monkeypatch, kind):
+    content = u_file(kind)
+    num_lines = len(content.rpartition("end_header\n")[2].splitlines())
+    monkeypatch.setattr(text, "MAX_LINES", num_lines)
+    assert len(read(f"a.{kind}", content).triangles)
+    monkeypatch.setattr(text, "MAX_LINES", num_lines - 1)
+    with pytest.raises(InputError, match=f"at most {num_lines - 1} lines"):
+        read(f"a.{kind}", content)
+
+
+def test_json_items_are_bounded(read, monkeypatch):
+    monkeypatch.setattr(buffers, "MAX_JSON_ITEMS", 20)
+    with pytest.raises(InputError, match="at most 20 items"):
+        read("a.glb", gltf())
 
 
 def test_ply_rows_of_several_lengths_are_bounded(read, monkeypatch):

@@ -7,8 +7,8 @@ import numpy as np
 from data.builder.mesh import Mesh, make_mesh
 from data.builder.readers.assets import Assets
 from data.builder.readers.mtl import Material, read_materials
-from data.builder.readers.polygons import triangulate
-from data.builder.readers.text import split_keyword, split_lines
+from data.builder.readers.polygons import check_num_faces, triangulate
+from data.builder.readers.text import parse_numbers, parse_rows, split_keyword, split_lines
 from utils.errors import InputError
 
 WHITE = np.uint8([255] * 4)
@@ -43,19 +43,15 @@ class _Obj:
             elif keyword == "mtllib" and rest and rest not in self.libraries:
                 self.libraries.append(rest)
 
-    def numbers(self, keyword: str, size: int) -> list[np.ndarray]:
+    def numbers(self, keyword: str, size: int) -> np.ndarray | list[np.ndarray]:
         """Return the numbers of all rows of a keyword, at least `size` in each."""
-        lines = self.rows[keyword]
         try:
-            widths = {line.count(" ") + 1 for line in lines}
-            if len(widths) == 1 and min(widths) >= size:
-                return np.array(" ".join(lines).split(), float).reshape(len(lines), -1)
-            rows = [np.array(line.split(), float) for line in lines]
+            rows = parse_rows(self.rows[keyword])
         except ValueError as error:
             raise InputError(f"expected numbers behind '{keyword}': {error}") from error
-        for row in rows:
-            if len(row) < size:
-                raise InputError(f"expected {size} numbers behind '{keyword}', got {len(row)}")
+        shortest = min(map(len, rows), default=size)
+        if shortest < size:
+            raise InputError(f"expected {size} numbers behind '{keyword}', got {shortest}")
         return rows
 
     def corners(self) -> tuple[np.ndarray, np.ndarray]:
@@ -63,9 +59,9 @@ class _Obj:
 
         Also returns the number of corners (F,) of each face.
         """
-        faces = [face for face in self.faces if face]
-        sizes = np.array([face.count(" ") + 1 if face else 0 for face in self.faces], int)
-        indices = _parse_corners(" ".join(faces).split())
+        sizes = np.array([len(face.split()) for face in self.faces], int)
+        check_num_faces(max(len(sizes), int((sizes - 2).sum())))
+        indices = _parse_corners(" ".join(self.faces).split())
         corners = np.where(indices > 0, indices - 1, -1)
         ends = np.cumsum(sizes)
         for i, counts in self.counts.items():
@@ -83,9 +79,9 @@ def _parse_corners(words: list[str]) -> np.ndarray:
     try:
         slashes = {word.count("/") for word in words}
         if len(slashes) == 1 and max(slashes) <= 2:
-            numbers = " ".join(words).replace("//", "/0/").replace("/", " ").split()
+            numbers = parse_numbers(" ".join(words).replace("//", "/0/").replace("/", " "))
             if len(numbers) == len(words) * (max(slashes) + 1):
-                indices[:, : max(slashes) + 1] = np.array(numbers, int).reshape(len(words), -1)
+                indices[:, : max(slashes) + 1] = numbers.reshape(len(words), -1)
                 return indices
         for i, word in enumerate(words):
             parts = word.split("/")[:3]
@@ -99,9 +95,9 @@ def read_obj(content: bytes, assets: Assets) -> list[Mesh]:
     """Read an OBJ file, one mesh a material."""
     obj = _Obj(split_lines(content))
     rows = obj.numbers("v", 3)
-    vertices = np.array([row[:3] for row in rows]).reshape(-1, 3)
-    uvs = np.array([[row[0], row[1] if len(row) > 1 else 0] for row in obj.numbers("vt", 1)])
-    normals = np.array([row[:3] for row in obj.numbers("vn", 3)])
+    vertices = _first_columns(rows, 3)
+    uvs = _first_columns(obj.numbers("vt", 1), 2)
+    normals = _first_columns(obj.numbers("vn", 3), 3)
     corners, sizes = obj.corners()
     if len(corners) and corners[:, 0].max() >= len(vertices):
         raise InputError(f"expected vertices up to {len(vertices)}, got {corners[:, 0].max() + 1}")
@@ -129,6 +125,16 @@ def read_obj(content: bytes, assets: Assets) -> list[Mesh]:
         part_normals = normals[normal] if len(normals) and normal.min() >= 0 else None
         meshes.append(make_mesh(vertices[vertex], rgba, part_normals, part_uv, material.texture))
     return meshes
+
+
+def _first_columns(rows: np.ndarray | list[np.ndarray], num: int) -> np.ndarray:
+    """Return the first numbers (N, num) of rows, 0 where a row is shorter."""
+    if isinstance(rows, np.ndarray) and rows.shape[1] >= num:
+        return rows[:, :num]
+    table = np.zeros((len(rows), num))
+    for i, row in enumerate(rows):
+        table[i, : len(row)] = row[:num]
+    return table
 
 
 def _vertex_colors(rows: list[np.ndarray]) -> np.ndarray | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from data.builder.readers.text import decode
+from data.builder.readers.text import check_num_lines, decode, parse_numbers
 from utils.errors import InputError
 
 TYPES = {
@@ -150,15 +150,19 @@ class _Ascii:
     """
 
     def __init__(self, body: bytes, num_rows: int):
-        lines = [words for line in decode(body).splitlines() if (words := line.split())]
-        self.values = np.array([word for words in lines for word in words], dtype=object)
-        self.ends = np.cumsum([len(words) for words in lines]) if len(lines) >= num_rows else None
+        check_num_lines(body)
+        lines = [line for line in decode(body).splitlines() if line.strip()]
+        self.ends = None
+        if len(lines) >= num_rows:
+            lines = lines[:num_rows]
+            self.ends = np.cumsum([len(line.split()) for line in lines])
+        self.values = parse_numbers(" ".join(lines))
         self.offset = self.row = 0
 
     def take(self, code: str, count: int) -> np.ndarray:
         if count < 0 or self.offset + count > len(self.values):
             raise InputError("expected more data: the file is cut off")
-        values = self.values[self.offset : self.offset + count].astype(float)
+        values = self.values[self.offset : self.offset + count]
         self.offset += count
         return values.astype(int) if code[0] in "iu" else values
 
@@ -178,7 +182,7 @@ class _Ascii:
             if lengths:
                 return None
             raise InputError("expected more data: the file is cut off")
-        rows = self.values[self.offset : end].astype(float).reshape(element.count, width)
+        rows = self.values[self.offset : end].reshape(element.count, width)
         columns, start = {}, 0
         for name, codes in element.types.items():
             if len(codes) == 2:

@@ -20,8 +20,8 @@ def read_stl(content: bytes, assets: Assets) -> list[Mesh]:
     first = content[80:134]  # the count and the first facet of a binary file
     if b"\0" not in first or content.startswith(UTF_16):
         facets = re.split(r"[\r\n]", decode(content).lstrip(), maxsplit=1)[-1]  # without the name
+        check_num_faces(facets.lower().count("vertex") // 3)
         corners = VERTEX.findall(facets)
-        check_num_faces(len(corners) // 3)
         triangles = np.array(corners[: len(corners) // 3 * 3], dtype=float).reshape(-1, 3, 3)
         return [make_mesh(triangles)] if len(triangles) else []
     if len(content) < HEADER_BYTES:

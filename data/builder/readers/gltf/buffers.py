@@ -24,6 +24,7 @@ EXTENSIONS = {  # those that may be required; others change what a file shows
     "KHR_mesh_quantization",
     "KHR_texture_transform",
 }
+MAX_JSON_ITEMS = 2**22  # each takes up to 100 bytes
 MAX_VALUES = 2**26  # numbers of all accessors, which may be larger than the file
 DTYPES = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 SIZES = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
@@ -39,6 +40,9 @@ class GltfFile:
         self.images: dict[int, np.ndarray | None] = {}  # decoded, of the file itself
         self.num_values = 0
         text, self.binary = _split_chunks(content)
+        num_items = sum(text.count(character) for character in (b",", b"[", b"{"))
+        if num_items > MAX_JSON_ITEMS:
+            raise InputError(f"expected at most {MAX_JSON_ITEMS} items of JSON, got {num_items}")
         self.json = json.loads(decode(text).rstrip("\0"))
         version = str(self.json.get("asset", {}).get("version", "missing"))
         if not version.startswith("2."):
