@@ -30,7 +30,9 @@ def main() -> None:
     experiment = Path(config.saved_models_path) / config.experiment_name
     weights = find_weights(experiment, config.weights, config.resume_epoch)
     network = load_network(weights).to(device)
-    index, splits = open_dataset(config.database_path, config.split_file, config.val_fraction)
+    index, splits = open_dataset(
+        config.database_path, config.split_file, config.val_fraction, config.categories
+    )
     for split in (config.split, "val") if config.thresholds else (config.split,):
         if not splits[split]:
             raise InputError(f"split: no samples in '{split}' of {config.database_path}")

@@ -39,7 +39,9 @@ def main() -> None:
 def train(config: Config, folder: Path, device: torch.device, rank: int, world_size: int) -> None:
     config, network, resumed = prepare_network(config, folder)
     with distributed.rank_zero_first():  # rank 0 may have to build the synthetic dataset
-        index, splits = open_dataset(config.database_path, config.split_file, config.val_fraction)
+        index, splits = open_dataset(
+            config.database_path, config.split_file, config.val_fraction, config.categories
+        )
     if not splits["train"]:
         raise InputError(f"{index.root}: no samples in 'train'")
     index.require_views(splits["train"] + splits["val"], config.max_views)

@@ -13,6 +13,7 @@ from PIL import Image
 from data.binvox import read_binvox
 from data.layout import EXCLUDED, RENDERING_SIZE, RENDERINGS, VOXELS
 from data.parallel import parallel_map
+from data.shapenet import SUFFIXES
 from data.transforms import MAX_IMAGE_BYTES
 from utils.errors import InputError, Parser, check_ranges, escape_controls, explain, run
 from utils.files import atomic_write, read_bytes, read_text
@@ -94,7 +95,7 @@ def _check_views(folder: Path, finding: Finding) -> None:
             finding.problems.append(
                 f"rendering_metadata.txt:{i}: expected five numbers, got {line[:40]!r}"
             )
-    present = {path.name for path in folder.glob("*.png")}
+    present = {path.name for path in folder.glob("[!.]*") if path.suffix in SUFFIXES}
     names = sorted(present | set(listed or ()))
     finding.num_views = len(names)
     for name in names:
@@ -130,11 +131,15 @@ def _digest(content: bytes) -> bytes:
 def _image_problem(content: bytes) -> str | None:
     """Return what is wrong with a rendering's file, or None."""
     try:
-        with Image.open(BytesIO(content), formats=["PNG"]) as image:
-            if image.mode != "RGBA" or image.size != (RENDERING_SIZE, RENDERING_SIZE):
+        with Image.open(BytesIO(content), formats=["PNG", "JPEG"]) as image:
+            mode = "RGBA" if image.format == "PNG" else "RGB"
+            if image.mode != mode or image.size != (RENDERING_SIZE, RENDERING_SIZE):
                 width, height = image.size
-                expected = f"{RENDERING_SIZE}x{RENDERING_SIZE} RGBA"
+                expected = f"{RENDERING_SIZE}x{RENDERING_SIZE} {mode}"
                 return f"expected {expected}, got {width}x{height} {image.mode}"
+            if image.format == "JPEG":
+                image.load()
+                return None
             alpha = np.asarray(image)[..., 3]
     except Exception as error:  # a damaged file can raise anything in a decoder
         return f"damaged: {error or type(error).__name__}"

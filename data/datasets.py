@@ -6,15 +6,17 @@ Another dataset is a file data/NAME.py with the interface of data/shapenet.py, a
 
 from pathlib import Path
 
+from data.layout import SYNSETS
 from data.pack import use_pack
 from data.shapenet import ShapeNetIndex, index_dataset
 from data.splits import SPLITS, split_from_file, split_sorted
+from utils.errors import InputError
 
 SYNTHETIC = Path("datasets/synthetic")
 
 
 def open_dataset(
-    database_path: str | Path, split_file: str, val_fraction: float
+    database_path: str | Path, split_file: str, val_fraction: float, categories: str = ""
 ) -> tuple[ShapeNetIndex, dict[str, list[int]]]:
     """Index and split a dataset; print its size and what was left out.
 
@@ -23,12 +25,14 @@ def open_dataset(
             which is made on first use.
         split_file (str): JSON file of a split; "" for the sorted 80/20 split.
         val_fraction (float): Fraction of the sorted training split to validate on.
+        categories (str): Names or folders, separated by commas; "" for all.
 
     Returns:
         tuple: The index, and a dict of "train", "val", "test" and "all" to lists of indices.
 
     Raises:
-        InputError: If the dataset or the split cannot be read, or its packed.bin is out of date.
+        InputError: If the dataset or the split cannot be read, its packed.bin is out of date,
+            or a category has no shapes.
     """
     if database_path == "synthetic":
         from data.builder.synthetic import build  # needs embreex and mapbox-earcut
@@ -45,8 +49,27 @@ def open_dataset(
     if index.excluded:
         left_out["in exclude.txt"] = sum(name in index.excluded for name in names)
     splits["all"] = [i for i, name in enumerate(names) if name not in index.excluded]
+    if categories:
+        num_included = len(splits["all"])
+        splits = _of_categories(index, splits, categories)
+        left_out["of other categories"] = num_included - len(splits["all"])
     sizes = ", ".join(f"{len(splits[split])} {split}" for split in SPLITS)
     print(f"{database_path}: {len(splits['all'])} shapes ({sizes})")
-    if left_out:
+    if left_out := +left_out:
         print("left out:", ", ".join(f"{count} {reason}" for reason, count in left_out.items()))
     return index, splits
+
+
+def _of_categories(
+    index: ShapeNetIndex, splits: dict[str, list[int]], categories: str
+) -> dict[str, list[int]]:
+    names = [name.strip() for name in categories.split(",")]
+    folders = {SYNSETS.get(name, name): name for name in names}
+    present = {index.names[i].partition("/")[0]: index.category(i) for i in splits["all"]}
+    if missing := folders - present.keys():
+        name, found = folders[min(missing)], ", ".join(sorted(present.values()))
+        raise InputError(f"categories: no shapes of {name!r} in {index.root}; it has {found}")
+    return {
+        split: [i for i in indices if index.names[i].partition("/")[0] in folders]
+        for split, indices in splits.items()
+    }

@@ -2,6 +2,7 @@
 
 ROOT/ShapeNetRendering/<category>/<shape>/rendering/{00..23}.png, renderings.txt,
 rendering_metadata.txt; ROOT/ShapeNetVox32/<category>/<shape>/model.binvox.
+The images may also be .jpg, without an alpha channel.
 """
 
 RENDERINGS, VOXELS = "ShapeNetRendering", "ShapeNetVox32"

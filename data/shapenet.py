@@ -24,6 +24,8 @@ from utils.files import read_bytes
 
 MAX_VIEWS = 255  # counted per shape, as uint8
 MAX_EXCLUDED_BYTES = 2**28
+IMAGE_FORMAT = f"{RENDERINGS}/{{name}}/rendering/{{view:02d}}.png"
+SUFFIXES = (".png", ".jpg", ".jpeg")  # a dataset has one of them; JPEG has no alpha channel
 SAMPLE_STREAM = 1  # TrainBatchSampler draws from (seed, epoch), which NumPy pads with zeros
 
 
@@ -38,6 +40,7 @@ class ShapeNetIndex:
         excluded (frozenset[str]): Names that exclude.txt keeps out of every split.
         left_out (Counter): Numbers of unusable shapes and categories, by reason.
         listed_views (dict): The views to use of shapes that don't use all of theirs.
+        image_format, voxels_format (str): Paths of a shape's files in root, by name and view.
     """
 
     root: Path
@@ -46,6 +49,8 @@ class ShapeNetIndex:
     excluded: frozenset[str] = frozenset()
     left_out: Counter = field(default_factory=Counter)
     listed_views: dict[int, list[int]] = field(default_factory=dict)
+    image_format: str = IMAGE_FORMAT
+    voxels_format: str = f"{VOXELS}/{{name}}/model.binvox"
 
     def take(self, rows: list[int]) -> "ShapeNetIndex":
         """Return an index of these shapes; one may be there several times."""
@@ -62,10 +67,10 @@ class ShapeNetIndex:
         return CATEGORIES.get(folder, folder)
 
     def image_path(self, i: int, view: int) -> str:  # joining a Path takes 10 times as long
-        return f"{self.root}/{RENDERINGS}/{self.names[i]}/rendering/{view:02d}.png"
+        return f"{self.root}/" + self.image_format.format(name=self.names[i], view=view)
 
     def voxels_path(self, i: int) -> Path:
-        return self.root / VOXELS / self.names[i] / "model.binvox"
+        return self.root / self.voxels_format.format(name=self.names[i])
 
     def load_image(self, i: int, view: int) -> Image.Image:
         """Return a view as RGBA, 137×137."""
@@ -110,16 +115,24 @@ def index_dataset(root: str | Path) -> ShapeNetIndex:
         left_out["empty categories"] += not rendered and not voxelized
         for shape in sorted(rendered | voxelized):
             images = _count_images(f"{renderings}/{shape}/rendering")
-            if not images:
+            if not any(images):
                 left_out["without views"] += 1
             elif not os.path.exists(f"{voxels}/{shape}/model.binvox"):
                 left_out["without voxels"] += 1
             else:
                 names.append(f"{category}/{shape}")
-                num_views.append(min(images, MAX_VIEWS))
+                num_views.append(images)
     if not names:
         raise InputError(f"{root}: no shape with both views and voxels")
-    return ShapeNetIndex(root, names, np.array(num_views, np.uint8), _excluded(root), +left_out)
+    num_views = np.minimum(num_views, MAX_VIEWS).astype(np.uint8)  # (N, suffixes)
+    used = num_views.sum(0, int).argmax()
+    left_out[f"without {SUFFIXES[used]} views"] = int((num_views[:, used] == 0).sum())
+    image_format = IMAGE_FORMAT.replace(".png", SUFFIXES[used])
+    excluded = _excluded(root)
+    index = ShapeNetIndex(
+        root, names, num_views[:, used], excluded, +left_out, image_format=image_format
+    )
+    return index.take(np.flatnonzero(index.num_views).tolist())
 
 
 def _folders(path: str | Path) -> set[str]:
@@ -130,11 +143,13 @@ def _folders(path: str | Path) -> set[str]:
         return set()
 
 
-def _count_images(path: str) -> int:
+def _count_images(path: str) -> list[int]:
+    """Return the number of images with each suffix."""
     try:
-        return sum(name.endswith(".png") and name[0] != "." for name in os.listdir(path))
+        names = [name for name in os.listdir(path) if name[0] != "."]
     except (FileNotFoundError, NotADirectoryError):
-        return 0
+        names = []
+    return [sum(name.endswith(suffix) for name in names) for suffix in SUFFIXES]
 
 
 def _excluded(root: Path) -> frozenset[str]:

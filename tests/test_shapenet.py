@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from data.binvox import write_binvox
+from data.check import check
 from data.datasets import open_dataset
 from data.shapenet import SampleKey, ShapeNetDataset, collate, index_dataset
 from data.transforms import load_image, train_transform
@@ -178,6 +179,34 @@ def test_incomplete_image_is_an_error_or_has_all_its_pixels(dataset, tmp_path):
             assert load_image(path).tobytes() == load_image(good).tobytes()
         except InputError as error:
             assert "00.png" in str(error)
+
+
+def test_jpeg_renderings_are_read(tmp_path):
+    root = make_dataset(tmp_path, {"03001627": 3}, views=2)
+    expected = ShapeNetDataset(index_dataset(root), 128)[1][0]
+    for path in root.glob("ShapeNetRendering/*/*/rendering/*.png"):
+        if "model00" not in path.parts:
+            white = Image.new("RGBA", (137, 137), (240, 240, 240))
+            white.alpha_composite(load_image(path))
+            white.convert("RGB").save(path.with_suffix(".jpg"), quality=95)
+            path.unlink()
+    index = index_dataset(root)
+    assert index.names == ["03001627/model01", "03001627/model02"]
+    assert index.left_out == {"without .jpg views": 1}
+    got = ShapeNetDataset(index, 128)[0][0]
+    assert np.abs(got.astype(int) - expected).mean() < 4
+    assert check(root)[0].keys() == {*index.names, "03001627/model00"}
+
+
+def test_categories_select_from_every_split(dataset, tmp_path, capsys):
+    _, everything = open_dataset(dataset, "", 0.05)
+    for name in ("table", "04379243"):
+        _, splits = open_dataset(dataset, "", 0.05, name)
+        assert splits == {split: [i for i in everything[split] if i >= 10] for split in everything}
+    assert "5 shapes" in (out := capsys.readouterr().out) and "10 of other categories" in out
+    assert open_dataset(dataset, "", 0.05, "table, chair")[1] == everything
+    with pytest.raises(InputError, match=r"categories: .*'lamp'.*chair, table"):
+        open_dataset(dataset, "", 0.05, "chair,lamp")
 
 
 def test_voxels_of_another_resolution_are_an_error(tmp_path):

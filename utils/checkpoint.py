@@ -25,7 +25,8 @@ from utils.errors import InputError
 INTERRUPTED = "checkpoint_interrupted.pth"
 EPOCH_NAME = re.compile(r"checkpoint_epoch_(\d{8})\.pth")
 # What the batches of an epoch depend on, besides the dataset and the number of processes.
-BATCH_OPTIONS = ("seed", "batch_size", "min_views", "max_views", "split_file", "val_fraction")
+BATCH_OPTIONS = ("seed", "batch_size", "min_views", "max_views")
+BATCH_OPTIONS += ("split_file", "val_fraction", "categories")
 
 
 @dataclass
@@ -212,7 +213,7 @@ def check_same_batches(path: Path, content: dict, config, progress: Progress, sa
     """
     if not progress.batches:
         return
-    saved = content["config"]
+    saved = {"categories": ""} | content["config"]  # checkpoints of before have no such option
     changed = [name for name in BATCH_OPTIONS if getattr(config, name) != saved.get(name)]
     sampler.set_epoch(progress.epoch + 1)
     possible = 0 < progress.batches <= len(sampler)

@@ -18,6 +18,7 @@ from utils.files import atomic_write, read_bytes
 from utils.options import (
     AUGMENTATION,
     BOOL,
+    CATEGORIES,
     DEVICE,
     DIR,
     EPOCH,
@@ -56,6 +57,7 @@ class Config:
     database_path: str = _data("synthetic", DIR, "dataset folder, or 'synthetic'")
     split_file: str = _data("", FILE, "JSON split, in place of 80/20")
     val_fraction: float = _data(0.05, number(0, 0.9), "fraction of training kept for validation")
+    categories: str = _data("", CATEGORIES, "categories to use; default: all")
     num_workers: int = _data(num_cores(), integer(0, 1024), "processes that load data")
     batch_size: int = _data(24, integer(1), "samples per batch and process")
     min_views: int = _data(1, integer(1), "minimum views per training batch")

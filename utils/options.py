@@ -69,6 +69,7 @@ BOOLS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "of
 BOOL = Kind("BOOL", "true or false", lambda text: BOOLS[text.lower()])
 DIR = text("DIR", ".+", "a folder")
 FILE = text("FILE", ".*", "a file")
+CATEGORIES = text("LIST", ".*", "categories, as chair,table")
 NAME = text("NAME", r"(?!\.\.?$)[^/\\]+", "a name without slashes")
 DEVICE = text("DEVICE", r"(auto|cpu|cuda(:\d+)?)", "auto, cpu, cuda or cuda:N")
 EPOCH = Kind("N|last", "an epoch or 'last'", parse_epoch, lambda n: n == "last" or n >= 0)
