@@ -11,17 +11,17 @@ from utils.config import EvalConfig, read_config
 from utils.device import Precision, choose_device
 from utils.engine import evaluate
 from utils.errors import InputError, run
-from utils.metrics import METRICS
 from utils.predictor import Predictor
 from utils.report import Example, choose_examples, write_report
 from utils.results import (
     choose_threshold,
-    format_results,
     make_results,
+    metric_values,
     printable,
     results_dir,
     write_results,
 )
+from utils.tables import format_results
 
 
 def main() -> None:
@@ -40,25 +40,24 @@ def main() -> None:
     dataset = ShapeNetDataset(index, network.image_size, config.seed, training=False)
     precision = Precision(config.precision, device)
 
-    def evaluate_split(split: str, thresholds: list[float], title: str) -> dict:
+    def evaluate_split(split: str, thresholds: list[float], title: str, surface=False) -> dict:
         index.require_views(splits[split], config.max_views)
         batches = EvalBatchSampler(splits[split], config.batch_size, config.max_views)
         loader = make_loader(dataset, batches, config.num_workers, pin_memory=device.type == "cuda")
-        return evaluate(network, loader, precision, thresholds, title)
+        return evaluate(network, loader, precision, thresholds, title, surface)
 
     search, thresholds = None, [config.threshold]
     if config.thresholds:
         val = evaluate_split("val", config.thresholds, "choosing the threshold")
         search = choose_threshold(val["iou"][:, -1], config.thresholds)
         thresholds.append(search["best"])
-    evaluation = evaluate_split(config.split, thresholds, f"evaluating {weights.name}")
+    title = f"evaluating {weights.name}"
+    evaluation = evaluate_split(config.split, thresholds, title, config.surface)
 
-    names = [printable(index.names[i]) for i in evaluation["index"]]
-    categories = [printable(index.category(i)) for i in evaluation["index"]]
-    values = {"iou": evaluation["iou"][..., 0]}  # (N, V), as all values
-    if search:
-        values["iou_at_best"] = evaluation["iou"][..., 1]
-    values |= {name: evaluation[name] for name in METRICS}
+    indices = evaluation.pop("index")
+    names = [printable(index.names[i]) for i in indices]
+    categories = [printable(index.category(i)) for i in indices]
+    values = metric_values(evaluation)
     results = make_results(
         values,
         names,
@@ -74,12 +73,12 @@ def main() -> None:
     print(format_results(results))
     folder = results_dir(experiment, results)
     write_results(folder, results, values, names)
-    print(f"{folder}: result.json, result.md, result.mat, per_sample.csv")
+    print(f"{folder}: result.json, result.md, result.tex, result.mat, per_sample.csv")
     if config.html:
         predictor = Predictor(network, device, config.precision)
         examples = []
         for kind, i in choose_examples(values["iou"][:, -1]):
-            views, target, _ = dataset[SampleKey(evaluation["index"][i], 0, config.max_views)]
+            views, target, _ = dataset[SampleKey(indices[i], 0, config.max_views)]
             prediction = predictor.predict(views) >= config.threshold
             examples.append(Example(kind, names[i], values["iou"][i], views, target, prediction))
         write_report(folder / "report.html", results, examples)

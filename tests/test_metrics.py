@@ -2,8 +2,18 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from scipy.spatial import cKDTree
+from trimesh import Trimesh
+from trimesh.sample import sample_surface
 
-from utils.metrics import average_precision, intersection_over_union, occupancy_logits, voxel_loss
+from utils.export import voxels_to_mesh
+from utils.metrics import (
+    average_precision,
+    intersection_over_union,
+    occupancy_logits,
+    surface_metrics,
+    voxel_loss,
+)
 
 
 @pytest.fixture
@@ -67,3 +77,45 @@ def test_average_precision_of_certain_and_empty_samples():
     voxels[0, :2] = 1
     logits[0, 1] = voxels[0]
     assert average_precision(logits, voxels).tolist() == [1, 0]
+
+
+def compare_surfaces(predicted, target):
+    """Return the surface metrics of two grids (D, D, D) of 0 and 1, as floats."""
+    logits = torch.stack([torch.zeros(predicted.shape), 20 * (predicted - 0.5)])
+    values = surface_metrics(logits[None], target[None], 0.5)
+    return {name: value.item() for name, value in values.items()}
+
+
+def test_surface_metrics_of_two_neighboring_voxels():
+    predicted, target = torch.zeros(2, 8, 8, 8)
+    predicted[2, 3, 3] = target[3, 3, 3] = 1
+    # Of a voxel's 54 points, 9 lie on the shared face and 9 on the opposite one, at distance 1. The
+    # rows of 12 points around it have their nearest points on the shared face.
+    rows = [12 * (along**2 + 1) ** 0.5 / 6 for along in (1, 3, 5)]
+    values = compare_surfaces(predicted, target)
+    assert values["chamfer_distance"] == pytest.approx(2 * (sum(rows) + 9) / 54 / 8)
+    assert values["f_score_1pct"] == values["f_score_2pct"] == pytest.approx(9 / 54)
+    assert values["f_score_5pct"] == pytest.approx((9 + 12) / 54)  # within 0.4 voxels
+
+
+def test_surface_metrics_match_random_points_of_the_meshes():
+    rng = np.random.default_rng(0)
+    grids = np.zeros((2, 16, 16, 16), bool)
+    grids[0, 2:13, 3:9, 4:12] = grids[1, 3:13, 3:10, 4:11] = True
+    points = [sample_surface(Trimesh(*voxels_to_mesh(g)), 40_000, seed=rng)[0] for g in grids]
+    there = cKDTree(points[1]).query(points[0])[0]
+    back = cKDTree(points[0]).query(points[1])[0]
+    values = compare_surfaces(*torch.from_numpy(grids).float())
+    for percent in (1, 2, 5):
+        precision, recall = ((d < percent / 100).mean() for d in (there, back))
+        expected = 2 * precision * recall / (precision + recall)
+        assert values[f"f_score_{percent}pct"] == pytest.approx(expected, abs=0.05)
+    assert values["chamfer_distance"] == pytest.approx(there.mean() + back.mean(), rel=0.05)
+
+
+def test_surface_metrics_of_equal_and_empty_grids():
+    empty, full = torch.zeros(4, 4, 4), torch.ones(4, 4, 4)
+    for grid in (empty, full):
+        assert [*compare_surfaces(grid, grid).values()] == [1, 1, 1, 0]
+    for pair in ((empty, full), (full, empty)):
+        assert [*compare_surfaces(*pair).values()] == pytest.approx([0, 0, 0, 2 * 3**0.5])

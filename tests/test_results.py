@@ -2,6 +2,7 @@ import csv
 import hashlib
 import json
 import random
+import re
 import shutil
 
 import numpy as np
@@ -15,16 +16,8 @@ from models.weights import network_state, write_torch
 from tests.helpers import SMALL, make_dataset
 from tests.test_report import example_results
 from utils.metrics import METRICS
-from utils.results import (
-    PUBLISHED,
-    Table,
-    checksum,
-    choose_threshold,
-    format_results,
-    metric_tables,
-    results_dir,
-    write_results,
-)
+from utils.results import checksum, choose_threshold, results_dir, write_results
+from utils.tables import PUBLISHED, Table, format_results, metric_tables
 
 
 def plain_metrics(probs, target, thresholds):
@@ -137,12 +130,12 @@ def test_results_match_reference(script, evaluated, tmp_path, monkeypatch):
     assert matrix["mean_over_samples_iou_at_best"] == pytest.approx(expected, abs=1e-6)
 
     assert {path.name for path in folder.iterdir()} == {
-        *("result.json", "result.mat", "result.md", "per_sample.csv", "report.html")
+        *("result.json", "result.mat", "result.md", "result.tex", "per_sample.csv", "report.html")
     }
     assert str(folder.relative_to(tmp_path)) in output and "report.html" in output
     one, two = mean(chairs, "iou")
     assert f"{one:.4f} | {two:.4f} |" in (folder / "result.md").read_text()
-    assert f"{one:.4f}   {two:.4f}" in output
+    assert re.search(f"{one:.4f} +{two:.4f}", output)
 
 
 def test_each_evaluation_keeps_its_own_results(script, evaluated, tmp_path, monkeypatch):
@@ -179,7 +172,7 @@ def test_names_that_are_not_utf8_are_written_escaped(script, evaluated, tmp_path
     status, _, errors = run_test(script, evaluated, *flags, "--html", "--thresholds=0.4")
     assert (status, errors) == (0, "")
     written = list((tmp_path / "saved_models").rglob("*.*"))
-    assert len([path for path in written if path.is_file()]) == 5
+    assert len([path for path in written if path.is_file()]) == 6
     for path in written:
         if path.suffix in (".json", ".csv", ".md", ".html"):
             assert "M\\" in path.read_text("utf-8")
@@ -233,8 +226,10 @@ def test_published_numbers_are_labeled_and_not_in_the_json(results, tmp_path):
 
 def test_each_metric_has_a_table_of_categories_and_means(results):
     iou, precision, loss, search = metric_tables(results)
+    means = [["mean over samples", "4"], ["mean over categories", "4"]]
+    interval = ["95% interval", ""]
     assert [row[:2] for row in loss.rows] == [
-        *(["a", "3"], ["b", "1"], ["mean over samples", "4"], ["mean over categories", "4"])
+        *(["a", "3"], ["b", "1"], means[0], interval, means[1], interval)
     ]
     assert iou.header == ["category", "samples", "1 view", *(f"{n} views" for n in (2, 3, 4, 5))]
     assert iou.title == "IoU" and precision.title == "Average precision"
@@ -248,11 +243,11 @@ def test_new_metric_needs_only_a_row_of_metrics(script, evaluated, tmp_path, mon
     status, output, _ = run_test(script, evaluated)
     results = json.loads(next(tmp_path.rglob("result.json")).read_text())
     means = results["overall"]["mean_over_samples"]["occupancy"]
-    assert status == 0 and f"{means[0]:.4f}   {means[1]:.4f}" in output
+    assert status == 0 and re.search(f"{means[0]:.4f} +{means[1]:.4f}", output)
     assert means[0] == means[1] > 0
 
 
-def test_table_is_rendered_for_terminal_markdown_and_html():
+def test_table_is_rendered_for_terminal_markdown_html_and_latex():
     table = Table("T", ["name", "x"], [["<a>", "1"], ["longer", "22"], ["mean", "3"]], num_means=1)
     assert table.text().splitlines() == [
         *("T", "name     x", "----------", "<a>      1", "longer  22", "----------", "mean     3")
@@ -263,6 +258,31 @@ def test_table_is_rendered_for_terminal_markdown_and_html():
     html = table.html()
     assert "<td>&lt;a&gt;</td><td>1</td>" in html and html.count('class="mean"') == 1
     assert "<th>name</th>" in html
+    rows = Table("T", ["a", "b"], [["x & y_1", "50%"]]).latex().splitlines()
+    assert rows == ["% T", r"a & b \\", r"x \& y\_1 & 50\% \\"]
+
+
+def test_confidence_intervals_match_the_normal_approximation():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(0.6, 0.1, (100, 1)), rng.normal(0.3, 0.2, (400, 1))
+    results = example_results({"iou": np.concatenate([a, b])}, ["a"] * 100 + ["b"] * 400)
+    spread = 1.96 * np.array(
+        [np.concatenate([a, b]).std() / 500**0.5, np.hypot(a.std() / 10, b.std() / 20) / 2]
+    )
+    for (name, row), width in zip(results["overall"].items(), spread, strict=True):
+        interval = results["confidence_intervals"][name]["iou"][0]
+        mean = row["iou"][0]
+        assert interval == pytest.approx([mean - width, mean + width], abs=0.1 * width)
+
+
+def test_surface_adds_metrics_at_both_thresholds(script, evaluated, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run_test(script, evaluated, "--surface", "--thresholds=0.3,0.5")[0] == 0
+    results = json.loads(next(tmp_path.rglob("result.json")).read_text())
+    means = results["overall"]["mean_over_samples"]
+    names = [*(f"f_score_{percent}pct" for percent in (1, 2, 5)), "chamfer_distance"]
+    assert {*names, *(f"{name}_at_best" for name in names)} <= means.keys()
+    assert means["f_score_1pct"][1] <= means["f_score_2pct"][1] <= means["f_score_5pct"][1]
 
 
 def test_means_of_float32_are_float64():

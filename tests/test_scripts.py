@@ -61,7 +61,7 @@ def test_train_test_and_demo_run_in_sequence(script, small, tmp_path, dataset):
     means = [losses[chairs].mean(), losses[~chairs].mean()]
     assert overall["mean_over_categories"]["loss"][-1] == pytest.approx(np.mean(means))
     names = {path.name for path in folder.iterdir()}
-    assert names == {"result.json", "result.mat", "result.md", "per_sample.csv"}
+    assert names == {"result.json", "result.mat", "result.md", "result.tex", "per_sample.csv"}
 
     for form in ("obj", "ply", "glb", "stl", "binvox", "npy"):
         flags = ["--device=cpu", "--resume_epoch=last", f"--output=out/a.{form}"]

@@ -16,7 +16,7 @@ from utils import distributed
 from utils.checkpoint import Progress
 from utils.config import Config
 from utils.device import Precision
-from utils.metrics import METRICS, intersection_over_union, voxel_loss
+from utils.metrics import intersection_over_union, measure, voxel_loss
 
 HALVED_AFTER = (3, 10, 20, 50, 100)  # epochs, as in the PyTorch port
 
@@ -136,7 +136,12 @@ def check_weights(network: R2N2) -> None:
 
 @torch.no_grad()
 def evaluate(
-    network: R2N2, loader, precision: Precision, thresholds: list[float], title: str = "evaluation"
+    network: R2N2,
+    loader: DataLoader,
+    precision: Precision,
+    thresholds: list[float],
+    title: str = "evaluation",
+    surface: bool = False,
 ) -> dict[str, list | np.ndarray]:
     """Evaluate a network for 1, 2, ..., V input views (section 5.1 of the paper).
 
@@ -150,10 +155,12 @@ def evaluate(
         precision (Precision): Of the network.
         thresholds (list[float]): T occupancy thresholds in (0, 1].
         title (str): Of the progress bar.
+        surface (bool): Compare surfaces too: half a second more per sample on a CPU core, for 5
+            views and one threshold.
 
     Returns:
-        dict: "index", N ints; "loss" and "average_precision", (N, V) float32; "iou", (N, V, T)
-            float32.
+        dict: "index", N ints, and the values of `measure`: "loss" and "average_precision", (N, V)
+            float32; "iou" and, with `surface`, those of `surface_metrics`, (N, V, T) float32.
 
     Raises:
         InputError: If a sample cannot be read.
@@ -167,21 +174,13 @@ def evaluate(
         images, voxels = to_device(images, voxels, precision.device)
         with precision.autocast():
             logits_per_view = [logits.float() for logits in network.forward_all_views(images)]
-        values = [
-            torch.stack(
-                [
-                    *(metric(logits, voxels) for metric in METRICS.values()),
-                    *(intersection_over_union(logits, voxels, t) for t in thresholds),
-                ],
-                dim=-1,
-            )
-            for logits in logits_per_view
-        ]
-        rows += zip(indices, torch.stack(values, dim=1).cpu().numpy(), strict=True)
-    indices, values = zip(*distributed.all_gather(rows), strict=True)
-    values = np.stack(values)  # (N, V, metrics + T)
-    by_name = {name: values[..., i] for i, name in enumerate(METRICS)}
-    return {"index": list(indices), **by_name, "iou": values[..., len(METRICS) :]}
+        per_view = [measure(x, voxels, thresholds, surface=surface) for x in logits_per_view]
+        values = {name: torch.stack([v[name] for v in per_view], 1) for name in per_view[0]}
+        arrays = {"index": np.array(indices)} | {k: v.cpu().numpy() for k, v in values.items()}
+        rows += [{name: array[i] for name, array in arrays.items()} for i in range(len(indices))]
+    rows = distributed.all_gather(rows)
+    columns = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    return columns | {"index": columns["index"].tolist()}
 
 
 class ProgressBar:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from data.background import Cutout
 from utils.files import atomic_write
-from utils.results import NOTE, comparison_table, facts, metric_tables
+from utils.tables import NOTE, comparison_table, facts, metric_tables
 from utils.visualize import draw_cutout, draw_voxels
 
 EXAMPLES_PER_KIND = 3

@@ -1,4 +1,4 @@
-"""Evaluation results: means, tables and files.
+"""Evaluation results: means, confidence intervals and files.
 
 `results`, which result.json holds, is a dictionary of
 
@@ -9,7 +9,14 @@
 - "threshold_search": null, or what `choose_threshold` found on the validation split;
 - "categories": {name: {"num_samples": n, "iou": [V means], "loss": [V means], ...}}, the means for
   1, 2, ... V input views;
-- "overall": the same for "mean_over_samples" and "mean_over_categories".
+- "overall": the same for "mean_over_samples" and "mean_over_categories";
+- "confidence_intervals": their 95% intervals, {"mean_over_samples": {"iou": [V pairs of low and
+  high], ...}, ...}, from 2,000 bootstrap resamples of the samples (of each category, for the mean
+  over categories).
+
+The metrics are "iou", "average_precision" and "loss"; with --surface "f_score_1pct",
+"f_score_2pct", "f_score_5pct" and "chamfer_distance" (utils/metrics.py defines them); and with
+--thresholds "iou_at_best" and so on, at the threshold chosen on validation.
 """
 
 import csv
@@ -17,33 +24,32 @@ import hashlib
 import io
 import itertools
 import json
-from html import escape
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import scipy.io
 
 from utils.files import atomic_write
+from utils.tables import NOTE, comparison_table, facts, metric_tables
 
-TITLES = {
-    "iou": "IoU",
-    "iou_at_best": "IoU at the threshold chosen on validation",
-    "average_precision": "Average precision",
-    "loss": "Loss",
-}
-PUBLISHED = (  # network, loss, IoU, source: ShapeNet test split, 5 views
-    ("3D-LSTM-1", 0.116, 0.499, "paper"),
-    ("3D-GRU-1", 0.105, 0.540, "paper"),
-    ("3D-LSTM-3", 0.106, 0.539, "paper"),
-    ("3D-GRU-3", 0.091, 0.592, "paper"),
-    ("Res3D-GRU-3", 0.080, 0.634, "paper"),
-    ("3D-LSTM-3", 0.093, 0.591, "PyTorch port"),
-)
-NOTE = (
-    "Published numbers are copied: means over ShapeNet's test split, 5 views. "
-    "Only an evaluation on the same split compares with them."
-)
+NUM_RESAMPLES = 2000
+
+
+def metric_values(evaluation: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Name the metrics of an evaluation at one threshold, or at that and the best: each (N, V).
+
+    Args:
+        evaluation (dict): For each metric, (N, V) or (N, V, T) float, T of 1 or 2.
+    """
+    values = {}
+    for name, value in sorted(evaluation.items(), key=lambda item: -item[1].ndim):
+        if value.ndim == 2:
+            values[name] = value
+        else:
+            values[name] = value[..., 0]
+            if value.shape[-1] == 2:
+                values[f"{name}_at_best"] = value[..., 1]
+    return values
 
 
 def make_results(
@@ -77,7 +83,36 @@ def make_results(
         "num_views": values["iou"].shape[1],
         "categories": rows,
         "overall": {"mean_over_samples": over_samples, "mean_over_categories": over_categories},
+        "confidence_intervals": confidence_intervals(values, labels),
     }
+
+
+def confidence_intervals(values: dict[str, np.ndarray], labels: np.ndarray) -> dict:
+    """Bootstrap the 95% confidence intervals of both means, as `results` has them.
+
+    Args:
+        values (dict): For each metric, (N, V) float.
+        labels (ndarray): (N,) str, the category of each sample.
+    """
+    rng = np.random.default_rng(0)
+    columns = np.concatenate([*values.values()], axis=1).astype(float)  # (N, metrics * V)
+
+    def resampled_means(rows: np.ndarray) -> np.ndarray:
+        n = len(rows)
+        counts = (np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(NUM_RESAMPLES))
+        return np.stack([count @ rows for count in counts]) / n
+
+    of_categories = [resampled_means(columns[labels == label]) for label in np.unique(labels)]
+    means = {
+        "mean_over_samples": resampled_means(columns),
+        "mean_over_categories": np.mean(of_categories, axis=0),
+    }
+    intervals = {}
+    for name, draws in means.items():
+        bounds = np.quantile(draws, [0.025, 0.975], axis=0).T  # (metrics * V, 2)
+        parts = np.split(bounds, len(values))
+        intervals[name] = {m: part.tolist() for m, part in zip(values, parts, strict=True)}
+    return intervals
 
 
 def choose_threshold(ious: np.ndarray, thresholds: list[float]) -> dict:
@@ -105,100 +140,6 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-class Table(NamedTuple):
-    """A titled table of text; the last `num_means` rows are means of the others."""
-
-    title: str
-    header: list[str]
-    rows: list[list[str]]
-    num_means: int = 0
-
-    def text(self) -> str:
-        """Render for a terminal."""
-        widths = [max(map(len, column)) for column in zip(self.header, *self.rows, strict=True)]
-        lines = [
-            "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
-            for row in (self.header, *self.rows)
-        ]
-        rule = "-" * len(lines[0])
-        if self.num_means:
-            lines.insert(len(lines) - self.num_means, rule)
-        return "\n".join([self.title, lines[0], rule, *lines[1:]])
-
-    def markdown(self) -> str:
-        """Render as Markdown."""
-        rule = ["---"] + ["---:"] * (len(self.header) - 1)
-        lines = ["| " + " | ".join(row) + " |" for row in (self.header, rule, *self.rows)]
-        return "\n".join([f"## {self.title}", "", *lines])
-
-    def html(self) -> str:
-        """Render as HTML."""
-        lines = []
-        for i, row in enumerate([self.header, *self.rows]):
-            cell = "td" if i else "th"
-            mark = ' class="mean"' if i > len(self.rows) - self.num_means else ""
-            cells = "".join(f"<{cell}>{escape(text)}</{cell}>" for text in row)
-            lines.append(f"<tr{mark}>{cells}</tr>")
-        return "\n".join([f"<h2>{escape(self.title)}</h2>", "<table>", *lines, "</table>"])
-
-
-def metric_tables(results: dict) -> list[Table]:
-    """Tabulate each metric, a row for each category and a column for each number of views."""
-    overall = {name.replace("_", " "): row for name, row in results["overall"].items()}
-    views = [f"{i} view{'s' if i > 1 else ''}" for i in range(1, results["num_views"] + 1)]
-    tables = []
-    for metric in [*results["overall"]["mean_over_samples"]][1:]:
-        rows = [
-            [name, str(row["num_samples"]), *(f"{mean:.4f}" for mean in row[metric])]
-            for name, row in (results["categories"] | overall).items()
-        ]
-        header = ["category", "samples", *views]
-        tables.append(Table(TITLES.get(metric, metric), header, rows, num_means=2))
-    if search := results["threshold_search"]:
-        pairs = zip(search["thresholds"], search["iou"], strict=True)
-        rows = [[f"{threshold:g}", f"{iou:.4f}"] for threshold, iou in pairs]
-        tables.append(Table("Threshold, on the validation split", ["threshold", "IoU"], rows))
-    return tables
-
-
-def comparison_table(results: dict) -> Table:
-    """Tabulate the overall means above published ones."""
-    num_views = str(results["num_views"])
-    rows = []
-    for name, means in results["overall"].items():
-        network = f"{results['network']}, {name.replace('_', ' ')}"
-        rows.append([network, num_views, f"{means['loss'][-1]:.3f}", f"{means['iou'][-1]:.3f}"])
-    rows += [
-        [f"{network}, published ({source})", "5", f"{loss:.3f}", f"{iou:.3f}"]
-        for network, loss, iou, source in PUBLISHED
-    ]
-    return Table("Comparison with published numbers", ["network", "views", "loss", "IoU"], rows)
-
-
-def facts(results: dict) -> dict[str, str]:
-    """Describe what was evaluated, and how."""
-    split_file = results["split_file"] or "sorted 80/20"
-    lines = {
-        "weights": f"{results['weights']} ({results['network']})",
-        "samples": f"{results['num_samples']} in split '{results['split']}' of "
-        f"{results['dataset']} ({split_file})",
-        "checksum": f"sha256 {results['checksum']}",
-        "threshold": f"{results['threshold']:g}",
-    }
-    if search := results["threshold_search"]:
-        lines["best threshold"] = (
-            f"{search['best']:g} of {len(search['thresholds'])}, with IoU {max(search['iou']):.4f} "
-            f"on {search['num_samples']} samples in split 'val'"
-        )
-    return lines
-
-
-def format_results(results: dict) -> str:
-    """Format what was evaluated and the table of each metric for a terminal."""
-    lines = [f"{name + ':':<16}{value}" for name, value in facts(results).items()]
-    return "\n\n".join(["\n".join(lines), *(table.text() for table in metric_tables(results))])
-
-
 def results_dir(parent: Path, results: dict) -> Path:
     """Choose a folder that doesn't hold the results of other weights, samples or dataset."""
     name = f"{results['split']}-{Path(results['weights']).stem}"
@@ -221,7 +162,7 @@ def _is_same_evaluation(path: Path, results: dict) -> bool:
 def write_results(
     folder: Path, results: dict, values: dict[str, np.ndarray], names: list[str]
 ) -> None:
-    """Write result.json, result.md, result.mat and per_sample.csv, worst sample first.
+    """Write result.json, .md, .tex and .mat, and per_sample.csv with the worst sample first.
 
     Args:
         folder (Path): Where to write them.
@@ -231,10 +172,12 @@ def write_results(
     """
     markdown = ["# Results", "\n".join(f"- {key}: {text}" for key, text in facts(results).items())]
     markdown += [comparison_table(results).markdown(), NOTE]
-    markdown += [table.markdown() for table in metric_tables(results)]
+    tables = metric_tables(results)
+    markdown += [table.markdown() for table in tables]
     texts = {
         "result.json": json.dumps(results, indent=2) + "\n",
         "result.md": "\n\n".join(markdown) + "\n",
+        "result.tex": "\n\n".join(table.latex() for table in tables) + "\n",
         "per_sample.csv": _csv(values, names),
     }
     for name, text in texts.items():
