@@ -7,6 +7,7 @@ Another dataset is a file data/NAME.py with the interface of data/shapenet.py, a
 from pathlib import Path
 
 from data.layout import SYNSETS
+from data.occupancy import index_occupancy, is_occupancy
 from data.pack import use_pack
 from data.shapenet import ShapeNetIndex, index_dataset
 from data.splits import SPLITS, split_from_file, split_sorted
@@ -23,7 +24,7 @@ def open_dataset(
     Args:
         database_path (str | Path): Folder of a dataset, or "synthetic" for the procedural one,
             which is made on first use.
-        split_file (str): JSON file of a split; "" for the sorted 80/20 split.
+        split_file (str): JSON file of a split; "" for the dataset's own or the sorted 80/20 split.
         val_fraction (float): Fraction of the sorted training split to validate on.
         categories (str): Names or folders, separated by commas; "" for all.
 
@@ -39,11 +40,14 @@ def open_dataset(
 
         build(SYNTHETIC)
         database_path = SYNTHETIC
-    index = use_pack(index_dataset(database_path))
+    if is_occupancy(database_path):
+        index, splits = index_occupancy(database_path)
+    else:
+        index, splits = use_pack(index_dataset(database_path)), None
     num_shapes = len(index.names)
     if split_file:
         index, splits = split_from_file(index, split_file)
-    else:
+    elif splits is None:
         splits = split_sorted(index, val_fraction)
     names, left_out = index.names[:num_shapes], index.left_out.copy()
     if index.excluded:
