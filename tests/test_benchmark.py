@@ -1,4 +1,4 @@
-from tests import benchmark
+from tests import benchmark, throughput
 
 
 def test_loader_and_index_are_timed(tmp_path):
@@ -15,3 +15,13 @@ def test_peak_memory_grows(tmp_path):
     content[::4096] = b"x" * (2**28 // 4096)
     assert benchmark.peak_memory() >= before
     assert before == 0 or benchmark.peak_memory() > 2**28
+
+
+def test_every_stage_of_a_training_is_timed(tmp_path, monkeypatch):
+    monkeypatch.setattr(throughput, "WARM_UP", 0)
+    flags = "--device=cpu --width=0.0625 --batch_size=1 --views=1 --workers=0 --steps=1 --shapes=1"
+    trace = tmp_path / "trace.json"
+    args = throughput.parse_args([*flags.split(), f"--profile={trace}"])
+    results = throughput.measure(args, tmp_path / "data")
+    assert min(results.values()) > 0 and {"forward (ms)", "backward (ms)"} <= results.keys()
+    assert "convolution" in trace.read_text("utf-8")

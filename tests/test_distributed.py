@@ -1,6 +1,7 @@
 """Training by two processes, as `torchrun` starts it, beside one process with the double batch."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -41,12 +42,12 @@ TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2"]
 TORCHRUN += ["--rdzv_backend=c10d", "--rdzv_endpoint=localhost:0", "train.py", "--batch_size=3"]
 
 
-def start(command: list[str], dataset: Path, folder: Path, epochs: int, *flags: str):
+def start(command: list[str], dataset: Path, folder: Path, epochs: int, *flags: str, **variables):
     paths = [f"--database_path={dataset}", f"--saved_models_path={folder}"]
     return subprocess.Popen(
         [*command, *FLAGS, *paths, f"--num_epochs={epochs}", *flags],
         cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", **variables},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -74,6 +75,23 @@ def test_two_processes_train_like_one_with_the_double_batch(dataset, tmp_path):
     for key, value in one["weights"].items():
         # Adam turns the rounding of a gradient near 0 into a whole step: so the mean, not each.
         assert (value - two["weights"][key]).abs().mean() < 1e-6, key
+
+
+def test_death_of_a_process_ends_the_other_with_one_line(dataset, tmp_path):
+    with socket.create_server(("localhost", 0)) as server:
+        port = server.getsockname()[1]  # a free one
+    variables = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
+    command = [sys.executable, "train.py", "--batch_size=3"]
+    ranks = [
+        start(command, dataset, tmp_path, 1000, **variables, RANK=str(rank)) for rank in range(2)
+    ]
+    while not (tmp_path / "3d-r2n2" / "config.ini").exists():  # the last thing before the loop
+        assert ranks[0].poll() is None
+        time.sleep(0.01)
+    ranks[1].kill()
+    errors = [rank.communicate(timeout=60)[1] for rank in ranks]
+    assert ranks[0].returncode == 2 and errors[0].count("\n") == 1, errors[0]
+    assert errors[0].startswith("error: another process of the training died")
 
 
 @pytest.mark.slow
