@@ -194,6 +194,12 @@ def test_negative_indices_and_names_that_begin_with_a_hash(read):
     assert colors_of(mesh) == [RED]
 
 
+@pytest.mark.parametrize("number", ["nan", "-1.#IND00", "1.#QNAN"])
+def test_normals_that_are_no_number_are_replaced(read, number):
+    content = f"{CUBE}vn {number} 0 0\nf 1//1 3//1 4//1\n{FACES}"
+    assert np.isfinite(read("a.obj", content).normals).all()
+
+
 @pytest.mark.parametrize("line", ["f 1 2 99", "f 1 2 x", "f 1 2 0", "v 1 2", "f 1 2 -99"])
 def test_bad_statements_are_refused(read, line):
     with pytest.raises(InputError, match=r"expected (vertices|indices|3 numbers)"):
@@ -306,6 +312,14 @@ def test_unreadable_texture_leaves_the_color(read):
     material = "newmtl m\nKd 1 0 0\nmap_Kd t.png\n"
     mesh = read("a.obj", f"mtllib m.mtl\nusemtl m\n{TEXTURED}", m_mtl=material, t_png=b"no image")
     assert colors_of(mesh) == [RED] and "t.png" in read.notes[0]
+
+
+def test_scaling_keeps_the_color_of_transparent_pixels(read):
+    pixels = (200, 100, 50, 0)
+    image = png(pixels, "RGBA", (1024, 8))
+    mesh = read("a.obj", f"mtllib m.mtl\nusemtl m\n{TEXTURED}", m_mtl="newmtl m\nmap_Kd t.png\n",
+                t_png=image)  # fmt: skip
+    assert mesh.textures[0].pixels[0, 0].tolist() == list(pixels)
 
 
 # Vertex colors and single formats

@@ -39,10 +39,10 @@ class Assets:
 
         Raises InputError when the mesh's files take more than 512 MB together.
         """
-        name = name.strip().replace("\\", "/")
+        name = name.replace("\\", "/")
         parts = name.split("/")
         tails = ("/".join(parts[i:]) for i in range(max(1, len(parts) - MAX_FOLDERS), len(parts)))
-        candidates = [path for path in (name, unquote(name), *tails) if path]
+        candidates = [path for path in (name, name.strip(), unquote(name), *tails) if path]
         inside = [posixpath.join(folder, path) for path in candidates if folder]
         for candidate in inside + candidates:
             if (content := self.find(candidate, is_image)) is not None:

@@ -18,7 +18,16 @@ def read_image(content: bytes) -> np.ndarray:
 
 
 def _to_texture(image: Image.Image) -> Image.Image:
-    if image.mode != "RGBA" or max(image.size) > TEXTURE_SIZE:
-        image = image if image.mode == "RGB" else image.convert("RGBA")
+    if image.mode != "RGB":
+        image = image.convert("RGBA")
+    if max(image.size) <= TEXTURE_SIZE or image.mode == "RGB":
         image.thumbnail((TEXTURE_SIZE, TEXTURE_SIZE))
-    return image.convert("RGBA")
+        return image.convert("RGBA")
+    color = image.convert("RGB")
+    for part in (image, color):
+        part.thumbnail((TEXTURE_SIZE, TEXTURE_SIZE))
+    # Scaling RGBA blackens transparent pixels, which are opaque where glTF ignores the alpha.
+    alpha = image.getchannel("A")
+    color.paste(image.convert("RGB"), mask=alpha.point(lambda value: 255 * (value > 0)))
+    color.putalpha(alpha)
+    return color

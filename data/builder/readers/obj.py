@@ -11,6 +11,7 @@ from data.builder.readers.polygons import check_num_faces, triangulate
 from data.builder.readers.text import parse_numbers, parse_rows, split_keyword, split_lines
 from utils.errors import InputError
 
+COMMENT = re.compile(r"(?<!1\.)#.*")  # behind numbers, but not 1.#QNAN
 WHITE = np.uint8([255] * 4)
 
 
@@ -30,7 +31,7 @@ class _Obj:
             keyword = keyword.lower()
             if "#" in rest:
                 is_number = keyword in ("v", "vt", "vn", "f", "fo")
-                rest = rest.partition("#")[0].rstrip() if is_number else split_keyword(line)[1]
+                rest = COMMENT.sub("", rest).rstrip() if is_number else split_keyword(line)[1]
             if keyword in self.rows:
                 self.rows[keyword].append(rest)
             elif keyword in ("f", "fo"):

@@ -10,6 +10,7 @@ from utils.errors import InputError
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 MAX_LINES = 4_000_000  # of the largest mesh, twice; each takes 100 bytes
 COMMENT = re.compile(r"\s#.*")
+WINDOWS_NAN = re.compile(r"-?1\.#\w+")  # as 1.#QNAN and -1.#IND00
 ESCAPED = re.compile("[\udc80-\udcff]")
 
 
@@ -52,7 +53,10 @@ def parse_rows(lines: list[str]) -> np.ndarray | list[np.ndarray]:
 
 def parse_numbers(text: str) -> np.ndarray:
     """Return the numbers of a text, float64, without a Python object for each."""
-    return np.fromstring(text, sep=" ")
+    try:
+        return np.fromstring(text, sep=" ")
+    except ValueError:
+        return np.fromstring(WINDOWS_NAN.sub("nan", text), sep=" ")
 
 
 def split_keyword(line: str) -> tuple[str, str]:
