@@ -43,7 +43,8 @@ def open_dataset(
     if is_occupancy(database_path):
         index, splits = index_occupancy(database_path)
     else:
-        index, splits = use_pack(index_dataset(database_path)), None
+        index, splits = index_dataset(database_path), None
+    index = use_pack(index)
     num_shapes = len(index.names)
     if split_file:
         index, splits = split_from_file(index, split_file)

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from data.layout import RENDERING_SIZE, RESOLUTION
+from data.occupancy import index_occupancy, is_occupancy
 from data.parallel import parallel_map
 from data.shapenet import ShapeNetIndex, index_dataset
 from utils.errors import InputError, Parser, check_ranges, run
@@ -107,7 +108,7 @@ def use_pack(index: ShapeNetIndex) -> ShapeNetIndex:
     if problem := _find_problem(packed):
         remedy = f"run `python -m data.pack {index.root}` again or delete it"
         raise InputError(f"{path}: {problem}; {remedy}")
-    print(f"{path}: read in place of the PNGs")
+    print(f"{path}: read in place of the images")
     return packed
 
 
@@ -157,10 +158,10 @@ def pack(root: str | Path, processes: int | None = None) -> Path:
     Raises:
         InputError: If a file cannot be read; no pack is written then.
     """
-    shapenet_index = index_dataset(root)
-    index = _with_records(shapenet_index)
+    files = index_occupancy(root)[0] if is_occupancy(root) else index_dataset(root)
+    index = _with_records(files)
     included = [i for i, name in enumerate(index.names) if name not in index.excluded]
-    shapes = [shapenet_index.take([i]) for i in included]
+    shapes = [replace(files.take([i]), excluded=frozenset()) for i in included]
     rows = [index.first[i] + np.arange(int(index.num_views[i]) + 1) for i in included]
     records = np.zeros(index.num_records, RECORD)
     records["size"] = NOT_PACKED
