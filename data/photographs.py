@@ -26,12 +26,14 @@ def find_images(paths: list[str]) -> list[Path]:
     found = []
     for path in map(Path, paths):
         if path.is_dir():
-            shown = (p for p in path.iterdir() if not p.name.startswith("."))  # not macOS' ._ files
-            images = sorted(p for p in shown if p.suffix.lower() in SUFFIXES)
+            files = path.iterdir()
         elif glob.has_magic(path.name) and not path.exists():
-            images = sorted(path.parent.glob(path.name))
+            files = path.parent.glob(path.name)
         else:
-            images = [path]
+            found.append(path)
+            continue
+        shown = (file for file in files if not file.name.startswith("."))  # not macOS' ._ files
+        images = sorted(file for file in shown if file.suffix.lower() in SUFFIXES)
         if not images:
             raise InputError(f"{path}: no images found")
         found += images

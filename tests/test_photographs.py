@@ -134,12 +134,13 @@ def test_mask_is_read_from_brightness_or_alpha(tmp_path):
 
 
 def test_folders_and_patterns_name_their_images(tmp_path):
-    names = ["b.JPG", "a.png", "c[1].png", "notes.txt"]
+    names = ["b.JPG", "a.png", "c[1].png", "notes.txt", "._a.png"]
     for name in names:
         (tmp_path / name).touch()
     images = [tmp_path / name for name in ("a.png", "b.JPG", "c[1].png")]
     assert find_images([str(tmp_path)]) == images
     assert find_images([str(tmp_path / "*.png")]) == [images[0], images[2]]
+    assert find_images([str(tmp_path / "*")]) == images
     assert find_images([str(path) for path in images]) == images  # brackets and all
     for path in (tmp_path / "*.gif", tmp_path / "empty"):
         (tmp_path / "empty").mkdir(exist_ok=True)
