@@ -40,15 +40,17 @@ def main() -> None:
             print(f"warning: {path}: {warning}; pass --mask to choose the object", file=sys.stderr)
     print(f"using {weights.name} ({network.name}) on {len(images)} view{'s' * (len(images) > 1)}")
 
-    probs = predictor.predict(predictor.preprocess(cutouts), all_views=True)  # (V, 32, 32, 32)
+    views = predictor.preprocess(cutouts)
+    probs = predictor.predict(views, all_views=True)  # (V, 32, 32, 32)
     occupied = probs >= threshold
     save_prediction(config.output, probs[-1], threshold, config.smooth)
     print(f"{config.output}: {occupied[-1].sum()} occupied voxels (y up, front +x)")
     save_image(image_path, draw_prediction(cutouts, probs, threshold, config.smooth))
     print(f"{image_path}: input views, result after each view, result from three sides")
     if config.html:
-        write_prediction_page(page_path, f"3D-R2N2: {network.name}", cutouts, occupied)
-        print(f"{page_path}: the result, to rotate in a browser")
+        title, gates = f"3D-R2N2: {network.name}", predictor.gates(views)
+        write_prediction_page(page_path, title, cutouts, occupied, gates)
+        print(f"{page_path}: the result, to rotate in a browser, and the gates at each view")
     if not occupied[-1].any():
         print(
             f"warning: the result is empty: no voxel reaches --threshold={threshold}, the highest "

@@ -112,6 +112,16 @@ class R2N2(nn.Module):
 
     def hidden_states(self, images: Tensor) -> list[Tensor]:
         """Return the hidden state after each view, V grids (B, C, 4, 4, 4); see `forward`."""
+        return self.recurrence(self._features(images))
+
+    def gates(self, images: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Return both gates at each view, V pairs of (B, C, 4, 4, 4) in [0, 1]; see `forward`.
+
+        `recurrence.gate_names` says which two they are.
+        """
+        return [gates for _, gates in self.recurrence.steps(self._features(images))]
+
+    def _features(self, images: Tensor) -> Tensor:  # (B, V, 3, S, S) -> (B, V, F)
         size = self.image_size
         if images.ndim != 5 or images.shape[2:] != (3, size, size) or 0 in images.shape:
             raise ValueError(
@@ -121,7 +131,7 @@ class R2N2(nn.Module):
         B, V = images.shape[:2]
         images = images.flatten(0, 1).contiguous(memory_format=torch.channels_last)
         features = encode(self.encoder, images, self.grad_checkpointing)  # (B*V, F)
-        return self.recurrence(features.view(B, V, -1))
+        return features.view(B, V, -1)
 
     def _decode(self, state: Tensor) -> Tensor:  # (B, C, 4, 4, 4) -> (B, 2, 32, 32, 32)
         state = state.contiguous(memory_format=torch.channels_last_3d)

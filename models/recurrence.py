@@ -5,6 +5,8 @@ the sigmoid. W T(x) of all views is one product; only U * h has to wait for the 
 
 The states before the first view are zero, as one cell that broadcasts to the whole grid. Convolving
 it gives `hidden.weight` a gradient even with one view, which DistributedDataParallel needs.
+
+`forward` returns the hidden state after each view, and `steps` each with its two gates.
 """
 
 import torch
@@ -25,6 +27,7 @@ class ConvLSTM(nn.Module):
     """
 
     num_gates = {"input": 3, "hidden": 3}  # in the order input, forget, cell
+    gate_names = ("input gate (1 lets the view in)", "forget gate (1 keeps the state)")
 
     def __init__(self, in_features: int, hidden_channels: int, kernel_size: int):
         super().__init__()
@@ -34,17 +37,20 @@ class ConvLSTM(nn.Module):
         self.hidden = nn.Conv3d(hidden_channels, gates, kernel_size, padding=kernel_size // 2)  # U
 
     def forward(self, features: Tensor) -> list[Tensor]:  # (B, V, F) -> V times (B, C, 4, 4, 4)
+        return [h for h, _ in self.steps(features)]
+
+    def steps(self, features: Tensor) -> list[tuple[Tensor, tuple[Tensor, Tensor]]]:
         B, V, _ = features.shape
         inputs = self.input(features.flatten(0, 1)).view(B, V, -1, GRID, GRID, GRID)
         h = s = features.new_zeros(1, self.hidden_channels, 1, 1, 1)
-        states = []
+        steps = []
         for x in inputs.unbind(1):  # (B, 3C, 4, 4, 4)
             i, f, g = (x + self.hidden(h)).chunk(3, dim=1)
             i, f = torch.sigmoid(i), torch.sigmoid(f)  # equations 3 and 4
             s = f * s + i * torch.tanh(g)  # equation 5
             h = torch.tanh(s)  # equation 6
-            states.append(h)
-        return states
+            steps.append((h, (i, f)))
+        return steps
 
 
 class ConvGRU(nn.Module):
@@ -54,6 +60,7 @@ class ConvGRU(nn.Module):
     """
 
     num_gates = {"input": 3, "hidden": 2, "candidate": 1}  # in the order update, reset, candidate
+    gate_names = ("update gate (1 keeps the state)", "reset gate (0 ignores the state)")
 
     def __init__(self, in_features: int, hidden_channels: int, kernel_size: int):
         super().__init__()
@@ -64,14 +71,17 @@ class ConvGRU(nn.Module):
         self.candidate = nn.Conv3d(C, C, kernel_size, padding=padding)  # U, b
 
     def forward(self, features: Tensor) -> list[Tensor]:  # (B, V, F) -> V times (B, C, 4, 4, 4)
+        return [h for h, _ in self.steps(features)]
+
+    def steps(self, features: Tensor) -> list[tuple[Tensor, tuple[Tensor, Tensor]]]:
         (B, V, _), C = features.shape, self.hidden_channels
         inputs = self.input(features.flatten(0, 1)).view(B, V, -1, GRID, GRID, GRID)
         h = features.new_zeros(1, C, 1, 1, 1)
-        states = []
+        steps = []
         for x in inputs.unbind(1):  # (B, 3C, 4, 4, 4)
             x_gates, x_candidate = x.split((2 * C, C), dim=1)
             u, r = torch.sigmoid(x_gates + self.hidden(h)).chunk(2, dim=1)  # equations 7 and 8
             candidate = torch.tanh(x_candidate + self.candidate(r * h))
             h = u * h + (1 - u) * candidate  # equation 9
-            states.append(h)
-        return states
+            steps.append((h, (u, r)))
+        return steps

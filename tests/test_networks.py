@@ -236,6 +236,19 @@ def test_hooks_see_the_outputs_of_layers(name):
         assert torch.equal(output, copy)
 
 
+@pytest.mark.parametrize("name", ["3D-LSTM-3", "3D-GRU-1"])
+def test_gates_are_the_sigmoid_of_the_sums_of_both_products(name):
+    network, images = small_network(name), random_images(1, 2)
+    inputs, hidden = [], []
+    network.recurrence.input.register_forward_hook(lambda _, args, output: inputs.append(output))
+    network.recurrence.hidden.register_forward_hook(lambda _, args, output: hidden.append(output))
+    gates = network.gates(images)
+    C = network.recurrence.hidden_channels
+    for x, h, pair in zip(inputs[0].view(2, -1, 4, 4, 4), hidden, gates, strict=True):
+        expected = torch.sigmoid(x[: 2 * C] + h[0, : 2 * C])
+        assert torch.allclose(torch.cat(pair, 1)[0], expected)
+
+
 def test_network_runs_in_float32_after_autocast():
     network, images = small_network(), random_images(1, 2)
     with torch.no_grad():

@@ -118,3 +118,15 @@ def test_five_lines_from_images_to_a_mesh(network, tmp_path):
     save_mesh(tmp_path / "chair.ply", *marching_cubes(probs, threshold))
     for name in ("chair.obj", "chair.ply"):
         assert trimesh.load(tmp_path / name, force="mesh").is_watertight
+
+
+def test_gates_are_means_over_channels_at_each_view(network):
+    views = np.random.default_rng(0).integers(0, 256, (2, 128, 128, 3), dtype=np.uint8)
+    gates = Predictor(network).gates(views)
+    batch = torch.tensor(views)[None].permute(0, 1, 4, 2, 3) / 255
+    with torch.no_grad():
+        first, second = network.gates(batch)[1]
+    assert [*gates] == [*network.recurrence.gate_names]
+    for values, expected in zip(gates.values(), (first, second), strict=True):
+        assert values.shape == (2, 4, 4, 4)
+        assert values[1] == pytest.approx(expected[0].mean(0).numpy(), abs=1e-6)

@@ -61,7 +61,7 @@ def report(tmp_path_factory, grids):
 
 def canvas_page(path, grid, title="a"):
     cutout = Cutout(Image.new("RGBA", (137, 137)), "mask")
-    write_prediction_page(path, title, [cutout], grid[None])
+    write_prediction_page(path, title, [cutout], grid[None], {"gate": np.zeros((1, 4, 4, 4))})
     return path
 
 

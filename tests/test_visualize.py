@@ -6,7 +6,14 @@ from data.background import Cutout
 from data.shapenet import index_dataset
 from tests.helpers import make_dataset
 from utils import visualize
-from utils.visualize import contact_sheet, draw_prediction, draw_surface, draw_voxels, image_grid
+from utils.visualize import (
+    contact_sheet,
+    draw_layers,
+    draw_prediction,
+    draw_surface,
+    draw_voxels,
+    image_grid,
+)
 
 
 def ink(image: Image.Image) -> np.ndarray:
@@ -40,6 +47,20 @@ def test_draw_voxels_darkens_corners():
     x = np.array([1.5, 6.5])
     beside_wall, open_floor = column[(124 + 20 * (x - 4)).astype(int)]
     assert beside_wall < 0.9 * open_floor
+
+
+def test_layers_are_drawn_from_the_side_of_the_voxels():
+    values = np.zeros((4, 4, 4))
+    values[3, 0, 0] = values[0, 3, 3] = 1  # at the bottom and at the top
+    drawn = np.asarray(draw_layers(values, 0, 1), int)
+    rows, columns = np.nonzero(drawn[..., 2] - drawn[..., 0] > 50)
+    height, width = drawn.shape[:2]
+    for part, voxel in ((rows > height / 2, (3, 0, 0)), (rows <= height / 2, (0, 3, 3))):
+        grid = np.zeros((4, 4, 4), bool)
+        grid[voxel] = True
+        expected = np.nonzero(np.asarray(draw_voxels(grid)).min(-1) < 250)[1].mean() / 256
+        found = columns[part].mean() / width
+        assert (found - 0.5) / (expected - 0.5) == pytest.approx(1.55 / (1.05 * 1.366), rel=0.05)
 
 
 def test_image_grid_centers_rows_under_captions():

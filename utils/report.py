@@ -12,7 +12,7 @@ from PIL import Image
 from data.background import Cutout
 from utils.files import atomic_write
 from utils.tables import NOTE, comparison_table, facts, metric_tables
-from utils.visualize import draw_cutout, draw_voxels
+from utils.visualize import draw_cutout, draw_layers, draw_voxels
 
 EXAMPLES_PER_KIND = 3
 
@@ -71,15 +71,36 @@ def write_report(path: Path, results: dict, examples: list[Example]) -> None:
     write_page(path, f"3D-R2N2: {results['network']}", body)
 
 
-def write_prediction_page(path: Path, title: str, cutouts: list[Cutout], occupied) -> None:
-    """Write V input views and the prediction (V, 32, 32, 32) after each of them."""
-    figures = [
-        _image(np.asarray(draw_cutout(cutout)), f"input {i}: {cutout.source}", width=256)
-        for i, cutout in enumerate(cutouts, start=1)
-    ]
-    rotating = [_canvas(grid, f"after view {i}") for i, grid in enumerate(occupied, start=1)]
-    body = _section("Reconstruction", figures, rotating)
-    write_page(path, title, ["<p>Drag the voxels to rotate them.</p>", *body])
+def write_prediction_page(
+    path: str | Path, title: str, cutouts: list[Cutout], occupied, gates: dict[str, np.ndarray]
+) -> None:
+    """Write V input views with the prediction and the gates of the recurrence at each of them.
+
+    Args:
+        path (str | Path): Of the page.
+        title (str): Of the page.
+        cutouts (list[Cutout]): V objects.
+        occupied (ndarray): (V, 32, 32, 32) bool.
+        gates (dict): For each gate, (V, 4, 4, 4) float in [0, 1], as of `Predictor.gates`.
+    """
+    ranges = {name: (values.min(), values.max()) for name, values in gates.items()}
+    columns = []
+    for i, (cutout, grid) in enumerate(zip(cutouts, occupied, strict=True)):
+        view = _image(np.asarray(draw_cutout(cutout)), f"input {i + 1}: {cutout.source}", width=256)
+        columns.append([view, _canvas(grid, f"after view {i + 1}")])
+        for name, values in gates.items():
+            layers = np.asarray(draw_layers(values[i], *ranges[name]))
+            caption = f"{name.partition(' (')[0]}: {values[i].mean():.2f}"
+            columns[-1].append(_image(layers, caption, width=124))
+    scales = (f"{name}: white {low:.2f}, blue {high:.2f}" for name, (low, high) in ranges.items())
+    note = (
+        "The gates (means over channels) show how each cell of the 4×4×4 grid of hidden states "
+        "took in the view. The grid's layers are seen from the side of the voxels, the lowest at "
+        f"the bottom. {'; '.join(scales)}."
+    )
+    reconstruction = _section("Reconstruction", *columns, layout="columns")
+    body = ["<p>Drag the voxels to rotate them.</p>", *reconstruction, f"<p>{escape(note)}</p>"]
+    write_page(path, title, body)
 
 
 def write_page(path: str | Path, title: str, body: list[str]) -> None:
@@ -98,10 +119,10 @@ def write_page(path: str | Path, title: str, body: list[str]) -> None:
         temporary.write_text("\n".join(lines), encoding="utf-8")
 
 
-def _section(title: str, *rows: list[str]) -> list[str]:
-    """Lay out rows of figures whose voxels rotate together."""
-    lines = [f"<section data-together>\n<h3>{escape(title)}</h3>"]
-    return [*lines, *(f"<div>{''.join(figures)}</div>" for figures in rows), "</section>"]
+def _section(title: str, *groups: list[str], layout: str = "rows") -> list[str]:
+    """Lay out groups of figures, whose voxels rotate together, as "rows" or "columns"."""
+    lines = [f'<section class="{layout}" data-together>\n<h3>{escape(title)}</h3>']
+    return [*lines, *(f"<div>{''.join(figures)}</div>" for figures in groups), "</section>"]
 
 
 def _image(pixels: np.ndarray, caption: str, width: int | None = None) -> str:

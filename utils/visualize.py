@@ -21,10 +21,11 @@ from data.layout import RENDERING_SIZE
 from data.shapenet import ShapeNetIndex, index_dataset
 from data.transforms import load_image
 from utils.errors import InputError, Parser, check_ranges, run
-from utils.export import exposed_faces, marching_cubes
+from utils.export import SQUARE, exposed_faces, marching_cubes
 from utils.files import atomic_write
 
 COLOR = np.array([140, 188, 240])  # RGB
+DARK = np.array([20, 66, 122])
 LIGHT = np.array([-0.54, 0.72, 0.44])  # from the left of the camera, above and behind it
 OVERSAMPLING = 3
 AZIMUTH, ELEVATION = 30, 25  # degrees
@@ -109,6 +110,32 @@ def _occlusion(occupied: np.ndarray, corners: np.ndarray, normals: np.ndarray) -
     )
     middle = np.floor(corners.mean(1) + 1.5 * normals).astype(int) + 2
     return blocked[(np.abs(normals).argmax(1), *middle.T)]
+
+
+def draw_layers(values: np.ndarray, low: float, high: float, height: int = 256) -> Image.Image:
+    """Draw the layers of a grid, the lowest at the bottom, from the same side as `draw_voxels`.
+
+    Args:
+        values (ndarray): (D, D, D) float, axes x, y, z.
+        low (float), high (float): Values of a white and of a blue cell.
+        height (int): In pixels; the width is about half of it.
+    """
+    a, e = np.radians([AZIMUTH, ELEVATION])
+    extent = np.cos(a) + np.sin(a)  # width of a layer of side 1
+    D, pixels = len(values), OVERSAMPLING * height
+    scale = pixels / D / (1.1 * extent * np.sin(e))
+    width = round(1.05 * extent * scale)
+    page = Image.new("RGB", (width, pixels), "white")
+    draw = ImageDraw.Draw(page)
+    shares = np.clip((values - low) / max(high - low, 1e-6), 0, 1)[..., None]
+    colors = np.uint8(255 + shares * (DARK - 255))
+    for x, y, z in np.ndindex(values.shape):
+        corners = (SQUARE + np.array([x, z])) / D - 0.5
+        columns = width / 2 + scale * corners @ (np.sin(a), -np.cos(a))
+        rows = pixels * (1 - (y + 0.5) / D) + scale * np.sin(e) * corners @ (np.cos(a), np.sin(a))
+        polygon = np.stack([columns, rows], axis=1).ravel().tolist()
+        draw.polygon(polygon, tuple(colors[x, y, z].tolist()), "#999", OVERSAMPLING)
+    return page.resize((round(width / OVERSAMPLING), height), Image.Resampling.LANCZOS)
 
 
 def image_grid(
