@@ -325,6 +325,22 @@ def test_bad_catalog_rotation_fails_one_mesh(tmp_path, capsys, turn):
     assert "stool.obj: " in printed and "expected a rotation" in printed and "1 of 2" in printed
 
 
+def test_summary_names_what_is_skipped_once(tmp_path, capsys):
+    folder = tmp_path / "in"
+    mesh = write(folder / "a.obj")
+    write(folder / "bad.obj", b"f 1 2 3")
+    write(folder / "b.fbx")
+    empty = archive(folder / "empty.zip", {"readme.txt": b""})
+    assert command(folder, mesh, "--out", tmp_path / "out", "--views", 1, "--variants", 1) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "note: files of formats that cannot be read: 1 .fbx" in lines
+    assert [line for line in lines if str(empty) in line] == [
+        f"{empty}: expected meshes, found none"
+    ]
+    assert sum(str(folder / "bad.obj") in line for line in lines) == 1
+    assert lines[-1] == f"1 of 3 meshes are in {tmp_path / 'out'}"
+
+
 def test_archive_entry_of_unbounded_compression_is_refused(tmp_path):
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as file:

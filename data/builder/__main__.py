@@ -10,7 +10,12 @@ from pathlib import Path
 from data.builder.build import Options, build, write_failed
 from data.builder.mesh import AXES, rotation
 from data.builder.source import Source, category_folder, clean_name
-from data.builder.sources import distinct, find_sources, with_categories
+from data.builder.sources import (
+    count_other_formats,
+    distinct,
+    find_sources,
+    with_categories,
+)
 from data.layout import NUM_VIEWS, RESOLUTION
 from utils.errors import InputError, Parser, check_ranges, run
 
@@ -24,6 +29,9 @@ def main() -> int:
     options = Options(args.out, args.up, args.front, args.views, args.grid, args.seed)
     if args.grid != RESOLUTION:
         print(f"note: train.py can train on {RESOLUTION}³ voxels only, got --grid={args.grid}")
+    if others := count_other_formats(args.inputs):
+        formats = ", ".join(f"{count} {suffix}" for suffix, count in others.items())
+        print(f"note: files of formats that cannot be read: {formats}")
     failed, notes = build(sources, options, args.variants, args.processes)
     for note, paths in notes.items():
         more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
@@ -31,8 +39,9 @@ def main() -> int:
     for path, reason in (skipped | failed).items():
         print(f"{path}: {reason}")
     write_failed(args.out, skipped | failed)
-    num_built = len(sources) - len(failed)
-    print(f"{num_built} of {len(sources) + len(skipped)} meshes are in {args.out}")
+    num_meshes = len({source.location for source in sources})
+    num_built = num_meshes - len(failed)
+    print(f"{num_built} of {num_meshes + len(skipped)} meshes are in {args.out}")
     return int(num_built == 0)
 
 

@@ -142,7 +142,7 @@ def rotation(up: str, front: str) -> np.ndarray:
     """
     upward, forward = _axis(up), _axis(front)
     if upward @ forward:
-        raise InputError(f"expected up and front to be different axes, got {up} and {front}")
+        raise InputError(f"--up and --front: expected different axes, got {up} and {front}")
     return np.stack([forward, upward, np.cross(forward, upward)])
 
 

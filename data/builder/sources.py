@@ -21,6 +21,7 @@ from utils.errors import InputError
 from utils.files import read_text
 
 ARCHIVES = {".zip", ".sh3f"}
+OTHER_FORMATS = {*".3ds .3mf .blend .dae .fbx .igs .iges .stp .step .usd .usdz .wrl .x3d".split()}
 MAX_TABLE_BYTES = 2**26
 
 
@@ -31,8 +32,8 @@ def find_sources(paths: list[Path]) -> tuple[list[Source], dict[str, str]]:
     topmost folder below the given one, or that one's name; in a Sweet Home 3D library, the one of
     its catalog.
 
-    Returns the meshes, and the archives that cannot be read with the reason. Raises InputError for
-    a given path that is missing or of no known format.
+    Returns the meshes, and the archives without one with the reason. Raises InputError for a given
+    path that is missing or of no known format.
     """
     sources, problems = [], {}
     for path in paths:
@@ -41,13 +42,23 @@ def find_sources(paths: list[Path]) -> tuple[list[Source], dict[str, str]]:
             label = file.relative_to(base).as_posix()
             if file.suffix.lower() in ARCHIVES:
                 try:
-                    sources += find_entries(file, label)
+                    found = find_entries(file, label)
                 except InputError as error:
                     problems[str(file)] = str(error)
+                else:
+                    sources += found
+                    if not found:
+                        problems[str(file)] = "expected meshes, found none"
             else:
                 category, name = category_of(file, base), name_of(file)
                 sources.append(Source(file, category, name, label, front=front_of(file)))
     return sources, problems
+
+
+def count_other_formats(paths: list[Path]) -> Counter:
+    """Count the meshes in folders that no reader is for, by their suffix."""
+    suffixes = (file.suffix.lower() for path in paths for file in path.rglob("*"))
+    return Counter(suffix for suffix in suffixes if suffix in OTHER_FORMATS)
 
 
 def _find_files(path: Path) -> list[Path]:

@@ -55,8 +55,9 @@ def parse_numbers(text: str) -> np.ndarray:
     """Return the numbers of a text, float64, without a Python object for each."""
     try:
         return np.fromstring(text, sep=" ")
-    except ValueError:
-        return np.fromstring(WINDOWS_NAN.sub("nan", text), sep=" ")
+    except ValueError:  # word by word, to name the first that is no number
+        words = re.finditer(r"\S+", WINDOWS_NAN.sub("nan", text))
+        return np.fromiter((float(word[0]) for word in words), float)
 
 
 def split_keyword(line: str) -> tuple[str, str]:
