@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from torch.utils.data import DataLoader
+
 from data.datasets import open_dataset
 from data.loader import EvalBatchSampler, make_loader
 from data.shapenet import SampleKey, ShapeNetDataset
@@ -9,7 +11,7 @@ from models import load_network
 from utils.checkpoint import find_weights
 from utils.config import EvalConfig, read_config
 from utils.device import Precision, choose_device
-from utils.engine import evaluate
+from utils.engine import evaluate, evaluate_view_orders
 from utils.errors import InputError, run
 from utils.predictor import Predictor
 from utils.report import Example, choose_examples, write_report
@@ -18,7 +20,9 @@ from utils.results import (
     make_results,
     metric_values,
     printable,
+    random_orders,
     results_dir,
+    view_order_spread,
     write_results,
 )
 from utils.tables import format_results
@@ -40,19 +44,23 @@ def main() -> None:
     dataset = ShapeNetDataset(index, network.image_size, config.seed, training=False)
     precision = Precision(config.precision, device)
 
-    def evaluate_split(split: str, thresholds: list[float], title: str, surface=False) -> dict:
+    def load_split(split: str) -> DataLoader:
         index.require_views(splits[split], config.max_views)
         batches = EvalBatchSampler(splits[split], config.batch_size, config.max_views)
-        loader = make_loader(dataset, batches, config.num_workers, pin_memory=device.type == "cuda")
-        return evaluate(network, loader, precision, thresholds, title, surface)
+        return make_loader(dataset, batches, config.num_workers, pin_memory=device.type == "cuda")
 
-    search, thresholds = None, [config.threshold]
+    search, spread, thresholds = None, None, [config.threshold]
     if config.thresholds:
-        val = evaluate_split("val", config.thresholds, "choosing the threshold")
+        loader, title = load_split("val"), "choosing the threshold"
+        val = evaluate(network, loader, precision, config.thresholds, title)
         search = choose_threshold(val["iou"][:, -1], config.thresholds)
         thresholds.append(search["best"])
-    title = f"evaluating {weights.name}"
-    evaluation = evaluate_split(config.split, thresholds, title, config.surface)
+    loader, title = load_split(config.split), f"evaluating {weights.name}"
+    evaluation = evaluate(network, loader, precision, thresholds, title, config.surface)
+    if config.permutations:
+        orders = random_orders(config.max_views, config.permutations)
+        ious = evaluate_view_orders(network, loader, precision, config.threshold, orders)
+        spread = view_order_spread(ious, orders)
 
     indices = evaluation.pop("index")
     names = [printable(index.names[i]) for i in indices]
@@ -69,6 +77,7 @@ def main() -> None:
         split_file=printable(config.split_file),
         threshold=config.threshold,
         threshold_search=search,
+        view_orders=spread,
     )
     print(format_results(results))
     folder = results_dir(experiment, results)

@@ -285,6 +285,20 @@ def test_surface_adds_metrics_at_both_thresholds(script, evaluated, tmp_path, mo
     assert means["f_score_1pct"][1] <= means["f_score_2pct"][1] <= means["f_score_5pct"][1]
 
 
+def test_permutations_report_the_spread_over_orders(script, evaluated, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, output, _ = run_test(script, evaluated, "--permutations=4", "--split=all")
+    results = json.loads(next(tmp_path.rglob("result.json")).read_text())
+    spread, forward = results["view_orders"], [0, 1]
+    assert status == 0 and f"{spread['std']:.4f}" in output
+    assert {tuple(order) for order in spread["orders"]} == {(0, 1), (1, 0)}
+    expected = results["overall"]["mean_over_samples"]["iou"][1]
+    for order, iou in zip(spread["orders"], spread["iou"], strict=True):
+        assert (iou == pytest.approx(expected, abs=1e-6)) == (order == forward)
+    assert 0 < spread["std"] < spread["sample_std"]
+    assert spread["min"] < spread["mean"] < spread["max"]
+
+
 def test_means_of_float32_are_float64():
     values = np.full((100_000, 1), 0.1, np.float32)
     means = example_results({"iou": values}, ["a"] * 100_000)["overall"]["mean_over_samples"]

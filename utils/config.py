@@ -106,6 +106,7 @@ class EvalConfig(Config):
     split: str = _testing("test", choice("test", "val", "train", "all"), "samples to evaluate")
     weights: str = _testing("", FILE, "weights to evaluate, in place of --resume_epoch")
     thresholds: tuple = _testing((), THRESHOLDS, "choose a threshold on validation")
+    permutations: int = _testing(0, integer(0, 1000), "random orders of the views to compare")
     surface: bool = _testing(False, BOOL, "F-scores and Chamfer distance of the surface too")
     html: bool = _testing(False, BOOL, "write report.html as well")
 

@@ -183,6 +183,36 @@ def evaluate(
     return columns | {"index": columns["index"].tolist()}
 
 
+@torch.no_grad()
+def evaluate_view_orders(
+    network: R2N2,
+    loader: DataLoader,
+    precision: Precision,
+    threshold: float,
+    orders: list[list[int]],
+) -> np.ndarray:
+    """Evaluate a network for all V views in several orders.
+
+    Args:
+        network, loader, precision: As of `evaluate`, in one process.
+        threshold (float): Of occupancy, in (0, 1].
+        orders (list): P permutations of the numbers from 0 to V - 1.
+
+    Returns:
+        ndarray: (N, P) float32, the IoU of each sample in each order.
+    """
+    network.eval()
+    rows = []
+    for images, voxels, _ in ProgressBar(loader, f"{len(orders)} orders of views"):
+        distributed.raise_if_stopped()
+        images, voxels = to_device(images, voxels, precision.device)
+        with precision.autocast():
+            logits_per_order = [network(images[:, order]).float() for order in orders]
+        ious = [intersection_over_union(x, voxels, threshold) for x in logits_per_order]
+        rows.append(torch.stack(ious, dim=1).cpu().numpy())
+    return np.concatenate(rows)
+
+
 class ProgressBar:
     """A bar over the batches of a loader, with the means of a training's progress."""
 

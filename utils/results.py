@@ -7,6 +7,7 @@
   and the SHA-256 of the sorted sample names;
 - "num_samples" N, "num_views" V and "threshold";
 - "threshold_search": null, or what `choose_threshold` found on the validation split;
+- "view_orders": null, or what `view_order_spread` found with --permutations;
 - "categories": {name: {"num_samples": n, "iou": [V means], "loss": [V means], ...}}, the means for
   1, 2, ... V input views;
 - "overall": the same for "mean_over_samples" and "mean_over_categories";
@@ -128,6 +129,32 @@ def choose_threshold(ious: np.ndarray, thresholds: list[float]) -> dict:
     means = ious.mean(0, dtype=float).tolist()
     best = thresholds[int(np.argmax(means))]
     return {"num_samples": len(ious), "thresholds": [*thresholds], "iou": means, "best": best}
+
+
+def random_orders(num_views: int, num_orders: int) -> list[list[int]]:
+    """Return random permutations of the views, the same on every call."""
+    rng = np.random.default_rng(0)
+    return [rng.permutation(num_views).tolist() for _ in range(num_orders)]
+
+
+def view_order_spread(ious: np.ndarray, orders: list[list[int]]) -> dict:
+    """Describe how much the IoU from all views depends on their order.
+
+    Args:
+        ious (ndarray): (N, P) float, of N samples in each of P orders.
+        orders (list): The P permutations of the views.
+
+    Returns:
+        dict: "orders", "iou" (the P means over samples), their "mean", "std", "min" and "max", and
+            "sample_std", the mean over samples of the standard deviation over orders.
+    """
+    means = ious.mean(0, dtype=float)
+    return {
+        "orders": orders,
+        "iou": means.tolist(),
+        **{name: float(getattr(means, name)()) for name in ("mean", "std", "min", "max")},
+        "sample_std": float(ious.std(1, dtype=float).mean()),
+    }
 
 
 def checksum(names: list[str]) -> str:

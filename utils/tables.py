@@ -135,6 +135,12 @@ def facts(results: dict) -> dict[str, str]:
             f"{search['best']:g} of {len(search['thresholds'])}, with IoU {max(search['iou']):.4f} "
             f"on {search['num_samples']} samples in split 'val'"
         )
+    if spread := results["view_orders"]:
+        lines["order of views"] = (
+            f"IoU {spread['min']:.4f} to {spread['max']:.4f} in {len(spread['orders'])} random "
+            f"orders of {results['num_views']} views, standard deviation {spread['std']:.4f}, of a "
+            f"sample {spread['sample_std']:.4f} on average"
+        )
     return lines
 
 
