@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import settings
 
+from data.builder.readers import FolderAssets, assets, load_mesh
 from tests.helpers import ROOT, SHARED, SMALL, make_dataset
 from utils import errors
 from utils.tensorboard import TensorBoardLogger
@@ -66,3 +67,27 @@ def small(dataset, tmp_path, monkeypatch):
     """Flags of a small network on the small dataset, in an empty folder."""
     monkeypatch.chdir(tmp_path)
     return [*SMALL, f"--database_path={dataset}"]
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Write a file into an empty folder, with files beside it, and read it as a mesh."""
+
+    def run(name, content, **others):
+        for other, data in others.items():
+            other = other.replace("_mtl", ".mtl").replace("_png", ".png")
+            (tmp_path / other).write_bytes(data if isinstance(data, bytes) else data.encode())
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        run.notes = (found := FolderAssets(tmp_path)).notes
+        return load_mesh(path, found)
+
+    return run
+
+
+@pytest.fixture
+def decoded_images(monkeypatch):
+    """Return a list that grows with each decoded image."""
+    calls, read_image = [], assets.read_image
+    monkeypatch.setattr(assets, "read_image", lambda c: calls.append(0) or read_image(c))
+    return calls

@@ -1,5 +1,6 @@
 """What several tests share: small datasets in ShapeNet's layout, and bit-for-bit comparison."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from data.binvox import write_binvox
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
+RED = [255, 0, 0, 255]
 SMALL = ["--width=0.0625", "--batch_size=4", "--max_views=2", "--num_workers=0", "--device=cpu"]
 
 
@@ -56,3 +58,13 @@ def assert_same(a, b):
             assert_same(one, other)
     else:
         assert a == b
+
+
+def png(color, mode="RGB", size=(2, 2)) -> bytes:
+    file = io.BytesIO()
+    Image.new(mode, size, color).save(file, "PNG")
+    return file.getvalue()
+
+
+def colors_of(mesh) -> list:
+    return np.unique(mesh.colors.reshape(-1, 4), axis=0).tolist()

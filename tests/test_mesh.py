@@ -1,4 +1,3 @@
-import io
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from data.builder.mesh import (
     transform,
 )
 from data.builder.readers import FolderAssets, gltf, load_mesh, polygons
+from tests.helpers import png
 from utils.errors import InputError
 
 QUAD = """mtllib box.mtl
@@ -36,12 +36,6 @@ def write_obj(folder: Path, faces: str, material: str = "newmtl m\nKd 1 0.5 0\n"
     (folder / "box.mtl").write_text(material)
     (folder / "box.obj").write_text(f"{QUAD}usemtl m\n{faces}\n")
     return folder / "box.obj"
-
-
-def png(color, size=(2, 2)) -> bytes:
-    content = io.BytesIO()
-    Image.new("RGB", size, color).save(content, "PNG")
-    return content.getvalue()
 
 
 def test_obj_keeps_material_color_and_normals(tmp_path):
@@ -94,7 +88,7 @@ def test_texture_outside_the_parent_folder_is_not_read(tmp_path):
 
 def test_texture_of_too_many_pixels_is_left_out(tmp_path, monkeypatch):
     monkeypatch.setattr(images, "MAX_PIXELS", 100)
-    (tmp_path / "t.png").write_bytes(png((1, 2, 3), (11, 10)))
+    (tmp_path / "t.png").write_bytes(png((1, 2, 3), size=(11, 10)))
     path = write_obj(tmp_path, "f 1/1 2/2 3/3", "newmtl m\nmap_Kd t.png\n")
     assets = FolderAssets(tmp_path)
     assert load_mesh(path, assets).textures == []

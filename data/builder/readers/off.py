@@ -6,7 +6,7 @@ import numpy as np
 
 from data.builder.mesh import GRAY, Mesh, make_mesh
 from data.builder.readers.assets import Assets
-from data.builder.readers.polygons import check_num_faces, triangulate
+from data.builder.readers.polygons import check_corners, check_num_faces, triangulate
 from data.builder.readers.text import parse_rows, split_lines
 from utils.errors import InputError
 
@@ -23,8 +23,7 @@ def read_off(content: bytes, assets: Assets) -> list[Mesh]:
     corners = [row[1 : int(row[0]) + 1] for row in faces]
     sizes = np.array([len(row) for row in corners], int)
     corners = np.concatenate([[], *corners]).astype(int)
-    if len(corners) and not 0 <= corners.min() <= corners.max() < len(vertices):
-        raise InputError(f"expected vertices below {len(vertices)}, got {corners.max()}")
+    check_corners(corners, len(vertices))
     face_colors = _colors([row[n + 1 :] for row, n in zip(faces, sizes, strict=True)])
     triangles, polygons = triangulate(vertices[corners], sizes)
     index = corners[triangles]

@@ -5,8 +5,7 @@ import numpy as np
 from data.builder.mesh import GRAY, Mesh, Texture, make_mesh
 from data.builder.readers.assets import Assets
 from data.builder.readers.ply_file import Element, read_elements, read_header
-from data.builder.readers.polygons import triangulate
-from utils.errors import InputError
+from data.builder.readers.polygons import check_corners, triangulate
 
 COLOR_NAMES = [
     ("red", "green", "blue"), ("diffuse_red", "diffuse_green", "diffuse_blue"), ("r", "g", "b")
@@ -71,8 +70,7 @@ def _polygons(elements: dict[str, Element], num_points: int) -> tuple[np.ndarray
         sizes = np.concatenate([sizes, np.full(len(triples), 3)])
         faces = np.concatenate([faces, np.full(len(triples), -1)])
     corners = corners.astype(int)
-    if len(corners) and not 0 <= corners.min() <= corners.max() < num_points:
-        raise InputError(f"expected vertices below {num_points}, got {corners.max()}")
+    check_corners(corners, num_points)
     return corners, sizes, faces
 
 

@@ -14,6 +14,12 @@ def check_num_faces(num_faces: int) -> None:
         raise InputError(f"expected at most {MAX_FACES} triangles, got {num_faces}")
 
 
+def check_corners(corners: np.ndarray, num_vertices: int) -> None:
+    """Raise InputError for a corner that is the index of no vertex."""
+    if len(corners) and not 0 <= corners.min() <= corners.max() < num_vertices:
+        raise InputError(f"expected vertices below {num_vertices}, got {corners.max()}")
+
+
 def triangulate(points: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Split polygons into triangles that keep their orientation.
 

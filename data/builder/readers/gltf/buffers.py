@@ -78,8 +78,9 @@ class GltfFile:
         """Return the bytes of a buffer view, and its stride or 0."""
         view = self.items("bufferViews")[i]
         content = memoryview(self.buffer(view["buffer"]))
-        if "EXT_meshopt_compression" in view.get("extensions", {}) and not content:
-            raise InputError("needs EXT_meshopt_compression, which cannot be read")
+        compressed = [name for name in view.get("extensions", {}) if "meshopt" in name]
+        if compressed and not content:
+            raise InputError(f"needs {compressed[0]}, which cannot be read")
         start, length = view.get("byteOffset", 0), view["byteLength"]
         if start < 0 or length < 0 or start + length > len(content):
             raise InputError(f"expected a buffer of {start + length} bytes, got {len(content)}")

@@ -143,7 +143,8 @@ def _with_emission(file: GltfFile, material: Material, entry: dict) -> Material:
         if material.texture is None:
             white = np.full_like(glow.texture.pixels, 255)
             material = replace(glow, texture=glow.texture._replace(pixels=white))
-        image = Image.fromarray(glow.texture.pixels).resize(material.texture.pixels.shape[1::-1])
+        opaque = Image.fromarray(glow.texture.pixels | np.uint8([0, 0, 0, 255]))
+        image = opaque.resize(material.texture.pixels.shape[1::-1])
         light = to_linear(np.asarray(image) / 255)[..., :3] * emission
     pixels = to_linear(material.texture.pixels / 255) * np.append(material.factor[:3], 1)
     pixels[..., :3] += light

@@ -1,0 +1,337 @@
+"""glTF files of every kind: each test writes one."""
+
+import base64
+import json
+import struct
+
+import numpy as np
+import pytest
+import trimesh
+
+from data.builder.mesh import GRAY
+from data.builder.readers import FolderAssets, polygons
+from data.builder.readers.gltf import buffers
+from tests.helpers import RED, colors_of, png
+from utils.errors import InputError
+
+
+def gltf(primitive=None, node=None, points=None, **extra) -> bytes:
+    """Return a GLB of one triangle; arrays among `extra["arrays"]` become accessors 1, 2, ..."""
+    points = np.float32([[0, 0, 0], [1, 0, 0], [0, 1, 1]]) if points is None else points
+    arrays = [points, *extra.pop("arrays", [])]
+    types = {"f4": 5126, "u1": 5121, "i1": 5120, "u2": 5123, "i2": 5122, "u4": 5125}
+    shapes = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4", 16: "MAT4"}
+    images = extra.pop("images", [])
+    views, accessors, binary = [], [], b""
+    for array in arrays:
+        binary += bytes(-len(binary) % 4)
+        views.append({"buffer": 0, "byteOffset": len(binary), "byteLength": array.nbytes})
+        width = array.shape[1] if array.ndim > 1 else 1
+        kind = array.dtype.str[1:]
+        accessors.append({"bufferView": len(views) - 1, "count": len(array), "type": shapes[width],
+                          "componentType": types[kind],
+                          "normalized": kind in ("u1", "u2", "i2")})  # fmt: skip
+        binary += array.tobytes()
+    for image in images:
+        views.append({"buffer": 0, "byteOffset": len(binary), "byteLength": len(image)})
+        binary += image
+    first = len(arrays)
+    content = {
+        "asset": {"version": "2.0"}, "scene": 0, "scenes": [{"nodes": [0]}],
+        "nodes": [{"mesh": 0, **(node or {})}],
+        "meshes": [{"primitives": [{"attributes": {"POSITION": 0}, **(primitive or {})}]}],
+        "bufferViews": views, "accessors": accessors, "buffers": [{"byteLength": len(binary)}],
+        "images": [{"bufferView": first + i, "mimeType": "image/png"} for i in range(len(images))],
+        "textures": [{"source": i, "sampler": 0} for i in range(len(images))],
+        "samplers": [extra.pop("sampler", {})],
+    }  # fmt: skip
+    content |= extra
+    text = json.dumps(content).encode()
+    text += b" " * (-len(text) % 4)
+    binary += bytes(-len(binary) % 4)
+    chunks = struct.pack("<I4s", len(text), b"JSON") + text
+    chunks += struct.pack("<I4s", len(binary), b"BIN\0") + binary
+    return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks
+
+
+def material(**entry) -> dict:
+    return {"primitive": {"attributes": {"POSITION": 0}, "material": 0}, "materials": [entry]}
+
+
+UV = np.float32([[0, 0], [1, 0], [0.25, 0.5]])
+
+
+def textured(texture=None, uv=UV, pixels=None, alpha=None, **entry) -> dict:
+    info = {"index": 0, **(texture or {})}
+    attributes = {"POSITION": 0, f"TEXCOORD_{info.get('texCoord', 0)}": 1}
+    pbr = {"baseColorTexture": info, **entry.pop("pbr", {})}
+    return {
+        "primitive": {"attributes": attributes, "material": 0},
+        "arrays": [uv],
+        "images": [png(pixels or (200, 100, 50, 255), "RGBA")],
+        "materials": [{"pbrMetallicRoughness": pbr, **entry}],
+    }
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8, np.uint16])
+def test_gltf_colors_are_linear_and_multiply_the_factor(read, dtype):
+    colors = np.ones((3, 4)) * [1, 0.5, 1, 1]
+    colors = colors.astype("f4") if dtype == np.float32 else np.rint(colors * np.iinfo(dtype).max)
+    options = material(pbrMetallicRoughness={"baseColorFactor": [0.2140411, 1, 1, 1]})
+    options["primitive"]["attributes"]["COLOR_0"] = 1
+    mesh = read("a.glb", gltf(arrays=[colors.astype(dtype)], **options))
+    np.testing.assert_allclose(mesh.colors[0, 0], [128, 188, 255, 255], atol=1)
+
+
+def test_gltf_without_material_is_gray_and_colors_alone_are_kept(read):
+    assert colors_of(read("a.glb", gltf())) == [list(GRAY)]
+    primitive = {"attributes": {"POSITION": 0, "COLOR_0": 1}}
+    red = np.tile(np.float32([1, 0, 0]), (3, 1))
+    assert colors_of(read("b.glb", gltf(primitive, arrays=[red]))) == [RED]
+
+
+def test_gltf_uv_points_down_and_sets_and_transforms_apply(read):
+    assert read("a.glb", gltf(**textured())).uv.tolist() == [[[0, 1], [1, 1], [0.25, 0.5]]]
+    assert read("b.glb", gltf(**textured({"texCoord": 1}))).uv[0, 2].tolist() == [0.25, 0.5]
+    transform = {"offset": [0.5, 0], "scale": [0.5, 2], "rotation": np.pi / 2}
+    info = {"extensions": {"KHR_texture_transform": transform}}
+    # (u, v) = (0.25, 0.5): scaled (0.125, 1), turned (1, -0.125), moved (1.5, -0.125)
+    np.testing.assert_allclose(read("c.glb", gltf(**textured(info))).uv[0, 2], [1.5, 1.125])
+    shorts = np.uint16([[0, 0], [65535, 0], [0, 65535]])
+    mesh = read("d.glb", gltf(**textured(uv=shorts)))
+    np.testing.assert_allclose(mesh.uv[0], [[0, 1], [1, 1], [0, 0]])
+
+
+def test_gltf_wrap_modes(read):
+    sampler = {"wrapS": 33071, "wrapT": 33648}
+    mesh = read("a.glb", gltf(**textured(), sampler=sampler))
+    assert mesh.textures[0].clamp == (True, False)
+    assert mesh.textures[0].pixels.shape == (4, 2, 4)  # mirrored along v
+    np.testing.assert_allclose(mesh.uv[0, 2], [0.25, 0.75])
+
+
+@pytest.mark.parametrize(
+    ("mode", "pixel", "factor", "expected"),
+    [("OPAQUE", 0, 0.3, 1), ("MASK", 100, 1, 0), ("MASK", 200, 1, 1), ("MASK", 200, 0.5, 0),
+     ("BLEND", 51, 1, 0.2), ("BLEND", 51, 0.4, 0.08)],
+)  # fmt: skip
+def test_gltf_alpha_modes(read, mode, pixel, factor, expected):
+    pbr = {"baseColorFactor": [1, 1, 1, factor]}
+    mesh = read("a.glb", gltf(**textured(pixels=(9, 9, 9, pixel), pbr=pbr, alphaMode=mode)))
+    alpha = mesh.textures[0].pixels[0, 0, 3] / 255 * mesh.colors[0, 0, 3] / 255
+    assert alpha == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("OPAQUE", 255), ("BLEND", 51)])
+def test_gltf_vertex_alpha_counts_if_blended(read, mode, expected):
+    options = material(alphaMode=mode)
+    options["primitive"]["attributes"]["COLOR_0"] = 1
+    mesh = read("a.glb", gltf(arrays=[np.tile(np.float32([1, 0, 0, 0.2]), (3, 1))], **options))
+    assert colors_of(mesh) == [[255, 0, 0, expected]]
+
+
+def test_gltf_invisible_materials_show_nothing(read):
+    factor = {"baseColorFactor": [1, 1, 1, 0]}
+    with pytest.raises(InputError, match="found none"):
+        read("a.glb", gltf(**material(pbrMetallicRoughness=factor, alphaMode="BLEND")))
+    assert read("b.glb", gltf(**material(pbrMetallicRoughness=factor))) is not None
+
+
+def test_gltf_specular_glossiness_and_emission(read):
+    glossy = {"KHR_materials_pbrSpecularGlossiness": {"diffuseFactor": [1, 0, 0, 1]}}
+    required = {"extensionsRequired": list(glossy)}
+    assert colors_of(read("a.glb", gltf(**material(extensions=glossy), **required))) == [RED]
+    black = {"baseColorFactor": [0, 0, 0, 1]}
+    options = material(pbrMetallicRoughness=black, emissiveFactor=[1, 0, 0])
+    assert colors_of(read("b.glb", gltf(**options))) == [RED]
+    options = textured(emissiveFactor=[1, 1, 1], emissiveTexture={"index": 0})
+    options["materials"][0]["pbrMetallicRoughness"] = black
+    mesh = read("c.glb", gltf(**options))
+    assert mesh.textures[0].pixels[0, 0].tolist() == [200, 100, 50, 255]
+
+
+def test_gltf_unlit_materials_have_no_normals(read):
+    mesh = read("a.glb", gltf(**material(extensions={"KHR_materials_unlit": {}})))
+    assert not mesh.normals.any()
+
+
+@pytest.mark.parametrize("mode", [5, 6])
+def test_gltf_strips_and_fans(read, mode):
+    points = np.float32([[0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0.5]])
+    points = points[[0, 1, 3, 2]] if mode == 6 else points
+    mesh = read("a.glb", gltf({"mode": mode}, points=points))
+    a, b, c = mesh.triangles.transpose(1, 0, 2)
+    assert len(mesh.triangles) == 2 and (np.cross(b - a, c - a)[:, 2] > 0).all()
+
+
+def test_gltf_quantized_positions_are_scaled(read):
+    points = np.int16([[0, 0, 0], [32767, 0, 0], [0, 32767, 16384]])
+    required = {"extensionsRequired": ["KHR_mesh_quantization"]}
+    mesh = read("a.glb", gltf(points=points, node={"scale": [2, 2, 2]}, **required))
+    np.testing.assert_allclose(mesh.bounds[1], [2, 2, 1], atol=1e-4)
+
+
+def test_gltf_nodes_scaled_to_zero_are_hidden(read):
+    nodes = [{"mesh": 0, "scale": [0, 0, 0]}, {"mesh": 0, "translation": [5, 0, 0]}]
+    mesh = read("a.glb", gltf(nodes=nodes, scenes=[{"nodes": [0, 1]}]))
+    assert mesh.bounds[:, 0].tolist() == [5, 6]
+
+
+def test_gltf_skins_at_rest_ignore_the_nodes_place(read):
+    primitive = {"attributes": {"POSITION": 0, "JOINTS_0": 1, "WEIGHTS_0": 2}}
+    joints, weights = np.zeros((3, 4), np.uint8), np.tile(np.float32([1, 0, 0, 0]), (3, 1))
+    inverse = np.eye(4, dtype=np.float32).T.reshape(1, 16).copy()
+    inverse[0, 12] = 2  # moves by +2 along x
+    content = gltf(primitive, arrays=[joints, weights, inverse],
+                   nodes=[{"mesh": 0, "skin": 0, "translation": [100, 0, 0]},
+                          {"translation": [0, 7, 0]}],
+                   scenes=[{"nodes": [0, 1]}],
+                   skins=[{"joints": [1], "inverseBindMatrices": 3}])  # fmt: skip
+    assert read("a.glb", content).bounds.tolist() == [[2, 7, 0], [3, 8, 1]]
+
+
+def test_gltf_sparse_accessors(read):
+    content = gltf(arrays=[np.uint8([2]), np.float32([[0, 3, 1]])])
+    length = struct.unpack_from("<I", content, 12)[0]
+    entry = json.loads(content[20 : 20 + length])
+    entry["accessors"][0]["sparse"] = {
+        "count": 1, "indices": {"bufferView": 1, "componentType": 5121}, "values": {"bufferView": 2}
+    }  # fmt: skip
+    text = json.dumps(entry).encode()
+    chunk = struct.pack("<I4s", len(text), b"JSON") + text
+    mesh = read("a.glb", content[:12] + chunk + content[20 + length :])
+    assert mesh.bounds[1].tolist() == [1, 3, 1]
+
+
+@pytest.mark.parametrize("uri", ["my%20points.bin", "my points.bin", "MY%20POINTS.BIN"])
+def test_gltf_names_may_be_percent_encoded(read, tmp_path, uri):
+    points = np.float32([[0, 0, 0], [1, 0, 0], [0, 1, 1]])
+    (tmp_path / "my points.bin").write_bytes(points.tobytes())
+    entry = json.loads(gltf()[20:].split(b"BIN")[0][:-4].rstrip(b"\0 "))
+    entry["buffers"] = [{"uri": uri, "byteLength": 36}]
+    assert len(read("a.gltf", json.dumps(entry)).triangles) == 1
+    data = base64.b64encode(points.tobytes()).decode()
+    entry["buffers"] = [{"uri": f"data:application/octet-stream;base64,{data}", "byteLength": 36}]
+    assert len(read("b.gltf", json.dumps(entry)).triangles) == 1
+    entry["buffers"] = [{"uri": "gone.bin", "byteLength": 36}]
+    with pytest.raises(InputError, match=r"missing gone\.bin"):
+        read("c.gltf", json.dumps(entry))
+
+
+@pytest.mark.parametrize("padding", [b"", b"  ", b"\0\0"], ids=["none", "outside", "zeros"])
+def test_glb_chunks_may_be_padded_in_any_way(read, padding):
+    content = gltf()
+    length = struct.unpack_from("<I", content, 12)[0]
+    text = json.dumps(json.loads(content[20 : 20 + length])).encode()
+    text += b" " * (2 - len(text) % 4) + (padding if padding == b"\0\0" else b"")
+    chunk = struct.pack("<I4s", len(text), b"JSON") + text + (padding if padding == b"  " else b"")
+    assert len(read("a.glb", content[:12] + chunk + content[20 + length :]).triangles) == 1
+
+
+def test_gltf_text_may_be_latin_1(read):
+    entry = json.loads(gltf()[20:].split(b"BIN")[0][:-4].rstrip(b"\0 "))
+    data = base64.b64encode(np.float32([[0, 0, 0], [1, 0, 0], [0, 1, 1]])).decode()
+    entry["buffers"] = [{"uri": f"data:;base64,{data}", "byteLength": 36, "name": "café"}]
+    content = json.dumps(entry, ensure_ascii=False).encode("latin-1")
+    assert len(read("a.gltf", content).triangles) == 1
+
+
+def test_gltf_instances_are_placed(read):
+    arrays = [np.float32([[0, 0, 0], [5, 0, 0]]), np.float32([[1, 1, 1], [2, 2, 2]])]
+    attributes = {"TRANSLATION": 1, "SCALE": 2}
+    node = {"extensions": {"EXT_mesh_gpu_instancing": {"attributes": attributes}}}
+    mesh = read("a.glb", gltf(node=node, arrays=arrays))
+    assert len(mesh.triangles) == 2 and mesh.bounds.tolist() == [[0, 0, 0], [7, 2, 2]]
+
+
+def test_gltf_textures_take_the_image_that_can_be_read(read):
+    webp = {"extensions": {"EXT_texture_webp": {"source": 0}}}
+    basisu = {"extensions": {"KHR_texture_basisu": {"source": 0}}}
+    for entry, num_textures in ((webp, 1), (basisu | {"source": 0}, 1), (basisu, 0)):
+        mesh = read("a.glb", gltf(**textured(), textures=[entry]))
+        assert len(mesh.textures) == num_textures
+    assert read.notes == ["texture without an image that can be read: KHR_texture_basisu"]
+
+
+@pytest.mark.parametrize("name", ["EXT_meshopt_compression", "KHR_texture_basisu", "MY_thing"])
+def test_gltf_unknown_required_extensions_are_refused_by_name(read, name):
+    with pytest.raises(InputError, match=name):
+        read("a.glb", gltf(extensionsRequired=[name]))
+
+
+def test_gltf_draco_is_decoded_or_refused_by_name(read, monkeypatch):
+    draco = pytest.importorskip("DracoPy")
+    box = trimesh.creation.box()
+    encoded = draco.encode(box.vertices.astype(np.float32), box.faces.astype(np.uint32))
+    points = np.zeros((len(box.vertices), 3), np.float32)
+    extension = {"bufferView": 1, "attributes": {"POSITION": 0}}
+    primitive = {"extensions": {"KHR_draco_mesh_compression": extension}, "indices": 1}
+    content = gltf(primitive, points=points, arrays=[np.frombuffer(encoded, np.uint8)],
+                   extensionsRequired=["KHR_draco_mesh_compression"])  # fmt: skip
+    mesh = read("a.glb", content)
+    np.testing.assert_allclose(mesh.bounds, box.bounds, atol=1e-3)
+    monkeypatch.setitem(__import__("sys").modules, "DracoPy", None)
+    with pytest.raises(InputError, match="KHR_draco_mesh_compression; install DracoPy"):
+        read("b.glb", content)
+
+
+def test_gltf_arrays_are_bounded(read, monkeypatch):
+    content = gltf()
+    monkeypatch.setattr(buffers, "MAX_VALUES", 8)
+    with pytest.raises(InputError, match="at most 8 values"):
+        read("a.glb", content)
+
+
+def test_gltf_textures_are_decoded_once(read, decoded_images):
+    options = textured()
+    primitive = options.pop("primitive")
+    second = {**primitive, "material": 1}
+    options["materials"] *= 2
+    options["meshes"] = [{"primitives": [primitive, primitive, second]}]
+    options["nodes"] = [{"mesh": 0}] * 3
+    options["scenes"] = [{"nodes": [0, 1, 2]}]
+    assert len(read("a.glb", gltf(**options)).triangles) == 9
+    assert len(decoded_images) == 1
+
+
+def test_gltf_buffers_are_read_lazily_and_once(tmp_path):
+    (tmp_path / "a.bin").write_bytes(bytes(8))
+    content = {"asset": {"version": "2.0"}, "buffers": [{"uri": "a.bin"}] * 3 + [{"uri": "gone"}]}
+    content["bufferViews"] = [{"buffer": i, "byteLength": 8} for i in range(3)]
+    found = FolderAssets(tmp_path)
+    file = buffers.GltfFile(json.dumps(content).encode(), found)
+    assert [bytes(file.view(i)[0]) for i in range(3)] == [bytes(8)] * 3
+    assert found.num_bytes == 8 and found.notes == []
+
+
+def test_gltf_values_are_bounded_together_and_unused_ones_not_read(read, monkeypatch):
+    normals = np.float32([[0, 0, 1]] * 3)
+    monkeypatch.setattr(buffers, "MAX_VALUES", 17)
+    with pytest.raises(InputError, match="at most 17 values"):
+        read("a.glb", gltf({"attributes": {"POSITION": 0, "NORMAL": 1}}, arrays=[normals]))
+    primitive = {"attributes": {"POSITION": 0, "_TEMPERATURE": 1}}
+    assert len(read("b.glb", gltf(primitive, arrays=[normals])).triangles) == 1
+
+
+def test_gltf_vertices_without_a_triangle_are_dropped(read):
+    points = np.float32([[9, 9, 9], [0, 0, 0], [np.nan] * 3, [1, 0, 0], [0, 1, 1]])
+    content = gltf({"indices": 1}, points=points, arrays=[np.uint32([1, 3, 4])])
+    np.testing.assert_array_equal(read("a.glb", content).triangles[0], points[[1, 3, 4]])
+
+
+def test_gltf_negative_counts_do_not_offset_the_number_of_faces(read, monkeypatch):
+    monkeypatch.setattr(polygons, "MAX_FACES", 1)
+    file = {"primitives": [{"attributes": {"POSITION": 0}}] * 2}
+    file["primitives"].append({"attributes": {"POSITION": 0}, "mode": 0, "indices": 1})
+    content = gltf(meshes=[file], arrays=[np.uint32([0, 1, 2])])
+    with pytest.raises(InputError, match="at most 1 triangles"):
+        read(
+            "a.glb",
+            content.replace(b'"count": 3, "type": "SCALAR"', b'"count":-3, "type": "SCALAR"'),
+        )
+
+
+def test_json_items_are_bounded(read, monkeypatch):
+    monkeypatch.setattr(buffers, "MAX_JSON_ITEMS", 20)
+    with pytest.raises(InputError, match="at most 20 items"):
+        read("a.glb", gltf())
