@@ -41,7 +41,9 @@ def main() -> None:
         if not splits[split]:
             raise InputError(f"split: no samples in '{split}' of {config.database_path}")
 
-    dataset = ShapeNetDataset(index, network.image_size, config.seed, training=False)
+    dataset = ShapeNetDataset(
+        index, network.image_size, config.seed, resolution=network.resolution, training=False
+    )
     precision = Precision(config.precision, device)
 
     def load_split(split: str) -> DataLoader:

@@ -51,7 +51,9 @@ def train(config: Config, folder: Path, device: torch.device, rank: int, world_s
         splits["train"], config.batch_size, *views, config.seed, rank, world_size
     )
     val_sampler = EvalBatchSampler(splits["val"][rank::world_size], config.batch_size, views[1])
-    make_dataset = partial(ShapeNetDataset, index, network.image_size, config.seed)
+    make_dataset = partial(
+        ShapeNetDataset, index, network.image_size, config.seed, resolution=network.resolution
+    )
     train_dataset = make_dataset(training=True, augmentation=config.augmentation)
     loading = {"num_workers": config.num_workers, "pin_memory": device.type == "cuda"}
     train_loader = make_loader(train_dataset, train_sampler, **loading)

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from data.binvox import read_binvox
-from data.layout import EXCLUDED, RENDERING_SIZE, RENDERINGS, VOXELS
+from data.layout import EXCLUDED, RENDERING_SIZE, RENDERINGS, RESOLUTIONS, VOXELS
 from data.parallel import parallel_map
 from data.shapenet import SUFFIXES
 from data.transforms import MAX_IMAGE_BYTES
@@ -78,6 +78,8 @@ def check_shape(root: Path, name: str) -> Finding:
     if voxels is not None:
         finding.resolution = len(voxels)
         finding.voxels = _digest(voxels.tobytes())
+        if len(voxels) not in RESOLUTIONS:
+            finding.problems.append(f"model.binvox: expected 32³ or 64³, got {len(voxels)}³")
         if voxels.all() or not voxels.any():
             finding.problems.append(f"model.binvox: {'full' if voxels.all() else 'empty'}")
     return finding

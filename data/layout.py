@@ -9,7 +9,8 @@ RENDERINGS, VOXELS = "ShapeNetRendering", "ShapeNetVox32"
 EXCLUDED = "exclude.txt"  # in ROOT: one category/shape per line, left out of every split
 RENDERING_SIZE = 137  # pixels per side
 NUM_VIEWS = 24
-RESOLUTION = 32  # voxels per side
+RESOLUTION = 32  # voxels per side; data.builder can make 64 as well
+RESOLUTIONS = (32, 64)
 
 # The 13 categories of 3D-R2N2 (WordNet synsets); any other category goes by its folder's name.
 SYNSETS = {

@@ -98,7 +98,7 @@ class EvalBatchSampler:
 def make_loader(
     dataset: ShapeNetDataset, batch_sampler, num_workers: int = 0, *, pin_memory: bool = False
 ) -> DataLoader:
-    """Return a DataLoader of images (B, V, 3, S, S), voxels (B, 32, 32, 32) and indices.
+    """Return a DataLoader of images (B, V, 3, S, S), voxels (B, D, D, D) and indices.
 
     The batches are the same for every number of workers, for the sampler's keys say all.
     """

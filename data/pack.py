@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from data.layout import RENDERING_SIZE, RESOLUTION
+from data.layout import RENDERING_SIZE, RESOLUTIONS
 from data.occupancy import index_occupancy, is_occupancy
 from data.parallel import parallel_map
 from data.shapenet import ShapeNetIndex, index_dataset
@@ -25,15 +25,15 @@ from utils.files import atomic_write
 
 PACKED = "packed.bin"
 # The file is a header; the records, one for each file: the views and the voxels of the first shape,
-# those of the second, and so on; and the contents: RGBA within a box, or one bit per voxel.
+# those of the second, and so on; and the contents: RGBA within a box, or one bit per voxel, with
+# the voxels per side as the right and bottom of the box.
 HEADER = np.dtype([("magic", "S8"), ("num_records", "<i8")])
 SIDES = ("left", "top", "right", "bottom")
 RECORD = np.dtype(
     [(name, "<i8") for name in ("size", "mtime", "offset")] + [(side, "u1") for side in SIDES]
 )
-MAGIC = b"R2N2PACK"
+MAGIC = b"R2N2PAC2"
 NOT_PACKED = -1  # size of an excluded shape's files
-VOXEL_BYTES = RESOLUTION**3 // 8
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,10 @@ class PackedIndex(ShapeNetIndex):
 
     def load_voxels(self, i: int) -> np.ndarray:
         records, contents = _open(self.root / PACKED, self.stamp)
-        size, _, offset, *_ = records[self.first[i] + self.num_views[i]].tolist()
+        size, _, offset, *_, side = records[self.first[i] + self.num_views[i]].tolist()
         if size == NOT_PACKED:
             return super().load_voxels(i)
-        return np.unpackbits(contents[offset : offset + VOXEL_BYTES]).reshape((RESOLUTION,) * 3)
+        return np.unpackbits(contents[offset : offset + side**3 // 8]).reshape((side,) * 3)
 
 
 def _with_records(index: ShapeNetIndex, stamp: tuple[int, int] = (0, 0)) -> PackedIndex:
@@ -124,8 +124,9 @@ def _find_problem(index: PackedIndex) -> str:
     offsets, boxes = records["offset"][packed], records[packed]
     ends = offsets + _num_bytes(records, index)[packed]
     in_file = (contents_start <= offsets) & (offsets <= ends) & (ends <= size)
+    sides = records["bottom"][index.first + index.num_views]
     in_order = (boxes["left"] <= boxes["right"]) & (boxes["top"] <= boxes["bottom"])
-    if not (in_file & in_order).all():
+    if not (in_file & in_order).all() or not np.isin(sides, (0, *RESOLUTIONS)).all():
         return "damaged"
     for i, name in enumerate(index.names):
         if name not in index.excluded:
@@ -146,7 +147,8 @@ def _num_bytes(records: np.ndarray, index: PackedIndex) -> np.ndarray:
     """Return the length of each record's content, (num_records,) int64."""
     left, top, right, bottom = (records[side].astype(int) for side in SIDES)
     num_bytes = 4 * (right - left) * (bottom - top)
-    num_bytes[index.first + index.num_views] = VOXEL_BYTES
+    voxels = index.first + index.num_views
+    num_bytes[voxels] = bottom[voxels] ** 3 // 8
     return np.where(records["size"] == NOT_PACKED, 0, num_bytes)
 
 
@@ -203,7 +205,11 @@ def _contents(shape: ShapeNetIndex) -> Iterator[tuple[tuple, bytes]]:
         stamp, image = _stamp(file), shape.load_image(0, view)
         box = image.getbbox() or (0, 0, 0, 0)
         yield (*stamp, 0, *box), image.crop(box).tobytes()
-    yield (*_stamp(voxels), 0, 0, 0, 0, 0), np.packbits(shape.load_voxels(0)).tobytes()
+    stamp, occupied = _stamp(voxels), shape.load_voxels(0)
+    side = len(occupied)
+    if side not in RESOLUTIONS:
+        raise InputError(f"{voxels}: expected 32³ or 64³ voxels, got {side}³")
+    yield (*stamp, 0, 0, 0, side, side), np.packbits(occupied).tobytes()
 
 
 def main() -> None:

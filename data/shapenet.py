@@ -77,12 +77,8 @@ class ShapeNetIndex:
         return load_image(self.image_path(i, view))
 
     def load_voxels(self, i: int) -> np.ndarray:
-        """Return a shape's voxels, (32, 32, 32) uint8 of 0 and 1, axes x, y, z."""
-        path = self.voxels_path(i)
-        voxels = read_binvox(path)
-        if len(voxels) != RESOLUTION:
-            raise InputError(f"{path}: expected {RESOLUTION}³ voxels, got {len(voxels)}³")
-        return voxels.view(np.uint8)
+        """Return a shape's voxels, (D, D, D) uint8 of 0 and 1, axes x, y, z."""
+        return read_binvox(self.voxels_path(i)).view(np.uint8)
 
     def require_views(self, indices: Iterable[int], num_views: int) -> None:
         """Raise InputError, naming the first shape that has fewer views."""
@@ -174,8 +170,8 @@ class ShapeNetDataset(Dataset):
     """Views and voxels of shapes.
 
     `dataset[key]`, of a SampleKey or an index, is a tuple of the images, (V, S, S, 3) uint8 RGB;
-    the voxels, (32, 32, 32) uint8 of 0 and 1, axes x, y, z; and the index. It depends on the seed
-    and the key alone, whatever was drawn before.
+    the voxels, (D, D, D) uint8 of 0 and 1, axes x, y, z; and the index. It depends on the seed and
+    the key alone, whatever was drawn before.
 
     Args:
         index (ShapeNetIndex): The shapes.
@@ -183,6 +179,7 @@ class ShapeNetDataset(Dataset):
         seed (int): Of everything random in training.
         training (bool): Choose V random views, and crop, flip and color them at random. Else the
             sample has the first V views, center-cropped on a gray background.
+        resolution (int): D, of the voxel files and of the network.
         augmentation (str): "paper", or "strong" to vary scale, light and colors in training too.
     """
 
@@ -192,10 +189,12 @@ class ShapeNetDataset(Dataset):
         image_size: int,
         seed: int = 0,
         *,
+        resolution: int = RESOLUTION,
         training: bool = False,
         augmentation: str = "paper",
     ):
         self.index, self.image_size, self.seed = index, image_size, seed
+        self.resolution = resolution
         self.training, self.augmentation = training, augmentation
 
     def __len__(self) -> int:
@@ -205,9 +204,17 @@ class ShapeNetDataset(Dataset):
         if not isinstance(key, SampleKey):
             key = SampleKey(range(len(self))[key])  # an IndexError ends `for sample in dataset`
         try:
-            return self.load_views(key), self.index.load_voxels(key.index), key.index
+            return self.load_views(key), self.load_voxels(key.index), key.index
         except OSError as error:  # a DataLoader worker passes on the type and the text alone
             raise InputError(explain(error)) from error
+
+    def load_voxels(self, i: int) -> np.ndarray:
+        """Return a shape's voxels, (D, D, D) uint8."""
+        voxels, side = self.index.load_voxels(i), self.resolution
+        if len(voxels) != side:
+            path = self.index.voxels_path(i)
+            raise InputError(f"{path}: expected {side}³ voxels (resolution), got {len(voxels)}³")
+        return voxels
 
     def load_views(self, key: SampleKey) -> np.ndarray:
         """Return a sample's images, (V, S, S, 3) uint8."""
@@ -227,7 +234,7 @@ class ShapeNetDataset(Dataset):
 
 
 def collate(samples: list) -> tuple[Tensor, Tensor, list[int]]:
-    """Batch samples: images (B, V, 3, S, S) uint8, voxels (B, 32, 32, 32) uint8, and indices."""
+    """Batch samples: images (B, V, 3, S, S) uint8, voxels (B, D, D, D) uint8, and indices."""
     images, voxels, indices = zip(*samples, strict=True)
     images = torch.from_numpy(np.stack(images)).permute(0, 1, 4, 2, 3)  # channels-last in memory
     return images, torch.from_numpy(np.stack(voxels)), list(indices)

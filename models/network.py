@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from models import decoder, encoder
-from models.decoder import ResidualDecoder, ShallowDecoder
+from models.decoder import RESOLUTIONS, ResidualDecoder, ShallowDecoder
 from models.encoder import ResidualEncoder, ShallowEncoder
 from models.init import xavier_init
 from models.layers import UNPOOLINGS, encode, recomputed
@@ -37,10 +37,11 @@ class R2N2(nn.Module):
         unpooling (str): Unpooling of the decoder, "nearest" or "zero".
         leaky_slope (float): Slope of LeakyReLU for negative inputs, 0 to 1.
         width (float): Factor for every number of channels, above 0 and at most 4.
+        resolution (int): D, side of the output grid, 32 or 64 voxels.
 
     Attributes:
         name (str), options (dict): The arguments, which build the same network again.
-        image_size (int): S.
+        image_size (int), resolution (int): S and D.
         threshold (float): Probability from which `demo.py` takes a voxel as occupied; the paper's
             0.4, unless the weights came with the best one on their validation split.
         grad_checkpointing (bool): Recompute the activations of encoder and decoder in the backward
@@ -59,6 +60,7 @@ class R2N2(nn.Module):
         unpooling: str = "nearest",
         leaky_slope: float = 0.01,
         width: float = 1.0,
+        resolution: int = 32,
     ):
         super().__init__()
         if name not in NETWORKS:
@@ -70,9 +72,10 @@ class R2N2(nn.Module):
             "unpooling": unpooling,
             "leaky_slope": leaky_slope,
             "width": width,
+            "resolution": resolution,
         }
         _check_options(**self.options)
-        self.image_size = image_size
+        self.image_size, self.resolution = image_size, resolution
         self.threshold = THRESHOLD
         self.grad_checkpointing = False
 
@@ -85,7 +88,7 @@ class R2N2(nn.Module):
         self.encoder = make_encoder(channels, features, image_size, pool_padding, leaky_slope)
         self.recurrence = make_recurrence(features, hidden_channels, kernel_size)
         channels = [scale(c) for c in decoder.CHANNELS]
-        self.decoder = make_decoder(hidden_channels, channels, unpooling, leaky_slope)
+        self.decoder = make_decoder(hidden_channels, channels, unpooling, leaky_slope, resolution)
         xavier_init(self)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -95,7 +98,7 @@ class R2N2(nn.Module):
             images (Tensor): (B, V, 3, S, S) float in [0, 1]; any B and V of at least 1.
 
         Returns:
-            Tensor: Logits (B, 2, 32, 32, 32): channel 1 is "occupied", the axes are x, y, z.
+            Tensor: Logits (B, 2, D, D, D): channel 1 is "occupied", the axes are x, y, z.
 
         Raises:
             ValueError: If `images` has another shape.
@@ -133,14 +136,34 @@ class R2N2(nn.Module):
         features = encode(self.encoder, images, self.grad_checkpointing)  # (B*V, F)
         return features.view(B, V, -1)
 
-    def _decode(self, state: Tensor) -> Tensor:  # (B, C, 4, 4, 4) -> (B, 2, 32, 32, 32)
+    def _decode(self, state: Tensor) -> Tensor:  # (B, C, 4, 4, 4) -> (B, 2, D, D, D)
         state = state.contiguous(memory_format=torch.channels_last_3d)
         if self.grad_checkpointing and torch.is_grad_enabled():
             return recomputed(self.decoder, state)
         return self.decoder(state)
 
 
-def _check_options(image_size, pool_padding, unpooling, leaky_slope, width) -> None:
+def with_resolution(network: R2N2, resolution: int) -> tuple[R2N2, list[str]]:
+    """Return a network of another resolution with the weights of `network`.
+
+    Also returns the names of the layers that are new, as their weights are. The output layer starts
+    at a hundredth of its usual weights: features of a trained network are large.
+    """
+    other = R2N2(network.name, **network.options | {"resolution": resolution})
+    weights, new_weights = network.state_dict(), other.state_dict()
+    kept = {
+        name: weights[name]
+        for name, value in new_weights.items()
+        if name in weights and weights[name].shape == value.shape
+    }
+    other.load_state_dict(new_weights | kept)
+    *_, output_layer = (m for m in other.decoder.modules() if isinstance(m, nn.Conv3d))
+    nn.init.xavier_normal_(output_layer.weight, gain=0.01)
+    new = (name.rpartition(".")[0] for name in new_weights.keys() - kept.keys())
+    return other, sorted(set(new))
+
+
+def _check_options(image_size, pool_padding, unpooling, leaky_slope, width, resolution) -> None:
     """Raise ValueError for options out of range (they may come from an untrusted file)."""
     if not (isinstance(image_size, int) and 64 <= image_size <= 137):  # renderings have 137 pixels
         raise ValueError(f"image_size: expected 64 to 137 pixels, got {image_size!r:.50}")
@@ -152,3 +175,5 @@ def _check_options(image_size, pool_padding, unpooling, leaky_slope, width) -> N
         raise ValueError(f"leaky_slope: expected 0 to 1, got {leaky_slope!r:.50}")
     if not (isinstance(width, int | float) and 0 < width <= 4):
         raise ValueError(f"width: expected above 0 and at most 4, got {width!r:.50}")
+    if resolution not in RESOLUTIONS:
+        raise ValueError(f"resolution: expected 32 or 64, got {resolution!r:.50}")

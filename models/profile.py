@@ -4,6 +4,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from models import NETWORKS, R2N2, build_network
+from models.decoder import RESOLUTIONS
 from utils.errors import Parser, run
 
 
@@ -36,11 +37,12 @@ def main() -> None:
     parser = Parser(prog="python -m models.profile", description=__doc__)
     parser.add_argument("--views", type=int, nargs="+", default=[1, 3, 5], metavar="V")
     parser.add_argument("--batch", type=int, default=1, metavar="B")
+    parser.add_argument("--resolution", type=int, default=32, choices=RESOLUTIONS)
     args = parser.parse_args()
     print(f"{'network':12} {'views':>5} {'parameters':>11} {'weights':>8} {'GMAC':>7} {'training'}")
     for name in NETWORKS:
         with torch.device("meta"):
-            network = build_network(name)
+            network = build_network(name, resolution=args.resolution)
         parameters = sum(p.numel() for p in network.parameters())
         for num_views in args.views:
             macs, activations = profile(network, num_views, args.batch)

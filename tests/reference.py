@@ -93,7 +93,10 @@ def shallow_decoder(network: R2N2, x: Tensor) -> Tensor:
     d = network.decoder
     for layer in (d.conv1, d.conv2, d.conv3):
         x = leaky_relu(network, conv3d(layer, unpool(network, x)))
-    return conv3d(d.conv5, leaky_relu(network, conv3d(d.conv4, x)))
+    x = leaky_relu(network, conv3d(d.conv4, x))
+    if network.resolution == 64:
+        x = leaky_relu(network, conv3d(d.conv64, unpool(network, x)))
+    return conv3d(d.conv5, x)
 
 
 def residual_decoder(network: R2N2, x: Tensor) -> Tensor:
@@ -108,4 +111,8 @@ def residual_decoder(network: R2N2, x: Tensor) -> Tensor:
     x = unpool(network, x)
     x = act(d.conv9b, act(d.conv9a, x)) + conv3d(d.conv9c, x)
     x = act(d.conv10a, x)
-    return conv3d(d.conv11, act(d.conv10b, x) + conv3d(d.conv10c, x))
+    x = act(d.conv10b, x) + conv3d(d.conv10c, x)
+    if network.resolution == 64:
+        x = unpool(network, x)
+        x = act(d.conv64b, act(d.conv64a, x)) + conv3d(d.conv64c, x)
+    return conv3d(d.conv11, x)

@@ -14,7 +14,7 @@ from utils.errors import InputError
     ("command", "flags", "named"),
     [
         (build, ["--views=0"], "--views"),
-        (build, ["--grid=100000"], "--grid"),
+        (build, ["--resolution=100000"], "--resolution"),
         (build, ["--variants=-1"], "--variants"),
         (build, ["--seed=-1"], "--seed"),
         (build, ["--processes=0"], "--processes"),

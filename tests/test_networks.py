@@ -8,7 +8,9 @@ from torch import nn
 
 from models import NETWORKS, R2N2, VARIANTS, build_network, load_network, save_network
 from models.init import data_dependent_init
+from models.network import with_resolution
 from models.profile import profile
+from models.weights import network_from_state, network_state
 from tests import reference
 
 THEANO = VARIANTS["theano"]
@@ -45,7 +47,17 @@ def test_parameter_count_matches_the_original_code(name, variant, parameters):
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_predictions_and_gradients_match_reference(name, variant):
-    network = small_network(name, width=1 / 32, **VARIANTS[variant]).double()
+    check_against_reference(name, **VARIANTS[variant])
+
+
+@pytest.mark.parametrize("name", ["3D-LSTM-3", "Res3D-GRU-3"])
+@pytest.mark.parametrize("unpooling", ["nearest", "zero"])
+def test_predictions_of_64_voxels_match_reference(name, unpooling):
+    check_against_reference(name, unpooling=unpooling, resolution=64)
+
+
+def check_against_reference(name, **options):
+    network = small_network(name, width=1 / 32, **options).double()
     images = random_images(2, 2, network.image_size).double()
     results = []
     for forward in (network, partial(reference.forward, network)):
@@ -273,3 +285,28 @@ def test_profile_counts_multiplications_and_memory():
     assert macs[2] == pytest.approx(8.49e9, rel=0.01)  # the PyTorch port needs 15.0e9
     assert macs[2] - macs[1] == pytest.approx(macs[1] - macs[0], rel=0.001)
     assert 0 < memory[0] < memory[1] < memory[2]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_weights_for_32_voxels_start_a_network_for_64(name):
+    network = small_network(name)
+    larger, new = with_resolution(network, 64)
+    last = "conv11" if name == "Res3D-GRU-3" else "conv5"
+    assert {layer.removeprefix("decoder.")[:6] for layer in new} == {"conv64", last}
+    weights = network.state_dict()
+    for key, value in larger.state_dict().items():
+        assert key.rpartition(".")[0] in new or torch.equal(value, weights[key])
+    with torch.no_grad():
+        logits = larger(random_images(1, 1))
+    assert logits.shape == (1, 2, 64, 64, 64) and logits.std() < 0.1
+
+
+def test_network_for_64_voxels_is_saved_and_old_files_load_as_32(tmp_path):
+    network = small_network(resolution=64)
+    save_network(tmp_path / "a.pth", network)
+    assert load_network(tmp_path / "a.pth").resolution == 64
+    content = network_state(small_network())
+    del content["network"]["options"]["resolution"]
+    assert network_from_state(content, "a").resolution == 32
+    with pytest.raises(ValueError, match="resolution: expected 32 or 64, got 48"):
+        small_network(resolution=48)

@@ -147,3 +147,14 @@ def test_train_and_test_use_the_pack(script, root, tmp_path, monkeypatch):
     assert_same(*weights)
     status, output, _ = script("test", *flags, "--experiment_name=png", "--split=all")
     assert status == 0 and PACKED in output
+
+
+def test_pack_of_64_voxels_gives_the_same_samples(tmp_path):
+    root = make_dataset(tmp_path, {"03001627": 2}, views=2)
+    rng = np.random.default_rng(0)
+    for path in root.rglob("*.binvox"):
+        write_binvox(path, rng.random((64, 64, 64)) < 0.2)
+    pack(root, 1)
+    indices = use_pack(index_dataset(root)), index_dataset(root)
+    packed, usual = (ShapeNetDataset(i, 128, resolution=64)[1][1] for i in indices)
+    assert packed.shape == (64, 64, 64) and np.array_equal(packed, usual)

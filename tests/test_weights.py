@@ -21,7 +21,7 @@ def test_saved_network_loads_the_same(tmp_path, name):
     save_network(tmp_path / "a.pth", network)
     loaded = load_network(tmp_path / "a.pth")
     assert (loaded.name, loaded.options, loaded.training) == (name, network.options, False)
-    assert network.options == {"image_size": 128, "pool_padding": 0, **SMALL}
+    assert network.options == {"image_size": 128, "pool_padding": 0, "resolution": 32, **SMALL}
     images = torch.rand(1, 2, 3, 128, 128)
     with torch.no_grad():
         assert torch.equal(loaded(images), network.eval()(images))

@@ -28,6 +28,7 @@ from utils.options import (
     MASKS,
     NAME,
     PRECISION,
+    RESOLUTION,
     THRESHOLD,
     THRESHOLDS,
     Kind,
@@ -72,6 +73,7 @@ class Config:
     network: str = _network("3D-LSTM-3", choice(*NETWORKS), "network, as named in the paper")
     variant: str = _network("pytorch", choice(*VARIANTS), "implementation whose layout to use")
     width: float = _network(1.0, number(0, 4, positive=True), "factor on all channel counts")
+    resolution: int = _network(32, RESOLUTION, "voxels per side, 32 or 64")
     init: str = _network("paper", choice("paper", "data"), "initialization of the weights")
     init_weights: str = _network("", FILE, "fine-tune from the weights in FILE")
 

@@ -150,7 +150,7 @@ def evaluate(
 
     Args:
         network (R2N2): Set to evaluation mode.
-        loader (DataLoader): Batches of images (B, V, 3, S, S) and voxels (B, 32, 32, 32), both
+        loader (DataLoader): Batches of images (B, V, 3, S, S) and voxels (B, D, D, D), both
             uint8, and indices.
         precision (Precision): Of the network.
         thresholds (list[float]): T occupancy thresholds in (0, 1].

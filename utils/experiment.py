@@ -11,6 +11,7 @@ from data.loader import TrainBatchSampler
 from data.shapenet import collate
 from models import R2N2, VARIANTS, build_network, load_network
 from models.init import data_dependent_init
+from models.network import with_resolution
 from utils.checkpoint import find_resumable, load_checkpoint, newest_checkpoint
 from utils.config import Config, resumed_config
 from utils.engine import to_device
@@ -39,15 +40,22 @@ def prepare_network(config: Config, folder: Path) -> tuple[Config, R2N2, tuple |
         if config.init == "data":
             print("init = data is ignored: init_weights gives the weights")
         network = load_network(config.init_weights)
+        if network.resolution < config.resolution:
+            torch.manual_seed(config.seed)
+            network, new_layers = with_resolution(network, config.resolution)
+            print(
+                f"{config.init_weights}: new layers for {config.resolution}³ voxels:", *new_layers
+            )
         return _with_options_of(network, config, config.init_weights), network, None
     torch.manual_seed(config.seed)
-    options = VARIANTS[config.variant] | {"width": config.width}
+    options = VARIANTS[config.variant] | {"width": config.width, "resolution": config.resolution}
     return config, build_network(config.network, **options), None
 
 
 def _with_options_of(network: R2N2, config: Config, path: str | Path) -> Config:
     """Return `config` with the options of the network from `path`; refuse others that are given."""
-    found = {"network": network.name, "width": network.options["width"]}
+    found = {"network": network.name}
+    found |= {name: network.options[name] for name in ("width", "resolution")}
     for variant, options in VARIANTS.items():
         if options.items() <= network.options.items():
             found["variant"] = variant

@@ -16,7 +16,7 @@ from data.builder.sources import (
     find_sources,
     with_categories,
 )
-from data.layout import NUM_VIEWS, RESOLUTION
+from data.layout import NUM_VIEWS, RESOLUTION, RESOLUTIONS
 from utils.errors import InputError, Parser, check_ranges, run
 
 
@@ -26,9 +26,7 @@ def main() -> int:
     sources, skipped = _find_sources(args)
     for front in {args.front or source.front for source in sources}:
         rotation(args.up, front)  # raises before the work begins
-    options = Options(args.out, args.up, args.front, args.views, args.grid, args.seed)
-    if args.grid != RESOLUTION:
-        print(f"note: train.py can train on {RESOLUTION}³ voxels only, got --grid={args.grid}")
+    options = Options(args.out, args.up, args.front, args.views, args.resolution, args.seed)
     if others := count_other_formats(args.inputs):
         formats = ", ".join(f"{count} {suffix}" for suffix, count in others.items())
         print(f"note: files of formats that cannot be read: {formats}")
@@ -59,13 +57,19 @@ def _parse_args() -> argparse.Namespace:
     front = "axis that points to the front (z for glTF and Sweet Home 3D, else -z)"
     add("--front", choices=AXES, help=front)
     add("--views", type=int, default=NUM_VIEWS, help="images a shape (%(default)s)")
-    add("--grid", type=int, default=RESOLUTION, help="voxels a side (%(default)s)")
+    add(
+        "--resolution",
+        type=int,
+        default=RESOLUTION,
+        choices=RESOLUTIONS,
+        help="voxels a side (%(default)s)",
+    )
     variants = "stretched copies of each, 0.8 to 1.25 along each axis (%(default)s)"
     add("--variants", type=int, default=0, help=variants)
     add("--seed", type=int, default=0)
     add("--processes", type=int, help="default: all cores")
     args = parser.parse_args()
-    limits = {"views": (1, 255), "grid": (8, 256), "variants": (0, 1000)}
+    limits = {"views": (1, 255), "variants": (0, 1000)}
     check_ranges(args, **limits, seed=(0, 2**32 - 1), processes=(1, 1024))
     if args.only_listed and not args.categories:
         raise InputError("--only-listed: expected --categories with it")

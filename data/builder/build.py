@@ -31,7 +31,7 @@ class Options:
     up: str = "y"
     front: str | None = None  # default: by the source
     views: int = NUM_VIEWS
-    grid: int = RESOLUTION
+    resolution: int = RESOLUTION
     seed: int = 0
 
 
@@ -103,7 +103,7 @@ def _build_shape(options: Options, job: Job) -> tuple[str | None, list[str]]:
         extent = np.ptp(mesh.bounds, axis=0)
         if extent.min() < MIN_THICKNESS * extent.max():
             raise InputError("expected a solid, found a flat mesh")
-        write_shape(options.out, job.name, mesh, rng, options.views, options.grid)
+        write_shape(options.out, job.name, mesh, rng, options.views, options.resolution)
     except (InputError, OSError) as error:
         return explain(error), notes
     except MemoryError:

@@ -12,7 +12,7 @@ from data.builder.furniture import GENERATORS
 from data.builder.mesh import concatenate
 from data.builder.render import require_embreex
 from data.builder.writer import is_finished, remove_stale_dirs, write_shape
-from data.layout import SYNSETS
+from data.layout import RESOLUTION, RESOLUTIONS, SYNSETS
 from data.parallel import parallel_map
 from utils.errors import Parser, check_ranges, run
 
@@ -20,7 +20,11 @@ NUM_SHAPES = 120
 
 
 def build(
-    out: str | Path, num_shapes: int = NUM_SHAPES, seed: int = 0, processes: int | None = None
+    out: str | Path,
+    num_shapes: int = NUM_SHAPES,
+    seed: int = 0,
+    processes: int | None = None,
+    resolution: int = RESOLUTION,
 ) -> None:
     """Build the shapes that are missing under `out`.
 
@@ -32,17 +36,18 @@ def build(
     if missing:
         require_embreex()
         remove_stale_dirs(out)
-        parallel_map(partial(_build_shape, out, seed), missing, "synthetic furniture", processes)
+        build_shape = partial(_build_shape, out, seed, resolution)
+        parallel_map(build_shape, missing, "synthetic furniture", processes)
 
 
 def _name(seed: int, i: int) -> str:
     return f"{SYNSETS[list(GENERATORS)[i % len(GENERATORS)]]}/s{seed}-{i:05d}"
 
 
-def _build_shape(out: Path, seed: int, i: int) -> None:
+def _build_shape(out: Path, seed: int, resolution: int, i: int) -> None:
     rng = np.random.default_rng([seed, i])
     sample = list(GENERATORS.values())[i % len(GENERATORS)]
-    write_shape(out, _name(seed, i), concatenate(sample(rng)), rng)
+    write_shape(out, _name(seed, i), concatenate(sample(rng)), rng, resolution=resolution)
 
 
 def main() -> None:
@@ -50,10 +55,12 @@ def main() -> None:
     parser.add_argument("--out", required=True, help="folder of the dataset")
     parser.add_argument("--models", type=int, default=NUM_SHAPES, help="shapes (%(default)s)")
     parser.add_argument("--seed", type=int, default=0)
+    resolutions = {"default": RESOLUTION, "choices": RESOLUTIONS}
+    parser.add_argument("--resolution", type=int, **resolutions, help="voxels a side (%(default)s)")
     parser.add_argument("--processes", type=int, help="default: all cores")
     args = parser.parse_args()
     check_ranges(args, models=(1, 10**6), seed=(0, 2**32 - 1), processes=(1, 1024))
-    build(args.out, args.models, args.seed, args.processes)
+    build(args.out, args.models, args.seed, args.processes, args.resolution)
 
 
 if __name__ == "__main__":
