@@ -27,6 +27,8 @@ def end_of(main, capsys) -> tuple[int, str, str]:
             2,
             "GiB; try a smaller --batch",
         ),
+        (RuntimeError("InvalidCxxCompiler: No working C++ compiler found in x"), 2, "compile:"),
+        (RuntimeError("gloo/pair.cc:5: Connection closed by peer [::1]"), 2, "--resume_epoch"),
         (RuntimeError("DataLoader worker (pid 7) is killed by signal"), 2, "--num_workers"),
         (KeyboardInterrupt(), 130, "interrupted"),
         (Interrupted(143), 143, "interrupted"),

@@ -9,6 +9,7 @@ from contextlib import redirect_stderr, redirect_stdout
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 CONTROL_BUT_LAYOUT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # keeps tab, \n and \r
 OUT_OF_MEMORY = re.compile("out of memory|allocate memory|ALLOC_FAILED", re.IGNORECASE)
+NO_COMPILER = re.compile(r"No working C\+\+ compiler|Compiler: .* not found|working triton")
 PEER_DIED = re.compile("closed by peer|reset by peer|remote process exited|communicator was abort")
 
 
@@ -106,6 +107,8 @@ def report(error: BaseException) -> int:
         line = f"not enough memory: {escape_controls(reason)}; try a smaller --batch_size"
     elif isinstance(error, RuntimeError) and PEER_DIED.search(str(error)):  # of gloo and NCCL
         line = "another process of the training died; resume with --resume_epoch=last"
+    elif isinstance(error, RuntimeError) and NO_COMPILER.search(first_line):  # of torch.compile
+        line = "compile: needs a C++ compiler, and Triton for a GPU; install them or leave it out"
     elif isinstance(error, MemoryError):
         line = f"not enough memory: {escape_controls(first_line)}"
     else:
