@@ -10,6 +10,7 @@ from tests.browser import open_browser
 from utils.report import (
     Example,
     choose_examples,
+    curve,
     write_prediction_page,
     write_report,
 )
@@ -113,6 +114,14 @@ def test_examples_are_best_median_and_worst_without_repetition(count):
             50,
             49,
         ]
+
+
+def test_curve_labels_do_not_overlap():
+    ious = np.repeat([[0.5], [0.502], [0.5], [0.0], [0.9]], 2, axis=1)
+    svg = curve(example_results({"iou": ious}, [*"abcde"]))
+    labels = re.findall(r'y="([0-9.]+)" fill="#555" text-anchor="start">(\w)', svg)
+    assert [name for _, name in labels if name in "abcde"] == [*"ebacd"]
+    assert np.diff([float(y) for y, _ in labels]).min() >= 13.9
 
 
 def test_curve_has_a_line_for_each_category_and_mean(tmp_path, report):

@@ -15,6 +15,7 @@ from utils.tables import NOTE, comparison_table, facts, metric_tables
 from utils.visualize import draw_cutout, draw_layers, draw_voxels
 
 EXAMPLES_PER_KIND = 3
+LABEL_HEIGHT = 14  # pixels, of a label beside the curve
 
 
 class Example(NamedTuple):
@@ -142,39 +143,54 @@ def _figure(content: str, caption: str) -> str:
     return f"<figure>{content}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
-def curve(results: dict, width: int = 560, height: int = 320) -> str:
+def curve(results: dict, width: int = 640) -> str:
     """Plot the mean IoU over two or more numbers of views as SVG.
 
-    Categories are thin, the mean over samples is thick and that over categories dashed.
+    Categories are thin and in colors, the mean over samples is thick and that over categories
+    dashed.
     """
-    left, right, top, bottom = 48, 16, 12, 40
-    lines = [(name, row["iou"], 'stroke="#9bb8d6"') for name, row in results["categories"].items()]
-    strokes = 'stroke="#1f4e80" stroke-width="3"', 'stroke="#1f4e80" stroke-dasharray="5 4"'
-    for (name, row), stroke in zip(results["overall"].items(), strokes, strict=True):
-        lines.append((name.replace("_", " "), row["iou"], stroke))
-    ceiling = max(0.1, np.ceil(10 * max(max(ious) for _, ious, _ in lines)) / 10)
-    num_views = results["num_views"]
+    lines, num_views = _curve_lines(results), results["num_views"]
+    left, right, top, bottom = 48, 190, 12, 40
+    height = max(320, top + bottom + LABEL_HEIGHT * len(lines))
+    ceiling = max(0.1, np.ceil(10 * max(ious.max() for _, ious, _ in lines)) / 10)
 
-    def x_of(views: int) -> float:
-        return left + (width - left - right) * (views - 1) / (num_views - 1)
-
-    def y_of(iou: float) -> float:
+    def y_of(iou):
         return height - bottom - (height - top - bottom) * iou / ceiling
-
-    def text(x: float, y: float, content, anchor: str = "middle") -> str:
-        return f'<text x="{x:.1f}" y="{y:.1f}" fill="#555" text-anchor="{anchor}">{content}</text>'
 
     parts = [f'<svg width="{width}" height="{height}" role="img" font-size="12" fill="none">']
     for tick in np.arange(0, ceiling + 0.05, 0.1):
-        y = y_of(tick)
-        parts.append(f'<path d="M{left} {y:.1f}H{width - right}" stroke="#ddd"/>')
-        parts.append(text(left - 6, y + 4, f"{tick:.1f}", "end"))
-    for views in range(1, num_views + 1):
-        parts.append(text(x_of(views), height - bottom + 16, views))
-    legend = "views (thick: mean over samples, dashed: mean over categories, thin: categories)"
-    parts.append(text((left + width) / 2, height - 6, legend))
+        parts.append(f'<path d="M{left} {y_of(tick):.1f}H{width - right}" stroke="#ddd"/>')
+        parts.append(_svg_text(left - 6, y_of(tick) + 4, f"{tick:.1f}", "end"))
+    columns = np.linspace(left, width - right, num_views)
+    for views, x in enumerate(columns, start=1):
+        parts.append(_svg_text(x, height - bottom + 16, views, "middle"))
+    parts.append(_svg_text((left + width - right) / 2, height - 6, "views", "middle"))
     for name, ious, stroke in lines:
-        points = [f"{x_of(views):.1f},{y_of(iou):.1f}" for views, iou in enumerate(ious, start=1)]
+        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(columns, y_of(ious), strict=True))
         title = f"<title>{escape(name)}</title>"
-        parts.append(f'<polyline points="{" ".join(points)}" {stroke}>{title}</polyline>')
+        parts.append(f'<polyline points="{points}" {stroke}>{title}</polyline>')
+    y, last_y = 0, height - bottom - LABEL_HEIGHT * len(lines)  # labels are pushed apart
+    for name, ious, stroke in sorted(lines, key=lambda line: -line[1][-1]):
+        last_y += LABEL_HEIGHT
+        y = min(max(y + LABEL_HEIGHT, y_of(ious[-1])), last_y)
+        bend = f"M{width - right + 2} {y_of(ious[-1]):.1f}l12 {y - y_of(ious[-1]):.1f}h12"
+        parts.append(f'<path d="{bend}" {stroke}/>')
+        label = f"{escape(name[:20])} {ious[-1]:.3f}"
+        parts.append(_svg_text(width - right + 30, y + 4, label, "start"))
     return "\n".join([*parts, "</svg>"])
+
+
+def _curve_lines(results: dict) -> list[tuple[str, np.ndarray, str]]:
+    """Return the name, the IoUs (V,) and the stroke of each line, in the order of painting."""
+    lines = []
+    for i, (name, row) in enumerate(results["categories"].items()):
+        hue = round(360 * i / len(results["categories"]))
+        lines.append((name, np.array(row["iou"]), f'stroke="hsl({hue} 60% 45%)"'))
+    strokes = 'stroke="#222" stroke-width="3"', 'stroke="#222" stroke-dasharray="5 4"'
+    for (name, row), stroke in zip(results["overall"].items(), strokes, strict=True):
+        lines.append((name.replace("_", " "), np.array(row["iou"]), stroke))
+    return lines
+
+
+def _svg_text(x: float, y: float, content, anchor: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" fill="#555" text-anchor="{anchor}">{content}</text>'
