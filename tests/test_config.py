@@ -132,10 +132,10 @@ def test_missing_file_is_named():
 
 
 @pytest.mark.parametrize(
-    "name", ["a #b", "; a", "a\xa0", "möbel", "not\udcffutf-8", "a = b", "[a]"]
+    "name", ["a #b", "; a", "a\xa0", "möbel", "not\udcffutf-8", "a = b", "[a]", r"C:\new\x"]
 )
 def test_written_options_are_read_back_equal(name):
-    flags = ["--LR=3e-05", "--resume_epoch=last", "--compile", f"--experiment_name={name}"]
+    flags = ["--LR=3e-05", "--resume_epoch=last", "--compile", f"--database_path={name}"]
     config = read_config(Config, "", flags)
     write_ini("again.ini", config)
     assert read_config(Config, "", ["--cfg=again.ini"]) == config
