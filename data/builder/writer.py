@@ -13,7 +13,7 @@ from data.binvox import write_binvox
 from data.builder.mesh import Mesh, normalize
 from data.builder.render import render
 from data.builder.voxelize import voxelize
-from data.cameras import sample_views, write_views
+from data.cameras import View, sample_views, write_views
 from data.layout import NUM_VIEWS, RENDERINGS, RESOLUTION, VOXELS
 
 TEMPORARY = ".making-"  # prefix of the folders of shapes in progress
@@ -56,17 +56,33 @@ def write_shape(
     lower, upper = mesh.bounds
     corner = tuple(float(f"{value:.6g}") for value in lower)  # six digits, as in official files
     side = float(f"{max(upper - lower):.6g}")
+    write_files(root, name, images, views, voxels, (corner, side))
+
+
+def write_files(
+    root: Path, name: str, images, views: list[View], voxels: np.ndarray, frame=((0, 0, 0), 1.0)
+) -> None:
+    """Write the files of a shape; it appears whole or not at all.
+
+    Args:
+        root: Folder of the dataset.
+        name: Of the shape, "category/shape".
+        images: V arrays (137, 137, 4) uint8.
+        views: Their cameras.
+        voxels: (D, D, D) bool, axes x, y, z.
+        frame: Lower corner and side of the grid in the shape's units.
+    """
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=root) as folder:
         rendering_dir = Path(folder, "views", "rendering")
         rendering_dir.mkdir(parents=True)
-        file_names = [f"{i:02d}.png" for i in range(num_views)]
+        file_names = [f"{i:02d}.png" for i in range(len(views))]
         for file_name, image in zip(file_names, images, strict=True):
             Image.fromarray(image).save(rendering_dir / file_name)
         write_views(rendering_dir / "rendering_metadata.txt", views)
         listing = "".join(f"{file_name}\n" for file_name in file_names)
         (rendering_dir / "renderings.txt").write_text(listing, "ascii", newline="\n")
-        write_binvox(Path(folder, "voxels", "model.binvox"), voxels, corner, side)
+        write_binvox(Path(folder, "voxels", "model.binvox"), voxels, *frame)
         if not is_finished(root, name):  # another run may have finished it
             _replace(rendering_dir.parent, root / RENDERINGS / name)
             _replace(Path(folder, "voxels"), root / VOXELS / name)

@@ -1,0 +1,217 @@
+"""Convert Pix3D (Sun et al., CVPR 2018) to a dataset in ShapeNet's layout.
+
+python -m data.builder.pix3d PIX3D --out DIR
+
+PIX3D is its folder, with pix3d.json, img, mask and model. Each image becomes a shape with one view:
+the object is cut out by its mask and framed like a rendering. Truncated and occluded objects are
+left out, as in the evaluation of the paper. DIR/split.json (--split_file) has 80% of each
+category's models for training and the rest for test, so that no model is in both; train and test
+with --min_views=1 --max_views=1.
+
+Axes: in Pix3D's voxels, x points to the left of a viewer in front of the object, y towards him and
+z up. Here x points to the front, y up and z to that viewer's left: Pix3D's axes y, z, x. The
+bounding box is then centered and its longest side spans the grid, as in ShapeNetVox32; a voxel is
+occupied if any part of it is. rendering_metadata.txt has the azimuth and elevation of Pix3D's
+camera, and a nominal distance, for the image is scaled.
+
+This follows Pix3D's documentation and was tested with made-up files of that form. No result on
+Pix3D has been compared with a published one.
+"""
+
+import argparse
+import json
+import math
+import struct
+import zlib
+from collections import defaultdict
+from functools import partial
+from io import BytesIO
+from itertools import chain
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from scipy.io import loadmat
+
+from data.background import cut_out
+from data.builder.source import category_folder, clean_name
+from data.builder.writer import is_finished, remove_stale_dirs, write_files
+from data.cameras import View
+from data.layout import CATEGORIES, RESOLUTION, RESOLUTIONS
+from data.parallel import parallel_map
+from data.photographs import mask_values, read_photograph
+from utils.errors import InputError, Parser, check_ranges, explain, run
+from utils.files import atomic_write, read_bytes, read_text
+
+MAX_LIST_BYTES = 2**28  # Pix3D's list has 30 MB
+MAX_VOXEL_BYTES = 2**25  # 128³ as double has 17 MB
+MAX_SIDE = 256
+HIDDEN = ("truncated", "occluded", "slightly_occluded")
+FIELDS = ("img", "mask", "voxel", "model", "category")
+NOMINAL_DISTANCE = 0.8  # the middle of the renderings' range
+
+
+def read_list(root: Path, everything: bool) -> dict[str, dict]:
+    """Return the entries of pix3d.json by the "category/shape" that they become."""
+    path = root / "pix3d.json"
+    try:
+        content = json.loads(read_text(path, MAX_LIST_BYTES))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: expected JSON: {error}") from error
+    entries: dict[str, dict] = {}
+    for i, entry in enumerate(content if isinstance(content, list) else [None]):
+        if not isinstance(entry, dict) or not all(isinstance(entry.get(f), str) for f in FIELDS):
+            raise InputError(f"{path}: entry {i}: expected an object with {', '.join(FIELDS)}")
+        shape = clean_name(PurePosixPath(entry["img"]).stem)
+        name = f"{category_folder(entry['category'])}/{shape}"
+        if name in entries:
+            raise InputError(f"{path}: entry {i}: a second image {name}")
+        if everything or not any(entry.get(reason) for reason in HIDDEN):
+            entries[name] = entry
+    if not entries:
+        raise InputError(f"{path}: no image without truncation and occlusion")
+    return entries
+
+
+def convert(root: Path, out: Path, resolution: int, item: tuple[str, dict]) -> str | None:
+    """Convert an entry; return why it cannot be used, or None."""
+    name, entry = item
+    try:
+        image = read_photograph(_inside(root, entry["img"]))
+        mask = mask_values(read_photograph(_inside(root, entry["mask"])), image.size)
+        view = np.asarray(cut_out(image, mask).image)
+        voxels = read_voxels(_inside(root, entry["voxel"]))
+        voxels = fit_grid(voxels.transpose(1, 2, 0), resolution)
+        write_files(out, name, [view], [_camera(entry)], voxels)
+    except (InputError, OSError) as error:
+        return explain(error)
+    return None
+
+
+def _inside(root: Path, path: str) -> Path:
+    """Return a path of the list; refuse one that leads out of the dataset."""
+    full = (root / path).resolve()
+    if not full.is_relative_to(root.resolve()):
+        raise InputError(f"pix3d.json: expected paths in {root}, got {path[:60]!r}")
+    return full
+
+
+def _camera(entry: dict) -> View:
+    """Return the camera's direction from its position in the frame of Pix3D's meshes.
+
+    There x points to the left of a viewer in front of the object, y up, and z away from him.
+    """
+    try:
+        left, up, away = map(float, entry["cam_position"])
+    except (KeyError, TypeError, ValueError):
+        raise InputError("pix3d.json: cam_position: expected three numbers") from None
+    azimuth = math.degrees(math.atan2(left, -away)) % 360
+    elevation = math.degrees(math.atan2(up, math.hypot(left, away)))
+    return View(azimuth, elevation, NOMINAL_DISTANCE)
+
+
+def read_voxels(path: Path) -> np.ndarray:
+    """Read the cube `voxel` of a MATLAB file, (D, D, D) bool, in Pix3D's axes."""
+    content = read_bytes(path, MAX_VOXEL_BYTES)
+    try:
+        _check_size(content)
+        voxels = np.asarray(loadmat(BytesIO(content), variable_names=["voxel"])["voxel"])
+    except Exception as error:  # a damaged file raises anything
+        raise InputError(f"{path}: expected a MATLAB 5 file with 'voxel': {error}") from error
+    if voxels.ndim != 3 or voxels.dtype.kind not in "biuf" or max(voxels.shape) > MAX_SIDE:
+        found = f"{'x'.join(map(str, voxels.shape))} {voxels.dtype}"
+        raise InputError(f"{path}: voxel: expected up to {MAX_SIDE}³ numbers, got {found}")
+    if not (occupied := voxels > 0.5).any():
+        raise InputError(f"{path}: voxel: empty")
+    return occupied
+
+
+def _check_size(content: bytes) -> None:
+    """Raise ValueError if the variables of a MATLAB file are too large when decompressed."""
+    if content[126:128] != b"IM":
+        raise ValueError("another version or byte order")
+    offset = 128
+    while offset + 8 <= len(content):
+        kind, size = struct.unpack_from("<II", content, offset)
+        element = content[offset + 8 : offset + 8 + size]
+        if kind == 15:  # compressed
+            decompressor = zlib.decompressobj()
+            if len(decompressor.decompress(element, MAX_VOXEL_BYTES + 1)) > MAX_VOXEL_BYTES:
+                raise ValueError(f"over {MAX_VOXEL_BYTES} bytes")
+        offset += 8 + size
+
+
+def fit_grid(voxels: np.ndarray, resolution: int) -> np.ndarray:
+    """Crop voxels (X, Y, Z) to their bounding box, and pool it to the center of a cube of D³.
+
+    The longest side spans the cube; a voxel of it is occupied if one that it overlaps is.
+    """
+    indices = np.argwhere(voxels)
+    low, high = indices.min(0), indices.max(0) + 1
+    voxels = voxels[tuple(map(slice, low, high))]
+    side = max(voxels.shape)
+    margins = [((side - length) // 2, -(-(side - length) // 2)) for length in voxels.shape]
+    voxels = np.pad(voxels, margins)
+    edges = np.arange(resolution + 1) * side
+    starts, ends = edges[:-1] // resolution, -(-edges[1:] // resolution)
+    for axis in range(3):
+        slabs = [
+            voxels.take(range(a, b), axis).any(axis) for a, b in zip(starts, ends, strict=True)
+        ]
+        voxels = np.stack(slabs, axis)
+    return voxels
+
+
+def write_split(path: Path, entries: dict[str, dict]) -> None:
+    """Write a split of the shapes in Pix2Vox's form; the images of a model stay together."""
+    models = defaultdict(lambda: defaultdict(list))
+    for name, entry in sorted(entries.items()):
+        category, _, shape = name.partition("/")
+        models[category][entry["model"]].append(shape)
+    content = []
+    for category, shapes_of in models.items():
+        shapes = [shapes_of[model] for model in sorted(shapes_of)]
+        end = int(0.8 * len(shapes))
+        content.append(
+            {
+                "taxonomy_id": category,
+                "taxonomy_name": CATEGORIES.get(category, category),
+                "train": list(chain(*shapes[:end])),
+                "test": list(chain(*shapes[end:])),
+            }
+        )
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1), "utf-8")
+
+
+def main() -> int:
+    """Run the command. Returns status 1 when no image can be used."""
+    parser = Parser(
+        prog="python -m data.builder.pix3d",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("dataset", type=Path, metavar="PIX3D", help="folder with pix3d.json")
+    parser.add_argument("--out", required=True, type=Path, help="folder of the new dataset")
+    resolutions = {"default": RESOLUTION, "choices": RESOLUTIONS}
+    parser.add_argument("--resolution", type=int, **resolutions, help="voxels a side (%(default)s)")
+    parser.add_argument("--all", action="store_true", help="truncated and occluded objects too")
+    parser.add_argument("--processes", type=int, help="default: all cores")
+    args = parser.parse_args()
+    check_ranges(args, processes=(1, 1024))
+    entries = read_list(args.dataset, args.all)
+    remove_stale_dirs(args.out)
+    missing = {name: e for name, e in entries.items() if not is_finished(args.out, name)}
+    job = partial(convert, args.dataset, args.out, args.resolution)
+    problems = parallel_map(job, list(missing.items()), "images", args.processes)
+    failed = {name: p for name, p in zip(missing, problems, strict=True) if p is not None}
+    for name, problem in failed.items():
+        print(f"{name}: {problem}")
+    used = {name: entry for name, entry in entries.items() if name not in failed}
+    if used:
+        write_split(args.out / "split.json", used)
+    print(f"{len(used)} of {len(entries)} images are in {args.out}")
+    return int(not used)
+
+
+if __name__ == "__main__":
+    run(main)
