@@ -113,6 +113,15 @@ class R2N2(nn.Module):
         for state in self.hidden_states(images):
             yield self._decode(state)
 
+    def forward_view_orders(self, images: Tensor, orders: list[list[int]]) -> Iterator[Tensor]:
+        """Yield the logits from all views in each order (a permutation of 0 to V - 1).
+
+        The encoder runs once for all of them.
+        """
+        features = self._features(images)
+        for order in orders:
+            yield self._decode(self.recurrence(features[:, order])[-1])
+
     def hidden_states(self, images: Tensor) -> list[Tensor]:
         """Return the hidden state after each view, V grids (B, C, 4, 4, 4); see `forward`."""
         return self.recurrence(self._features(images))

@@ -248,6 +248,13 @@ def test_hooks_see_the_outputs_of_layers(name):
         assert torch.equal(output, copy)
 
 
+def test_forward_view_orders_matches_forward_of_permuted_images():
+    network, images = small_network(), random_images(2, 3)
+    orders = [[2, 0, 1], [0, 1, 2]]
+    for logits, order in zip(network.forward_view_orders(images, orders), orders, strict=True):
+        assert torch.allclose(logits, network(images[:, order]), atol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["3D-LSTM-3", "3D-GRU-1"])
 def test_gates_are_the_sigmoid_of_the_sums_of_both_products(name):
     network, images = small_network(name), random_images(1, 2)

@@ -207,7 +207,7 @@ def evaluate_view_orders(
         distributed.raise_if_stopped()
         images, voxels = to_device(images, voxels, precision.device)
         with precision.autocast():
-            logits_per_order = [network(images[:, order]).float() for order in orders]
+            logits_per_order = [x.float() for x in network.forward_view_orders(images, orders)]
         ious = [intersection_over_union(x, voxels, threshold) for x in logits_per_order]
         rows.append(torch.stack(ious, dim=1).cpu().numpy())
     return np.concatenate(rows)
