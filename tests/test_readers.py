@@ -500,6 +500,16 @@ def test_textures_of_a_mesh_are_bounded(read, monkeypatch):
     assert read.notes == ["texture u.png exceeds the mesh's 16 bytes of textures"]
 
 
+def test_masked_textures_of_a_mesh_are_bounded(read, monkeypatch):
+    monkeypatch.setattr(assets, "MAX_TEXTURE_BYTES", 40)  # two images of 16 and one with a mask
+    maps = "map_Kd t.png\nmap_d d.png\n"
+    content = f"mtllib m.mtl\n{CUBE}vt 0 0\nusemtl a\nf 1/1 2/1 3/1\nusemtl b\nf 1/1 2/1 5/1\n"
+    mesh = read("a.obj", content, m_mtl=f"newmtl a\n{maps}newmtl b\n{maps}",
+                t_png=png((1, 2, 3)), d_png=png(0, "L"))  # fmt: skip
+    assert [texture.pixels[0, 0, 3] for texture in mesh.textures] == [0, 255]
+    assert read.notes == ["texture d.png exceeds the mesh's 40 bytes of textures"]
+
+
 def test_files_of_a_mesh_are_bounded(tmp_path, monkeypatch):
     monkeypatch.setattr(assets, "MAX_TOTAL_BYTES", 5)
     (tmp_path / "a.bin").write_bytes(b"abc")

@@ -117,26 +117,25 @@ def _trace(mesh, attributes, rays: Rays, origin, directions) -> np.ndarray:
         hits = rays.cast(origins, directions)
         found = np.flatnonzero(hits["primID"] >= 0)
         hits = {name: hits[name][found] for name in ("primID", "u", "v", "Ng", "tfar")}
-        ray, origins, directions = ray[found], origins[found], directions[found]
-        colors, alpha = _shade(mesh, attributes, hits, directions)
-        weight = light[ray] * alpha
-        samples[ray] += weight[:, None] * np.insert(colors, 3, 255, axis=1)
-        light[ray] -= weight
-        behind = light[ray] > MIN_LIGHT
+        ray, directions, light = ray[found], directions[found], light[found]
+        colors = _shade(mesh, attributes, hits, directions)
+        samples[ray] += light[:, None] * colors
+        light = light * (1 - colors[:, 3] / np.float32(255))
+        behind = light > MIN_LIGHT
         if not behind.any():
             break
-        ray, directions = ray[behind], directions[behind]
-        origins = origins[behind] + directions * (hits["tfar"][behind, None] + np.float32(1e-5))
+        ray, directions, light = ray[behind], directions[behind], light[behind]
+        distances = hits["tfar"][behind, None] + np.float32(1e-5)
+        origins = origins[found[behind]] + directions * distances
     return samples
 
 
-def _shade(mesh: Mesh, attributes, hits, directions) -> tuple[np.ndarray, np.ndarray]:
-    """Return the colors (N, 3) in [0, 255] where rays (N, 3) hit, and the alpha (N,) in [0, 1]."""
+def _shade(mesh: Mesh, attributes, hits, directions) -> np.ndarray:
+    """Return the colors (N, 4) where rays (N, 3) hit, as `_trace` does."""
     face, u, v = hits["primID"], hits["u"][:, None], hits["v"][:, None]
     corners = attributes[face]  # (N, 3, 9)
     values = (1 - u - v) * corners[:, 0] + u * corners[:, 1] + v * corners[:, 2]  # (N, 9)
-    normals, colors, uv = values[:, :3], values[:, 3:6], values[:, 7:]
-    alpha = np.rint(values[:, 6]) / np.float32(255)  # rounded, so that opaque is exactly 1
+    normals, colors, uv = values[:, :3], values[:, 3:7], values[:, 7:]
     facing = -np.sign(_dot(hits["Ng"], directions)) * np.sign(_dot(normals, hits["Ng"]))
     length = np.sqrt(_dot(normals, normals))
     scale = facing / np.maximum(length, 1e-12)
@@ -147,10 +146,12 @@ def _shade(mesh: Mesh, attributes, hits, directions) -> tuple[np.ndarray, np.nda
     texture = mesh.texture[face]
     for i in range(len(mesh.textures)):
         where = np.flatnonzero(texture == i)
-        texels = _sample_texture(mesh.textures[i], uv[where]) / np.float32(255)
-        colors[where] *= texels[:, :3]
-        alpha[where] *= texels[:, 3]
-    return np.minimum(colors * light[:, None] + gloss[:, None], 255), alpha
+        colors[where] *= _sample_texture(mesh.textures[i], uv[where]) / np.float32(255)
+    rgb, alpha = colors[:, :3], np.rint(colors[:, 3])  # rounded, so that opaque is exactly 255
+    colors[:, :3] = np.minimum(rgb * light[:, None] + gloss[:, None], 255)
+    colors[:, :3] *= (alpha / np.float32(255))[:, None]
+    colors[:, 3] = alpha
+    return colors
 
 
 def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:

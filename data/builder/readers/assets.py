@@ -59,8 +59,7 @@ class Assets:
         return self.images[key]
 
     def decode_image(self, content: bytes, name: str) -> np.ndarray | None:
-        if self.num_texture_bytes >= MAX_TEXTURE_BYTES:
-            self.note(f"texture {name} exceeds the mesh's {MAX_TEXTURE_BYTES} bytes of textures")
+        if not self.has_room(name):
             return None
         try:
             pixels = read_image(content)
@@ -69,6 +68,13 @@ class Assets:
             return None
         self.num_texture_bytes += pixels.nbytes
         return pixels
+
+    def has_room(self, name: str) -> bool:
+        """Return whether the mesh may have one more texture; else note it."""
+        if self.num_texture_bytes < MAX_TEXTURE_BYTES:
+            return True
+        self.note(f"texture {name} exceeds the mesh's {MAX_TEXTURE_BYTES} bytes of textures")
+        return False
 
     def note(self, line: str) -> None:
         line = re.sub(r"[\x00-\x1f\x7f-\x9f]", "?", line)[:300]  # of names in untrusted files

@@ -46,8 +46,9 @@ class Material:
             self.color = (1, 1, 1)
         elif self.image_name and not any(self.color or ()):
             self.color = None  # exporters write black where a texture covers it
-        if mask is not None:
+        if mask is not None and assets.has_room(self.alpha_name):
             pixels = _with_alpha(np.full_like(mask, 255) if pixels is None else pixels, mask)
+            assets.num_texture_bytes += pixels.nbytes
         if pixels is not None:
             self.texture = Texture(pixels, (self.clamp,) * 2)
 
