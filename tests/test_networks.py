@@ -58,7 +58,8 @@ def test_predictions_of_64_voxels_match_reference(name, unpooling):
 
 def check_against_reference(name, **options):
     network = small_network(name, width=1 / 32, **options).double()
-    images = random_images(2, 2, network.image_size).double()
+    batch = (2, 2) if network.resolution == 32 else (1, 2)
+    images = random_images(*batch, network.image_size).double()
     results = []
     for forward in (network, partial(reference.forward, network)):
         network.zero_grad()
