@@ -43,9 +43,9 @@ class Predictor:
             all_views (bool): Return the predictions from the first 1, 2, ... V images.
 
         Returns:
-            ndarray: (32, 32, 32) float32, the probability in [0, 1] that a voxel is occupied, axes
+            ndarray: (D, D, D) float32, the probability in [0, 1] that a voxel is occupied, axes
                 x, y, z: y is up and the front of the object is towards +x. With `all_views`,
-                (V, 32, 32, 32).
+                (V, D, D, D).
 
         Raises:
             InputError: If there is no image, one cannot be read, or its object cannot be found.
@@ -90,9 +90,9 @@ class Predictor:
         batch = self._batch(views)
         with self.precision.autocast():
             if all_views:
-                logits = torch.cat([*self.network.forward_all_views(batch)])  # (V, 2, 32, 32, 32)
+                logits = torch.cat([*self.network.forward_all_views(batch)])  # (V, 2, D, D, D)
             else:
-                logits = self.network(batch)[0]  # (2, 32, 32, 32)
+                logits = self.network(batch)[0]  # (2, D, D, D)
         return torch.sigmoid(occupancy_logits(logits).float()).cpu().numpy()
 
     @torch.no_grad()
