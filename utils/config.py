@@ -5,7 +5,6 @@ documents every key.
 """
 
 import argparse
-import difflib
 import re
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
@@ -36,6 +35,7 @@ from utils.options import (
     choice,
     integer,
     number,
+    unknown_option,
 )
 
 MAX_INI_BYTES = 2**20
@@ -134,22 +134,6 @@ HELP_GROUPS = {
     EvalConfig: ("testing", "data", "experiment", "evaluation"),
     DemoConfig: ("demo", "experiment", "evaluation"),
 }
-REPLACED = {
-    "val_portion": "renamed to val_fraction",
-    **dict.fromkeys(("image_size", "pool_padding", "unpooling"), "replaced by variant"),
-    "leaky_slope": "removed; it is 0.01 in both variants",
-    "start": "replaced by init and init_weights",
-    "varied": "replaced by augmentation = strong",
-    "schedule": "renamed to lr_schedule",
-    "warmup": "renamed to warmup_steps",
-    "recompute": "renamed to grad_checkpointing",
-    "coarse_epochs": "removed",
-    "part": "replaced by the flag --split of test.py",
-    "report": "replaced by the flag --html of test.py",
-    "thresholds": "a flag of test.py only",
-    "weights": "a flag of test.py and demo.py only; for training use init_weights",
-    **dict.fromkeys(("output", "crop", "smooth", "html"), "a flag of demo.py only"),
-}
 
 
 def options(config_class: type[Config]) -> dict[str, Option]:
@@ -180,7 +164,7 @@ def read_config(
         raise InputError(f"{unknown[0]}: expected --key=value")
     if unknown:
         negative = [f"no-{name}" for name, option in known.items() if option.kind is BOOL]
-        raise InputError(_unknown_option(unknown[0].split("=")[0], ["cfg", *known, *negative]))
+        raise InputError(unknown_option(unknown[0].split("=")[0], ["cfg", *known, *negative]))
 
     cfg = flags.pop("cfg") or ("config.ini" if Path("config.ini").exists() else None)
     values = read_ini(cfg) if cfg else {}
@@ -215,16 +199,6 @@ def make_parser(config_class: type[Config], description: str) -> Parser:
     return parser
 
 
-def _unknown_option(name: str, known: list[str]) -> str:
-    dashes, bare = "--" * name.startswith("-"), name.lstrip("-").removeprefix("no-")
-    if bare in REPLACED:
-        return f"{name}: {REPLACED[bare]}"
-    lower = {other.lower(): other for other in known}
-    nearest = difflib.get_close_matches(name.lstrip("-").lower(), lower, n=1, cutoff=0.5)
-    hint = f"; did you mean {dashes}{lower[nearest[0]]}?" if nearest else ""
-    return f"{name}: no such option{hint}"
-
-
 def read_ini(path: str | Path) -> dict:
     """Read the options in a file of `key = value` lines.
 
@@ -243,7 +217,7 @@ def read_ini(path: str | Path) -> dict:
             raise InputError(f"{where}: expected 'key = value', got {line[:60]!r}")
         name, quoted, plain, _ = match.groups()
         if name not in known:
-            raise InputError(f"{where}: {_unknown_option(name[:60], list(known))}")
+            raise InputError(f"{where}: {unknown_option(name[:60], list(known))}")
         if name in lines:
             raise InputError(f"{where}: {name} is already set in line {lines[name]}")
         value = plain if quoted is None else quoted

@@ -1,5 +1,6 @@
 """Options of the scripts and the kinds of values that they take, each with its parser."""
 
+import difflib
 import math
 import os
 import re
@@ -90,3 +91,32 @@ class Option(NamedTuple):
     default: object
     kind: Kind
     help: str
+
+
+REPLACED = {
+    "val_portion": "renamed to val_fraction",
+    **dict.fromkeys(("image_size", "pool_padding", "unpooling"), "replaced by variant"),
+    "leaky_slope": "removed; it is 0.01 in both variants",
+    "start": "replaced by init and init_weights",
+    "varied": "replaced by augmentation = strong",
+    "schedule": "renamed to lr_schedule",
+    "warmup": "renamed to warmup_steps",
+    "recompute": "renamed to grad_checkpointing",
+    "coarse_epochs": "removed",
+    "part": "replaced by the flag --split of test.py",
+    "report": "replaced by the flag --html of test.py",
+    "thresholds": "a flag of test.py only",
+    "weights": "a flag of test.py and demo.py only; for training use init_weights",
+    **dict.fromkeys(("output", "crop", "smooth", "html"), "a flag of demo.py only"),
+}
+
+
+def unknown_option(name: str, known: list[str]) -> str:
+    """Return the message for a key or a flag that is none of `known`."""
+    dashes, bare = "--" * name.startswith("-"), name.lstrip("-").removeprefix("no-")
+    if bare in REPLACED:
+        return f"{name}: {REPLACED[bare]}"
+    lower = {other.lower(): other for other in known}
+    nearest = difflib.get_close_matches(name.lstrip("-").lower(), lower, n=1, cutoff=0.5)
+    hint = f"; did you mean {dashes}{lower[nearest[0]]}?" if nearest else ""
+    return f"{name}: no such option{hint}"
