@@ -143,14 +143,14 @@ def _figure(content: str, caption: str) -> str:
     return f"<figure>{content}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
-def curve(results: dict, width: int = 640) -> str:
+def curve(results: dict, width: int = 680) -> str:
     """Plot the mean IoU over two or more numbers of views as SVG.
 
     Categories are thin and in colors, the mean over samples is thick and that over categories
     dashed.
     """
     lines, num_views = _curve_lines(results), results["num_views"]
-    left, right, top, bottom = 48, 190, 12, 40
+    left, right, top, bottom = 48, 230, 12, 40
     height = max(320, top + bottom + LABEL_HEIGHT * len(lines))
     ceiling = max(0.1, np.ceil(10 * max(ious.max() for _, ious, _ in lines)) / 10)
 
