@@ -40,7 +40,7 @@ THEANO_NETWORKS = {  # number of arrays -> name, encoder layers, decoder layers
 
 
 def is_third_party(path: str | Path) -> bool:
-    """Tell by its name whether a file has third-party weights."""
+    """Return whether a file's name is that of third-party weights."""
     return bool(PORT_FILE.fullmatch(Path(path).name)) or Path(path).suffix == ".npy"
 
 

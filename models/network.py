@@ -156,7 +156,7 @@ def with_resolution(network: R2N2, resolution: int) -> tuple[R2N2, list[str]]:
     """Return a network of another resolution with the weights of `network`.
 
     Also returns the names of the layers that are new, as their weights are. The output layer starts
-    at a hundredth of its usual weights: features of a trained network are large.
+    with a gain of 0.01 in place of √2: features of a trained network are large.
     """
     other = R2N2(network.name, **network.options | {"resolution": resolution})
     weights, new_weights = network.state_dict(), other.state_dict()
@@ -176,13 +176,13 @@ def _check_options(image_size, pool_padding, unpooling, leaky_slope, width, reso
     """Raise ValueError for options out of range (they may come from an untrusted file)."""
     if not (isinstance(image_size, int) and 64 <= image_size <= 137):  # renderings have 137 pixels
         raise ValueError(f"image_size: expected 64 to 137 pixels, got {image_size!r:.50}")
-    if pool_padding not in (0, 1):
+    if not (isinstance(pool_padding, int) and pool_padding in (0, 1)):
         raise ValueError(f"pool_padding: expected 0 or 1, got {pool_padding!r:.50}")
-    if unpooling not in UNPOOLINGS:
+    if not (isinstance(unpooling, str) and unpooling in UNPOOLINGS):
         raise ValueError(f"unpooling: expected one of {UNPOOLINGS}, got {unpooling!r:.50}")
     if not (isinstance(leaky_slope, int | float) and 0 <= leaky_slope <= 1):
         raise ValueError(f"leaky_slope: expected 0 to 1, got {leaky_slope!r:.50}")
     if not (isinstance(width, int | float) and 0 < width <= 4):
         raise ValueError(f"width: expected above 0 and at most 4, got {width!r:.50}")
-    if resolution not in RESOLUTIONS:
+    if not (isinstance(resolution, int) and resolution in RESOLUTIONS):
         raise ValueError(f"resolution: expected 32 or 64, got {resolution!r:.50}")

@@ -87,6 +87,14 @@ def test_smooth_mesh_of_a_ball_is_the_ball(tmp_path, suffix):
     assert np.linalg.norm(mesh.vertices - [0.1, 0, 0], axis=1) == pytest.approx(0.3, abs=0.003)
 
 
+@pytest.mark.parametrize("threshold", [0.7, 1])
+def test_smooth_mesh_exists_where_the_highest_probability_is_the_threshold(threshold):
+    probs = np.zeros((8, 8, 8), np.float32)
+    probs[2:5, 3:6, 2:6] = threshold
+    mesh = trimesh.Trimesh(*marching_cubes(probs, float(np.float32(threshold))))
+    assert mesh.is_watertight and mesh.volume > 0
+
+
 def test_smooth_mesh_is_closed_where_the_object_fills_the_grid():
     mesh = trimesh.Trimesh(*marching_cubes(np.ones((4, 4, 4)), 0.4))
     assert mesh.is_watertight and 0.9 < mesh.volume < 1.1

@@ -245,9 +245,11 @@ def test_other_networks_train_resume_test_and_demo_alike(script, small, network)
 def test_init_weights_starts_from_another_checkpoint(script, small, tmp_path):
     assert script("train", *small, "--num_epochs=1")[0] == 0
     path = tmp_path / "saved_models/3d-r2n2/checkpoint_epoch_00000001.pth"
+    torch.save(torch.load(path) | {"threshold": 0.3}, path)
     flags = [f"--init_weights={path}", "--experiment_name=next", "--num_epochs=1", "--LR=1e-9"]
     assert script("train", *small, *flags)[0] == 0
     first, after = load_network(path), load_network(str(path).replace("3d-r2n2", "next"))
+    assert after.threshold == 0.4
     for key, value in after.state_dict().items():
         assert torch.allclose(value, first.state_dict()[key], atol=1e-6), key
     status, _, errors = script("train", *small, *flags[:1], "--width=0.125", "--experiment_name=no")

@@ -133,6 +133,13 @@ def test_strong_augmentation_varies_scale_light_and_colors_around_the_center():
     assert light.min() < 75 and light.max() > 145 and tint.max() > 8
 
 
+def test_strong_augmentation_does_not_frame_opaque_images():
+    image = Image.new("RGBA", (137, 137), (90, 90, 90, 255))
+    for seed in range(20):
+        view = np.asarray(train_transform(image, 128, np.random.default_rng(seed), "strong"))
+        assert np.ptp(view, axis=(0, 1)).max() == 0
+
+
 def test_dataset_applies_the_augmentation_it_is_given(dataset):
     index, key = index_dataset(dataset), SampleKey(0, 1, 5)
     darkest = {}

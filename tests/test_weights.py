@@ -155,3 +155,12 @@ def test_file_with_code_runs_none(tmp_path):
     assert not (tmp_path / "made").exists()
     torch.load(tmp_path / "bad.pth", weights_only=False)
     assert (tmp_path / "made").exists()  # so the file was a real attack
+
+
+@pytest.mark.parametrize("option", ["image_size", "pool_padding", "unpooling", "resolution"])
+def test_options_of_another_type_are_an_error(tmp_path, option):
+    content = network_state(build_network("3D-GRU-1", **SMALL))
+    content["network"]["options"][option] = torch.tensor([0, 32])
+    write_torch(tmp_path / "a.pth", content)
+    with pytest.raises(InputError, match=f"a\\.pth: .*{option}"):
+        load_network(tmp_path / "a.pth")

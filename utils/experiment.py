@@ -11,7 +11,7 @@ from data.loader import TrainBatchSampler
 from data.shapenet import collate
 from models import R2N2, VARIANTS, build_network, load_network
 from models.init import data_dependent_init
-from models.network import with_resolution
+from models.network import THRESHOLD, with_resolution
 from utils.checkpoint import find_resumable, load_checkpoint, newest_checkpoint
 from utils.config import Config, resumed_config
 from utils.engine import to_device
@@ -40,6 +40,7 @@ def prepare_network(config: Config, folder: Path) -> tuple[Config, R2N2, tuple |
         if config.init == "data":
             print("init = data is ignored: init_weights gives the weights")
         network = load_network(config.init_weights)
+        network.threshold = THRESHOLD  # the stored one was chosen for the weights as they were
         if network.resolution < config.resolution:
             torch.manual_seed(config.seed)
             network, new_layers = with_resolution(network, config.resolution)

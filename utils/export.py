@@ -102,7 +102,8 @@ def marching_cubes(probs: np.ndarray, threshold: float) -> tuple[np.ndarray, np.
     if not (probs >= threshold).any():
         return np.zeros((0, 3)), np.zeros((0, 3), int)
     padded = np.pad(probs, 1)
-    vertices, faces, _, _ = measure.marching_cubes(padded, threshold, allow_degenerate=False)
+    level = min(threshold, np.nextafter(padded.max(), 0))  # at the maximum there is no surface
+    vertices, faces, _, _ = measure.marching_cubes(padded, level, allow_degenerate=False)
     return (vertices - 0.5) / max(probs.shape) - 0.5, faces[:, ::-1]
 
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
+from data.layout import RESOLUTIONS
 from utils.errors import InputError
 
 
@@ -75,7 +76,7 @@ NAME = text("NAME", r"(?!\.\.?$)[^/\\]+", "a name without slashes")
 DEVICE = text("DEVICE", r"(auto|cpu|cuda(:\d+)?)", "auto, cpu, cuda or cuda:N")
 EPOCH = Kind("N|last", "an epoch or 'last'", parse_epoch, lambda n: n == "last" or n >= 0)
 PRECISION = choice("fp32", "tf32", "bf16", "fp16")
-RESOLUTION = Kind("{32,64}", "32 or 64", int, lambda n: n in (32, 64))
+RESOLUTION = Kind("{32,64}", "32 or 64", int, RESOLUTIONS.__contains__)
 AUGMENTATION = choice("paper", "strong")
 LR_SCHEDULE = choice("step", "cosine", "constant")
 THRESHOLD = number(0, 1, positive=True)

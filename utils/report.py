@@ -19,7 +19,7 @@ LABEL_HEIGHT = 14  # pixels, of a label beside the curve
 
 
 class Example(NamedTuple):
-    """An evaluated sample: views (V, S, S, 3) uint8, voxels (32, 32, 32) bool, IoUs (V,)."""
+    """An evaluated sample: views (V, S, S, 3) uint8, voxels (D, D, D) bool, IoUs (V,)."""
 
     kind: str
     name: str
@@ -39,11 +39,10 @@ def choose_examples(ious: np.ndarray) -> list[tuple[str, int]]:
         list: ("best", "median" or "worst", sample), at most three of each kind and none twice.
     """
     order = np.argsort(-ious, kind="stable").tolist()
-    each = min(EXAMPLES_PER_KIND, -(-len(order) // 3))
-    middle = max(each, (len(order) - each) // 2)
-    kinds = dict.fromkeys(order[-each:], "worst")
-    kinds |= dict.fromkeys(order[middle : middle + each], "median")
-    kinds |= dict.fromkeys(order[:each], "best")
+    each = min(EXAMPLES_PER_KIND, max(1, len(order) // 3))
+    middle = (len(order) - each) // 2
+    kinds = dict.fromkeys(order[middle : middle + each], "median")
+    kinds |= dict.fromkeys(order[-each:], "worst") | dict.fromkeys(order[:each], "best")
     return [(kinds[i], i) for i in order if i in kinds]
 
 
@@ -81,7 +80,7 @@ def write_prediction_page(
         path (str | Path): Of the page.
         title (str): Of the page.
         cutouts (list[Cutout]): V objects.
-        occupied (ndarray): (V, 32, 32, 32) bool.
+        occupied (ndarray): (V, D, D, D) bool.
         gates (dict): For each gate, (V, 4, 4, 4) float in [0, 1], as of `Predictor.gates`.
     """
     ranges = {name: (values.min(), values.max()) for name, values in gates.items()}

@@ -178,7 +178,7 @@ def draw_prediction(
 
     Args:
         cutouts (list[Cutout]): V objects.
-        probs (ndarray): (V, 32, 32, 32), the probabilities from the first 1, 2, ... V views.
+        probs (ndarray): (V, D, D, D), the probabilities from the first 1, 2, ... V views.
         threshold (float): Of occupancy.
         smooth (bool): Draw the surface of `marching_cubes` in place of cubes.
 
