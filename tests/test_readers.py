@@ -170,7 +170,9 @@ def test_normals_that_are_no_number_are_replaced(read, number):
     assert np.isfinite(read("a.obj", content).normals).all()
 
 
-@pytest.mark.parametrize("line", ["f 1 2 99", "f 1 2 x", "f 1 2 0", "v 1 2", "f 1 2 -99"])
+@pytest.mark.parametrize(
+    "line", ["f 1 2 99", "f 1 2 x", "f 1.5 2 3", "f 1 2 0", "v 1 2", "f 1 2 -99"]
+)
 def test_bad_statements_are_refused(read, line):
     with pytest.raises(InputError, match=r"expected (vertices|indices|3 numbers)"):
         read("a.obj", f"{CUBE}{FACES}{line}\n")
@@ -301,6 +303,14 @@ def test_obj_vertex_colors_multiply_the_material(read, row, material):
     cube = "".join(f"{line} {row}\n" for line in CUBE.splitlines())
     content = f"mtllib m.mtl\nusemtl m\n{cube}{FACES}"
     assert colors_of(read("cube.obj", content, m_mtl=material)) == [RED]
+
+
+@pytest.mark.parametrize("color", ["", "Kd 1 1 1\n"])
+def test_obj_vertex_colors_keep_the_opacity_of_the_material(read, color):
+    cube = "".join(f"{line} 1 0 0\n" for line in CUBE.splitlines())
+    content = f"mtllib m.mtl\nusemtl m\n{cube}{FACES}"
+    mesh = read("cube.obj", content, m_mtl=f"newmtl m\n{color}Tr 0.8\n")
+    assert colors_of(mesh) == [[255, 0, 0, 51]]
 
 
 def test_uv_without_material_changes_nothing(read):

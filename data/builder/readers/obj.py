@@ -12,7 +12,6 @@ from data.builder.readers.text import parse_numbers, parse_rows, split_keyword, 
 from utils.errors import InputError
 
 COMMENT = re.compile(r"(?<!1\.)#.*")  # behind numbers, but not 1.#QNAN
-WHITE = np.uint8([255] * 4)
 
 
 class _Obj:
@@ -81,7 +80,8 @@ def _parse_corners(words: list[str]) -> np.ndarray:
         slashes = {word.count("/") for word in words}
         if len(slashes) == 1 and max(slashes) <= 2:
             numbers = parse_numbers(" ".join(words).replace("//", "/0/").replace("/", " "))
-            if len(numbers) == len(words) * (max(slashes) + 1):
+            is_whole = (numbers == np.rint(numbers)).all()
+            if is_whole and len(numbers) == len(words) * (max(slashes) + 1):
                 indices[:, : max(slashes) + 1] = numbers.reshape(len(words), -1)
                 return indices
         for i, word in enumerate(words):
@@ -121,7 +121,8 @@ def read_obj(content: bytes, assets: Assets) -> list[Mesh]:
             continue  # invisible
         if colors is not None:
             is_plain = material.color is None and material.texture is None
-            rgba = np.rint(colors[vertex] * (WHITE if is_plain else rgba))
+            rgba[:3] = 255 if is_plain else rgba[:3]
+            rgba = np.rint(colors[vertex] * rgba)
         part_uv = uvs[uv] * material.scale + material.offset if len(uvs) else None
         part_normals = normals[normal] if len(normals) and normal.min() >= 0 else None
         meshes.append(make_mesh(vertices[vertex], rgba, part_normals, part_uv, material.texture))
