@@ -34,8 +34,8 @@ class Cutout:
 
     Attributes:
         image: RGBA, 137×137, framed like a rendering.
-        source: What told the object: "mask", "alpha channel", "plain background", "segmentation";
-            "rendering" or "whole image" where the image was taken as it is.
+        source: How the object was found: "mask", "alpha channel", "plain background",
+            "segmentation"; "rendering" or "whole image" where the image was taken as it is.
         warnings: What may be wrong with it, one phrase each.
     """
 
@@ -51,7 +51,7 @@ def cut_out(
 ) -> Cutout:
     """Cut the object out of an image and frame it like a rendering.
 
-    The first of these that there is tells the object: the mask, the image's alpha channel, a plain
+    The object comes from the first available of: the mask, the image's alpha channel, a plain
     background, and `segment`, which is also tried where the result for a plain background is
     doubtful.
 
@@ -107,7 +107,7 @@ def plain_background_alpha(image: Image.Image) -> np.ndarray | None:
         that is left is a filled rectangle.
     """
     colors = np.asarray(image.convert("RGB"), np.float32)
-    border = np.concatenate([colors[0], colors[-1], colors[1:-1, 0], colors[1:-1, -1]])
+    border = _border(colors)
     background = np.median(border, axis=0)
     if (np.abs(border - background).max(-1) <= TOLERANCE).mean() < PLAIN_BORDER:
         return None
