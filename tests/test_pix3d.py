@@ -102,6 +102,22 @@ def test_pix3d_path_out_of_the_folder_is_refused(root, tmp_path, monkeypatch, fi
     assert "0000: pix3d.json: expected paths in" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"img": "img/a\0b.png"},
+        {"img": "img/\ud800.png"},
+        *({"cam_position": p} for p in ([10**400, 0, 0], [float("nan"), 0, 0], "123", {}, [1, 2])),
+    ],
+)
+def test_bad_entry_is_left_out_and_the_rest_converted(root, tmp_path, monkeypatch, capsys, bad):
+    first, second = json.loads((root / "pix3d.json").read_text())[:2]
+    (root / "pix3d.json").write_text(json.dumps([first | bad, second]))
+    assert command(monkeypatch, root, "--out", tmp_path / "out") == 0
+    printed = capsys.readouterr().out
+    assert ": pix3d.json: " in printed and "1 of 2 images" in printed
+
+
 def test_damaged_voxels_are_one_line(tmp_path):
     path = tmp_path / "voxel.mat"
     savemat(path, {"voxel": np.zeros((2**10, 2**16))}, do_compression=True)  # a small file

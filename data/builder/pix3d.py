@@ -22,6 +22,7 @@ import argparse
 import json
 import math
 import struct
+import sys
 import zlib
 from collections import defaultdict
 from functools import partial
@@ -50,7 +51,7 @@ FIELDS = ("img", "mask", "voxel", "model", "category")
 NOMINAL_DISTANCE = 0.8  # the middle of the renderings' range
 
 
-def read_list(root: Path, everything: bool) -> dict[str, dict]:
+def read_list(root: Path, include_hidden: bool) -> dict[str, dict]:
     """Return the entries of pix3d.json by the "category/shape" that they become."""
     path = root / "pix3d.json"
     try:
@@ -65,7 +66,7 @@ def read_list(root: Path, everything: bool) -> dict[str, dict]:
         name = f"{category_folder(entry['category'])}/{shape}"
         if name in entries:
             raise InputError(f"{path}: entry {i}: a second image {name}")
-        if everything or not any(entry.get(reason) for reason in HIDDEN):
+        if include_hidden or not any(entry.get(reason) for reason in HIDDEN):
             entries[name] = entry
     if not entries:
         raise InputError(f"{path}: no image without truncation and occlusion")
@@ -84,7 +85,15 @@ def convert(root: Path, out: Path, resolution: int, item: tuple[str, dict]) -> s
         write_files(out, name, [view], [_camera(entry)], voxels)
     except (InputError, OSError) as error:
         return explain(error)
+    except (ValueError, OverflowError) as error:  # of a path or number that nothing can be made of
+        return f"pix3d.json: {error}"
+    except MemoryError:
+        return "not enough memory"
     return None
+
+
+def _crashed(item: tuple[str, dict]) -> str:
+    return "the process died, perhaps out of memory"
 
 
 def _inside(root: Path, path: str) -> Path:
@@ -100,13 +109,17 @@ def _camera(entry: dict) -> View:
 
     There x points to the left of a viewer in front of the object, y up, and z away from him.
     """
-    try:
-        left, up, away = map(float, entry["cam_position"])
-    except (KeyError, TypeError, ValueError):
-        raise InputError("pix3d.json: cam_position: expected three numbers") from None
+    position = entry.get("cam_position")
+    if not (isinstance(position, list) and len(position) == 3 and all(map(_is_finite, position))):
+        raise InputError("pix3d.json: cam_position: expected a list of three finite numbers")
+    left, up, away = position
     azimuth = math.degrees(math.atan2(left, -away)) % 360
     elevation = math.degrees(math.atan2(up, math.hypot(left, away)))
     return View(azimuth, elevation, NOMINAL_DISTANCE)
+
+
+def _is_finite(value) -> bool:
+    return isinstance(value, int | float) and abs(value) <= sys.float_info.max
 
 
 def read_voxels(path: Path) -> np.ndarray:
@@ -202,7 +215,7 @@ def main() -> int:
     remove_stale_dirs(args.out)
     missing = {name: e for name, e in entries.items() if not is_finished(args.out, name)}
     job = partial(convert, args.dataset, args.out, args.resolution)
-    problems = parallel_map(job, list(missing.items()), "images", args.processes)
+    problems = parallel_map(job, list(missing.items()), "images", args.processes, _crashed)
     failed = {name: p for name, p in zip(missing, problems, strict=True) if p is not None}
     for name, problem in failed.items():
         print(f"{name}: {problem}")
