@@ -15,6 +15,7 @@ MAX_BYTES = 2**28
 WORKING_SIZE = 1024  # longest side in pixels; the network sees 137
 HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 SUFFIXES = {*".png .jpg .jpeg .webp .bmp .gif .tif .tiff .avif .heic .heif".split()}
+MAX_ASPECT_ERROR = 0.02  # of a mask: sizes are rounded
 SRGB = ImageCms.createProfile("sRGB")
 
 
@@ -88,6 +89,15 @@ def convert_photograph(image: Image.Image) -> Image.Image:
     image = color.convert("RGB")
     image.putalpha(alpha)
     return image
+
+
+def object_mask(mask: Image.Image, size: tuple[int, int]) -> np.ndarray:
+    """Return `mask_values` of a mask; raise InputError if its aspect ratio isn't that of `size`."""
+    ratio = mask.width * size[1] / (mask.height * size[0])
+    if max(ratio, 1 / ratio) > 1 + MAX_ASPECT_ERROR:
+        expected, found = ("{}:{}".format(*pair) for pair in (size, mask.size))
+        raise InputError(f"mask: expected the image's aspect ratio, {expected}, got {found}")
+    return mask_values(mask, size)
 
 
 def mask_values(mask: Image.Image, size: tuple[int, int]) -> np.ndarray:

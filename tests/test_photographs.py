@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageCms, ImageDraw
 
 from data import images, photographs
-from data.photographs import find_images, mask_values, read_photograph
+from data.photographs import find_images, mask_values, object_mask, read_photograph
 from utils.errors import InputError
 
 
@@ -131,6 +131,12 @@ def test_mask_is_read_from_brightness_or_alpha(tmp_path):
         values = mask_values(read_photograph(tmp_path / name), (80, 40))
         assert values.shape == (40, 80)
         assert values[20, 10] == 1 and values[20, 70] == 0
+
+
+def test_mask_of_another_shape_than_the_image_is_refused():
+    with pytest.raises(InputError, match=r"400:200.* 200:400"):
+        object_mask(gradient("RGBA", (200, 400)), (400, 200))
+    assert object_mask(gradient("RGBA", (201, 100)), (400, 200)).shape == (200, 400)
 
 
 def test_folders_and_patterns_name_their_images(tmp_path):

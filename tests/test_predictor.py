@@ -55,6 +55,8 @@ def test_masks_choose_the_object(network, photographs, tmp_path):
     left, right = (c.image for c in Predictor(network).cut_out(photographs[:1] * 2, masks))
     assert left.tobytes() == right.tobytes()
     assert left.getbbox() != Predictor(network).cut_out(photographs[0])[0].image.getbbox()
+    with pytest.raises(InputError, match=r"a\.png: mask: "):
+        Predictor(network)(photographs[0], Image.new("L", (200, 300), 255))
     with pytest.raises(InputError, match="masks"):
         Predictor(network)(photographs, masks[:1])
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from data.background import Cutout, cut_out
-from data.photographs import convert_photograph, mask_values, read_photograph
+from data.photographs import convert_photograph, object_mask, read_photograph
 from data.transforms import eval_transform, letterbox
 from models import R2N2
 from utils.device import Precision
@@ -69,9 +69,10 @@ class Predictor:
         if not self.crop:
             return Cutout(letterbox(image), "whole image")
         if mask is not None:
-            mask = mask_values(to_rgba(mask, "masks"), image.size)
+            mask = to_rgba(mask, "masks")
         try:
-            return cut_out(image, mask, lambda rgb: self.segmenter(rgb))
+            values = None if mask is None else object_mask(mask, image.size)
+            return cut_out(image, values, lambda rgb: self.segmenter(rgb))
         except InputError as error:
             name = source if isinstance(source, str | Path) else "image"
             raise InputError(f"{name}: {error}") from None

@@ -39,7 +39,7 @@ from data.builder.writer import is_finished, remove_stale_dirs, write_files
 from data.cameras import View
 from data.layout import CATEGORIES, RESOLUTION, RESOLUTIONS
 from data.parallel import parallel_map
-from data.photographs import mask_values, read_photograph
+from data.photographs import object_mask, read_photograph
 from utils.errors import InputError, Parser, check_ranges, explain, run
 from utils.files import atomic_write, read_bytes, read_text
 
@@ -78,7 +78,7 @@ def convert(root: Path, out: Path, resolution: int, item: tuple[str, dict]) -> s
     name, entry = item
     try:
         image = read_photograph(_inside(root, entry["img"]))
-        mask = mask_values(read_photograph(_inside(root, entry["mask"])), image.size)
+        mask = object_mask(read_photograph(_inside(root, entry["mask"])), image.size)
         view = np.asarray(cut_out(image, mask).image)
         voxels = read_voxels(_inside(root, entry["voxel"]))
         voxels = fit_grid(voxels.transpose(1, 2, 0), resolution)
