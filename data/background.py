@@ -76,7 +76,7 @@ def cut_out(
         if segment is not None:
             routes["segmentation"] = lambda: segment(image.convert("RGB"))
     alpha, warnings, source = _first_sound_mask(routes)
-    return Cutout(crop_to_object(_with_alpha(image, alpha)), source, warnings)
+    return Cutout(crop_to_object(with_alpha(image, alpha)), source, warnings)
 
 
 def _first_sound_mask(routes: dict) -> tuple[np.ndarray, list[str], str]:
@@ -183,7 +183,7 @@ def _border(values: np.ndarray) -> np.ndarray:
     return np.concatenate([values[0], values[-1], values[1:-1, 0], values[1:-1, -1]])
 
 
-def _with_alpha(image: Image.Image, alpha: np.ndarray) -> Image.Image:
+def with_alpha(image: Image.Image, alpha: np.ndarray) -> Image.Image:
     """Set the alpha of an image, and take the background's color out of pixels that mix both."""
     colors = np.asarray(image.convert("RGB"), np.float32)
     outside = alpha < 0.02

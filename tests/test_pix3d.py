@@ -66,6 +66,19 @@ def test_pix3d_becomes_a_dataset_without_shared_models(root, tmp_path, monkeypat
     assert red.any() and (view[~red] > 150).mean() > 0.9  # only the object is left
 
 
+def test_every_piece_of_a_mask_is_kept(root, tmp_path, monkeypatch, capsys):
+    mask = Image.new("L", (200, 150))
+    Image.new("L", (200, 150)).save(root / "mask/chair/0001.png")
+    for left in (10, 150):
+        ImageDraw.Draw(mask).rectangle((left, 30, left + 30, 130), fill=255)
+    mask.save(root / "mask/chair/0000.png")
+    command(monkeypatch, root, "--out", tmp_path / "out")
+    assert "0001: mask/chair/0001.png: empty" in capsys.readouterr().out
+    view = tmp_path / "out/ShapeNetRendering/03001627/0000/rendering/00.png"
+    alpha = np.asarray(Image.open(view))[68, :, 3]
+    assert alpha[:45].max() == alpha[-45:].max() == 255 and alpha[68] == 0
+
+
 def test_pix3d_axes_become_front_up_and_left(root, tmp_path, monkeypatch):
     out = tmp_path / "out"
     command(monkeypatch, root, "--out", out, "--all", "--resolution=64")

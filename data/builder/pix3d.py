@@ -33,7 +33,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from scipy.io import loadmat
 
-from data.background import cut_out
+from data.background import crop_to_object, with_alpha
 from data.builder.source import category_folder, clean_name
 from data.builder.writer import is_finished, remove_stale_dirs, write_files
 from data.cameras import View
@@ -79,7 +79,9 @@ def convert(root: Path, out: Path, resolution: int, item: tuple[str, dict]) -> s
     try:
         image = read_photograph(_inside(root, entry["img"]))
         mask = object_mask(read_photograph(_inside(root, entry["mask"])), image.size)
-        view = np.asarray(cut_out(image, mask).image)
+        if mask.max() < 0.5:
+            raise InputError(f"{entry['mask']}: empty")
+        view = np.asarray(crop_to_object(with_alpha(image, mask)))
         voxels = read_voxels(_inside(root, entry["voxel"]))
         voxels = fit_grid(voxels.transpose(1, 2, 0), resolution)
         write_files(out, name, [view], [_camera(entry)], voxels)
