@@ -85,6 +85,7 @@ def main() -> None:
     folder = results_dir(experiment, results)
     write_results(folder, results, values, names)
     print(f"{folder}: result.json, result.md, result.tex, result.mat, per_sample.csv")
+    (folder / "report.html").unlink(missing_ok=True)  # of an earlier evaluation
     if config.html:
         predictor = Predictor(network, device, config.precision)
         examples = []

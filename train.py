@@ -118,18 +118,20 @@ def train(config: Config, folder: Path, device: torch.device, rank: int, world_s
 
 
 def report_validation(evaluation: dict, dataset: ShapeNetDataset) -> dict[str, dict]:
-    """Print the validation's loss and IoU for 1, 3 and 5 views; return them and those for all."""
+    """Print the validation's loss and IoU for 1, 3, 5 and all views, and return them."""
     categories = np.array([dataset.index.category(i) for i in evaluation["index"]])
     values = {"loss": evaluation["loss"], "iou": evaluation["iou"][..., 0]}  # (N, V)
     means = {name: value.mean(0, dtype=float).tolist() for name, value in values.items()}
     metrics = {"val": {name: mean[-1] for name, mean in means.items()}}
-    for num_views in (v for v in (1, 3, 5) if v <= len(means["loss"])):
+    max_views = len(means["loss"])
+    for num_views in sorted({v for v in (1, 3, 5) if v < max_views} | {max_views}):
         loss, iou = (mean[num_views - 1] for mean in means.values())
-        metrics[f"val_{num_views}_views"] = {"loss": loss, "iou": iou}
+        if num_views in (1, 3, 5):
+            metrics[f"val_{num_views}_views"] = {"loss": loss, "iou": iou}
         print(f"validation, views: {num_views}, loss: {loss:.4f}, IoU: {iou:.4f}")
     of_all_views = values["iou"][:, -1]
     rows = (f"{c} {of_all_views[categories == c].mean():.3f}" for c in sorted(set(categories)))
-    print(f"validation, IoU by category: {', '.join(rows)}")
+    print(f"validation, views: {max_views}, IoU by category: {', '.join(rows)}")
     return metrics
 
 
