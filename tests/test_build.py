@@ -423,6 +423,8 @@ def test_finished_shapes_are_kept_and_missing_ones_rebuilt_identically(tmp_path)
     build(sources, options, 0, 1)
     assert files(options.out) == before
     assert kept.stat().st_mtime_ns == time
+    with pytest.raises(InputError, match="--resolution: expected 32"):
+        build(sources, Options(options.out, resolution=64), 0, 1)
 
 
 def test_stale_folders_are_removed_and_recent_ones_kept(tmp_path):

@@ -12,7 +12,7 @@ from data.builder.mesh import Mesh, transform
 from data.builder.render import require_embreex
 from data.builder.source import Source
 from data.builder.sources import distinct
-from data.builder.writer import is_finished, remove_stale_dirs, write_shape
+from data.builder.writer import find_missing, remove_stale_dirs, write_shape
 from data.layout import NUM_VIEWS, RESOLUTION
 from data.parallel import parallel_map
 from utils.errors import InputError, explain
@@ -63,10 +63,8 @@ def build(
     require_embreex()
     remove_stale_dirs(options.out)
     jobs = [Job(source, i) for source in distinct(sources) for i in range(variants + 1)]
-    missing = [job for job in jobs if not is_finished(options.out, job.name)]
-    if num_finished := len(jobs) - len(missing):
-        print(f"{options.out}: keeping {num_finished} shapes that are there already")
-    jobs = missing
+    by_name = {job.name: job for job in jobs}
+    jobs = [by_name[name] for name in find_missing(options.out, by_name, options.resolution)]
     results = parallel_map(partial(_build_shape, options), jobs, "shapes", processes, _crashed)
     failed: dict[str, str] = {}
     notes: dict[str, list[str]] = {}

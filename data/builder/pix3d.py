@@ -35,7 +35,7 @@ from scipy.io import loadmat
 
 from data.background import crop_to_object, with_alpha
 from data.builder.source import category_folder, clean_name
-from data.builder.writer import is_finished, remove_stale_dirs, write_files
+from data.builder.writer import find_missing, remove_stale_dirs, write_files
 from data.cameras import View
 from data.layout import CATEGORIES, RESOLUTION, RESOLUTIONS
 from data.parallel import parallel_map
@@ -215,9 +215,10 @@ def main() -> int:
     check_ranges(args, processes=(1, 1024))
     entries = read_list(args.dataset, args.all)
     remove_stale_dirs(args.out)
-    missing = {name: e for name, e in entries.items() if not is_finished(args.out, name)}
+    missing = find_missing(args.out, entries, args.resolution)
     job = partial(convert, args.dataset, args.out, args.resolution)
-    problems = parallel_map(job, list(missing.items()), "images", args.processes, _crashed)
+    items = [(name, entries[name]) for name in missing]
+    problems = parallel_map(job, items, "images", args.processes, _crashed)
     failed = {name: p for name, p in zip(missing, problems, strict=True) if p is not None}
     for name, problem in failed.items():
         print(f"{name}: {problem}")

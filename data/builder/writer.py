@@ -4,17 +4,19 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from data.binvox import write_binvox
+from data.binvox import read_binvox, write_binvox
 from data.builder.mesh import Mesh, normalize
 from data.builder.render import render
 from data.builder.voxelize import voxelize
 from data.cameras import View, sample_views, write_views
 from data.layout import NUM_VIEWS, RENDERINGS, RESOLUTION, VOXELS
+from utils.errors import InputError
 
 TEMPORARY = ".making-"  # prefix of the folders of shapes in progress
 
@@ -22,6 +24,22 @@ TEMPORARY = ".making-"  # prefix of the folders of shapes in progress
 def is_finished(root: Path, name: str) -> bool:
     """Return whether the shape "category/shape" has both views and voxels."""
     return all((root / tree / name).is_dir() for tree in (RENDERINGS, VOXELS))
+
+
+def find_missing(root: Path, names: Iterable[str], resolution: int) -> list[str]:
+    """Return the shapes that are not finished, and print how many are kept.
+
+    Raises InputError if the first shape in root has another resolution.
+    """
+    path = next((root / VOXELS).glob("*/*/model.binvox"), None)
+    if path and (found := len(read_binvox(path))) != resolution:
+        raise InputError(
+            f"--resolution: expected {found}, that of the shapes in {root}, got {resolution}"
+        )
+    finished = {name: is_finished(root, name) for name in names}
+    if num_finished := sum(finished.values()):
+        print(f"{root}: keeping {num_finished} shapes that are there already")
+    return [name for name in finished if not finished[name]]
 
 
 def remove_stale_dirs(root: Path) -> None:
