@@ -191,8 +191,20 @@ def test_checksum_does_not_depend_on_the_order():
     assert checksum(names[:2]) != expected
 
 
+@pytest.mark.parametrize("other", [{"split_file": "a.json"}, {"num_views": 3}])
+def test_other_views_get_another_folder(tmp_path, other):
+    results = {"weights": "b.pth", "dataset": "d", "split": "test", "checksum": "0"}
+    results |= {"split_file": "", "num_views": 2}
+    folder = results_dir(tmp_path, results)
+    folder.mkdir()
+    (folder / "result.json").write_text(json.dumps(results))
+    assert results_dir(tmp_path, results) == folder
+    assert results_dir(tmp_path, results | other) != folder
+
+
 def test_damaged_or_foreign_result_is_kept(tmp_path):
     results = {"weights": "a/b.pth", "dataset": "d", "split": "test", "checksum": "0"}
+    results |= {"split_file": "", "num_views": 2}
     texts = json.dumps(results), "{", '{"weights": 1}', "[1]", "\xff"
     for text in texts:
         path = results_dir(tmp_path, results) / "result.json"

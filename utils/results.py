@@ -168,7 +168,7 @@ def printable(text: str) -> str:
 
 
 def results_dir(parent: Path, results: dict) -> Path:
-    """Choose a folder that doesn't hold the results of other weights, samples or dataset."""
+    """Choose a folder that doesn't hold the results of other weights, samples, views or dataset."""
     name = f"{results['split']}-{Path(results['weights']).stem}"
     for i in itertools.count(1):
         folder = parent / (name if i == 1 else f"{name}-{i}")
@@ -180,7 +180,7 @@ def results_dir(parent: Path, results: dict) -> Path:
 def _is_same_evaluation(path: Path, results: dict) -> bool:
     try:
         earlier = json.loads(path.read_text("utf-8"))
-        keys = ("weights", "dataset", "split", "checksum")
+        keys = ("weights", "dataset", "split", "split_file", "checksum", "num_views")
         return all(earlier[key] == results[key] for key in keys)
     except (KeyError, RecursionError, TypeError, ValueError):  # damaged, or of another program
         return False
