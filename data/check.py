@@ -12,6 +12,7 @@ from PIL import Image
 
 from data.binvox import read_binvox
 from data.layout import EXCLUDED, RENDERING_SIZE, RENDERINGS, RESOLUTIONS, VOXELS
+from data.occupancy import is_occupancy
 from data.parallel import parallel_map
 from data.shapenet import SUFFIXES
 from data.transforms import MAX_IMAGE_BYTES
@@ -51,9 +52,11 @@ def check(root: str | Path, processes: int | None = None) -> tuple[dict[str, lis
             have the voxels of another.
 
     Raises:
-        InputError: If there is no shape.
+        InputError: If there is no shape, or the layout is that of Occupancy Networks.
     """
     root = Path(root)
+    if is_occupancy(root):
+        raise InputError(f"{root}: only ShapeNet's layout is checked, not Occupancy Networks'")
     folders = [f for tree in (RENDERINGS, VOXELS) for f in (root / tree).glob("[!.]*/[!.]*")]
     names = sorted({"/".join(folder.parts[-2:]) for folder in folders if folder.is_dir()})
     if not names:

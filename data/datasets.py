@@ -1,15 +1,16 @@
 """Open a dataset by its path.
 
 Another dataset is a file data/NAME.py with the interface of data/shapenet.py, and a line in
-`open_dataset`.
+`index_any`.
 """
 
+from collections import Counter
 from pathlib import Path
 
 from data.layout import SYNSETS
-from data.occupancy import index_occupancy, is_occupancy
+from data.occupancy import index_any
 from data.pack import use_pack
-from data.shapenet import ShapeNetIndex, index_dataset
+from data.shapenet import ShapeNetIndex
 from data.splits import SPLITS, split_from_file, split_sorted
 from utils.errors import InputError
 
@@ -29,40 +30,45 @@ def open_dataset(
         categories (str): Names or folders, separated by commas; "" for all.
 
     Returns:
-        tuple: The index, and a dict of "train", "val", "test" and "all" to lists of indices.
+        tuple: The index, and a dict of "train", "val", "test" and "all" to lists of indices. "all"
+            has each shape once, with all views even if `split_file` lists some.
 
     Raises:
         InputError: If the dataset or the split cannot be read, its packed.bin is out of date,
             or a category has no shapes.
     """
     if database_path == "synthetic":
-        from data.builder.synthetic import build  # needs embreex and mapbox-earcut
-
-        build(SYNTHETIC)
-        database_path = SYNTHETIC
-    if is_occupancy(database_path):
-        index, splits = index_occupancy(database_path)
-    else:
-        index, splits = index_dataset(database_path), None
+        database_path = _build_synthetic()
+    index, splits = index_any(database_path)
     index = use_pack(index)
-    num_shapes = len(index.names)
+    names = index.names  # split_from_file adds to them
     if split_file:
         index, splits = split_from_file(index, split_file)
     elif splits is None:
         splits = split_sorted(index, val_fraction)
-    names, left_out = index.names[:num_shapes], index.left_out.copy()
-    if index.excluded:
-        left_out["in exclude.txt"] = sum(name in index.excluded for name in names)
+    left_out = index.left_out.copy()
+    left_out["in exclude.txt"] = sum(name in index.excluded for name in names)
     splits["all"] = [i for i, name in enumerate(names) if name not in index.excluded]
     if categories:
         num_included = len(splits["all"])
         splits = _of_categories(index, splits, categories)
         left_out["of other categories"] = num_included - len(splits["all"])
+    _print_sizes(index.root, splits, left_out)
+    return index, splits
+
+
+def _build_synthetic() -> Path:
+    from data.builder.synthetic import build  # needs embreex and mapbox-earcut
+
+    build(SYNTHETIC)
+    return SYNTHETIC
+
+
+def _print_sizes(root: Path, splits: dict[str, list[int]], left_out: Counter) -> None:
     sizes = ", ".join(f"{len(splits[split])} {split}" for split in SPLITS)
-    print(f"{database_path}: {len(splits['all'])} shapes ({sizes})")
+    print(f"{root}: {len(splits['all'])} shapes ({sizes})")
     if left_out := +left_out:
         print("left out:", ", ".join(f"{count} {reason}" for reason, count in left_out.items()))
-    return index, splits
 
 
 def _of_categories(

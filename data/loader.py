@@ -100,7 +100,8 @@ def make_loader(
 ) -> DataLoader:
     """Return a DataLoader of images (B, V, 3, S, S), voxels (B, D, D, D) and indices.
 
-    The batches are the same for every number of workers, for the sampler's keys say all.
+    The batches are the same for every number of workers, because samples depend on their keys
+    alone.
     """
     num_workers = min(num_workers, len(batch_sampler))
     return DataLoader(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data.shapenet import MAX_VIEWS, ShapeNetIndex
+from data.shapenet import MAX_VIEWS, ShapeNetIndex, index_dataset, read_excluded
 from data.splits import SPLITS
 from utils.errors import InputError
 from utils.files import read_text
@@ -26,6 +26,11 @@ SHAPE_NAME = re.compile(r"(?!\.)[^/\\]+")
 def is_occupancy(root: str | Path) -> bool:
     """Return whether a folder is a dataset in this layout."""
     return any(Path(root).glob("*/train.lst"))
+
+
+def index_any(root: str | Path) -> tuple[ShapeNetIndex, dict[str, list[int]] | None]:
+    """List the shapes under `root` in either layout, and its own splits if it has any."""
+    return index_occupancy(root) if is_occupancy(root) else (index_dataset(root), None)
 
 
 def index_occupancy(root: str | Path) -> tuple[ShapeNetIndex, dict[str, list[int]]]:
@@ -57,13 +62,15 @@ def index_occupancy(root: str | Path) -> tuple[ShapeNetIndex, dict[str, list[int
         root,
         list(num_views),
         np.array([*num_views.values()], np.uint8),
+        read_excluded(root),
         left_out=left_out,
         image_format=IMAGE_FORMAT,
         voxels_format=VOXELS_FORMAT,
     )
     splits = {split: [] for split in SPLITS}
     for i, name in enumerate(index.names):
-        splits[split_of[name]].append(i)
+        if name not in index.excluded:
+            splits[split_of[name]].append(i)
     return index, splits
 
 

@@ -124,7 +124,7 @@ def index_dataset(root: str | Path) -> ShapeNetIndex:
     used = num_views.sum(0, int).argmax()
     left_out[f"without {SUFFIXES[used]} views"] = int((num_views[:, used] == 0).sum())
     image_format = IMAGE_FORMAT.replace(".png", SUFFIXES[used])
-    excluded = _excluded(root)
+    excluded = read_excluded(root)
     index = ShapeNetIndex(
         root, names, num_views[:, used], excluded, +left_out, image_format=image_format
     )
@@ -148,7 +148,8 @@ def _count_images(path: str) -> list[int]:
     return [sum(name.endswith(suffix) for name in names) for suffix in SUFFIXES]
 
 
-def _excluded(root: Path) -> frozenset[str]:
+def read_excluded(root: Path) -> frozenset[str]:
+    """Return the names in exclude.txt, if there is one."""
     path = root / EXCLUDED
     content = read_bytes(path, MAX_EXCLUDED_BYTES) if path.exists() else b""
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):  # UTF-16, as some Windows tools write

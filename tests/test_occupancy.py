@@ -51,6 +51,21 @@ def test_occupancy_networks_layout_gives_the_same_samples(occupancy, capsys):
     assert np.array_equal(ShapeNetDataset(packed, 128)[key][0], images)
 
 
+def test_excluded_shapes_leave_every_split(occupancy):
+    _, root = occupancy
+    (root / "exclude.txt").write_text("03001627/model01\n")
+    _, splits = open_dataset(root, "", 0.05)
+    assert splits == {"train": [0, 2], "val": [3], "test": [4, 5], "all": [0, 2, 3, 4, 5]}
+
+
+def test_contact_sheet_opens_the_layout_and_check_refuses_it(script, occupancy):
+    _, root = occupancy
+    status, _, errors = script("utils.visualize", root, f"--out={root / 'sheet.png'}", "--limit=2")
+    assert status == 0 and (root / "sheet.png").exists(), errors
+    status, _, errors = script("data.check", root)
+    assert status == 2 and "Occupancy Networks" in errors and errors.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("name", "content", "problem"),
     [

@@ -18,7 +18,8 @@ from data.background import Cutout
 from data.binvox import read_binvox
 from data.cameras import read_views
 from data.layout import RENDERING_SIZE
-from data.shapenet import ShapeNetIndex, index_dataset
+from data.occupancy import IMAGE_FORMAT, index_any
+from data.shapenet import ShapeNetIndex
 from data.transforms import load_image
 from utils.errors import InputError, Parser, check_ranges, run
 from utils.export import SQUARE, exposed_faces, marching_cubes
@@ -220,19 +221,19 @@ def _title(index: ShapeNetIndex, i: int) -> str:
 
 def _draw_shape(index: ShapeNetIndex, i: int) -> Image.Image:
     paths = [index.image_path(i, view) for view in range(min(2, index.num_views[i]))]
-    metadata_path = os.path.join(os.path.dirname(paths[0]), "rendering_metadata.txt")
-    views = read_views(metadata_path)
-    if len(views) < len(paths):
-        raise InputError(f"{metadata_path}: expected {len(paths)} lines or more, got {len(views)}")
-    camera = views[len(paths) - 1]
+    direction = AZIMUTH, ELEVATION
+    if index.image_format != IMAGE_FORMAT:  # Occupancy Networks' dataset has no metadata
+        metadata_path = os.path.join(os.path.dirname(paths[0]), "rendering_metadata.txt")
+        views = read_views(metadata_path)
+        if len(views) < len(paths):
+            expected = f"{len(paths)} lines or more"
+            raise InputError(f"{metadata_path}: expected {expected}, got {len(views)}")
+        direction = views[len(paths) - 1][:2]
     occupied = read_binvox(index.voxels_path(i))
     tile = Image.new("RGB", (3 * RENDERING_SIZE, RENDERING_SIZE), "white")
     for j, image in enumerate(map(load_image, paths)):
         tile.paste(image, (j * RENDERING_SIZE, 0), mask=image)
-    tile.paste(
-        draw_voxels(occupied, RENDERING_SIZE, camera.azimuth, camera.elevation),
-        (2 * RENDERING_SIZE, 0),
-    )
+    tile.paste(draw_voxels(occupied, RENDERING_SIZE, *direction), (2 * RENDERING_SIZE, 0))
     return tile
 
 
@@ -260,7 +261,7 @@ def main() -> None:
     check_ranges(args, columns=(1, 100), limit=(1, 10_000), seed=(0, 2**32 - 1))
     if Path(args.out).suffix.lower() not in FORMATS:
         raise InputError(f"--out: expected a file ending in {', '.join(FORMATS)}, got {args.out}")
-    sheet = contact_sheet(index_dataset(args.dataset), args.columns, args.limit, args.seed)
+    sheet = contact_sheet(index_any(args.dataset)[0], args.columns, args.limit, args.seed)
     save_image(args.out, sheet)
     print(f"written: {args.out}")
 
