@@ -66,24 +66,17 @@ def split_from_file(
     "val": {...}, "test": {...}}. It may divide the views of a shape between splits.
 
     Returns:
-        tuple: The splits, and the index that they refer to: it has the listed views, the shapes of
-            a second split again at its end, and counts of names that the file or it lacks.
+        tuple: The index, with each shape that has listed views again at its end, with these alone,
+            and with counts of names that the file or it lacks; and the splits of that index.
 
     Raises:
         InputError: If the file is no such split, or has a shape or a view twice.
     """
-    text = read_text(path, MAX_SPLIT_BYTES)
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: expected JSON: {error}") from error
-    has_views = isinstance(content, dict) and "taxonomy_id" not in content
-    read_entries = _read_mesh_rcnn if has_views else _read_pix2vox
     rows = list(range(len(index.names)))
     index_of = {name: i for i, name in enumerate(index.names)}
     splits, listed_views, missing = {split: [] for split in SPLITS}, {}, Counter()
     uses: dict[str, list[tuple[str, list[int]]]] = {}  # of each name: split and views
-    for split, name, views in read_entries(content, path):
+    for split, name, views in _read_entries(path):
         for other, used in uses.setdefault(name, []):
             if other == split or not views or not used or set(views) & set(used):
                 raise InputError(f"{path}: {name} is in {other} and in {split}")
@@ -95,15 +88,24 @@ def split_from_file(
         if views and max(views) >= index.num_views[i]:
             found = f"{index.num_views[i]} views in {index.root}, got {max(views)}"
             raise InputError(f"{path}: {name}: expected a view of the {found}")
-        if len(uses[name]) > 1:  # another part of its views
-            rows.append(i)
-            i = len(rows) - 1
-        splits[split].append(i)
+        splits[split].append(len(rows) if views else i)
         if views:
-            listed_views[i] = views
+            listed_views[len(rows)] = views
+            rows.append(i)
     missing["on disk, not in the split"] = sum(name not in uses for name in index.names)
     index = replace(index.take(rows), listed_views=listed_views, left_out=index.left_out + missing)
     return index, _without_excluded(index, splits)
+
+
+def _read_entries(path: str | Path) -> Iterator[tuple[str, str, list[int]]]:
+    """Return what the reader of the file's form yields."""
+    text = read_text(path, MAX_SPLIT_BYTES)
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: expected JSON: {error}") from error
+    has_views = isinstance(content, dict) and "taxonomy_id" not in content
+    return _read_mesh_rcnn(content, path) if has_views else _read_pix2vox(content, path)
 
 
 def _read_pix2vox(content, path: str | Path) -> Iterator[tuple[str, str, list[int]]]:

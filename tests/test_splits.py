@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from data.datasets import open_dataset
 from data.shapenet import SampleKey, ShapeNetDataset, ShapeNetIndex, index_dataset
 from data.splits import split_from_file, split_sorted
 from tests.helpers import SHARED, make_dataset
@@ -85,19 +86,23 @@ def test_mesh_rcnn_split_uses_the_listed_views(dataset, tmp_path):
     path = tmp_path / "split.json"
     path.write_text(json.dumps(content), encoding="utf-8")
     index, splits = split_from_file(index_dataset(dataset), path)
-    assert splits == {"train": [1, 3, 10], "val": [], "test": [15]}
+    assert splits == {"train": [15, 16, 17], "val": [], "test": [18]}
     assert index.left_out == {"in the split, not on disk": 1, "on disk, not in the split": 12}
-    assert index.names[15] == index.names[3]  # its views are divided between two splits
+    assert index.names[15] == index.names[18]  # its views are divided between two splits
 
     samples = ShapeNetDataset(index, 128)
     every = ShapeNetDataset(index_dataset(dataset), 128)[3][0]
-    assert np.array_equal(samples[3][0], every[[4, 0]])
-    assert np.array_equal(samples[SampleKey(15, 0, 1)][0], every[[2]])
+    assert np.array_equal(samples[15][0], every[[4, 0]])
+    assert np.array_equal(samples[SampleKey(18, 0, 1)][0], every[[2]])
     rng = ShapeNetDataset(index, 128, training=True)
-    seen = {rng[SampleKey(3, epoch, 1)][0].tobytes() for epoch in range(4)}
+    seen = {rng[SampleKey(15, epoch, 1)][0].tobytes() for epoch in range(4)}
     assert len(seen) == 4
     with pytest.raises(InputError, match=r"expected 3 views .* got 2 in split_file"):
         index.require_views(splits["train"], 3)
+
+    index, splits = open_dataset(dataset, path, 0)  # each shape once, with all views
+    assert splits["all"] == list(range(15))
+    assert all(len(index.views(i)) == 5 for i in splits["all"])
 
 
 @pytest.mark.parametrize(
