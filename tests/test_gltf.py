@@ -10,7 +10,7 @@ import trimesh
 
 from data.builder.mesh import GRAY
 from data.builder.readers import FolderAssets, polygons
-from data.builder.readers.gltf import buffers
+from data.builder.readers.gltf import buffers, scene
 from tests.helpers import RED, colors_of, png
 from utils.errors import InputError
 
@@ -242,6 +242,22 @@ def test_gltf_instances_are_placed(read):
     node = {"extensions": {"EXT_mesh_gpu_instancing": {"attributes": attributes}}}
     mesh = read("a.glb", gltf(node=node, arrays=arrays))
     assert len(mesh.triangles) == 2 and mesh.bounds.tolist() == [[0, 0, 0], [7, 2, 2]]
+
+
+@pytest.mark.parametrize("num_primitives", [0, 1, 2])
+def test_gltf_primitives_at_all_their_places_are_bounded(read, monkeypatch, num_primitives):
+    attributes = {"attributes": {"TRANSLATION": 1}}
+    nodes = [{"mesh": 0, "extensions": {"EXT_mesh_gpu_instancing": attributes}}, {"mesh": 1}]
+    primitives = [{"attributes": {"POSITION": 0}}]
+    meshes = [{"primitives": primitives * num_primitives}, {"primitives": primitives}]
+    content = gltf(nodes=nodes, meshes=meshes, scenes=[{"nodes": [0, 1]}],
+                   arrays=[np.zeros((3, 3), np.float32)])  # fmt: skip
+    limit = 3 * max(1, num_primitives) + 1
+    monkeypatch.setattr(scene, "MAX_PARTS", limit)
+    assert len(read("a.glb", content).triangles) == 3 * num_primitives + 1
+    monkeypatch.setattr(scene, "MAX_PARTS", limit - 1)
+    with pytest.raises(InputError, match=f"at most {limit - 1} placed primitives"):
+        read("a.glb", content)
 
 
 def test_gltf_textures_take_the_image_that_can_be_read(read):

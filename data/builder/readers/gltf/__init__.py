@@ -1,6 +1,7 @@
 """glTF 2.0, as JSON with separate files (.gltf) or in one file (.glb)."""
 
 import re
+from collections import Counter
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,7 +24,8 @@ def read_gltf(content: bytes, assets: Assets) -> list[Mesh]:
     """Read a glTF file, one mesh a primitive and place."""
     file = GltfFile(content, assets)
     placements = find_placements(file)
-    check_num_faces(sum(_num_faces(file, placement) for placement in placements))
+    num_places = Counter(placement.mesh for placement in placements)
+    check_num_faces(sum(num * _num_faces(file, mesh) for mesh, num in num_places.items()))
     materials = Materials(file)
     primitives: dict[int, list[_Primitive]] = {}
     meshes: list[Mesh] = []
@@ -44,10 +46,10 @@ def read_gltf(content: bytes, assets: Assets) -> list[Mesh]:
     return meshes
 
 
-def _num_faces(file: GltfFile, placement: Placement) -> int:
+def _num_faces(file: GltfFile, mesh: int) -> int:
     """Return a bound of a mesh's triangles."""
     num_faces = 0
-    for entry in file.items("meshes")[placement.mesh]["primitives"]:
+    for entry in file.items("meshes")[mesh]["primitives"]:
         accessor = entry.get("indices", entry["attributes"].get("POSITION"))
         if accessor is not None:
             count = max(file.items("accessors")[accessor]["count"], 0)

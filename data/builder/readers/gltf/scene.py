@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.builder.readers.gltf.buffers import GltfFile
-from data.builder.readers.polygons import check_num_faces
 from utils.errors import InputError
+
+MAX_PARTS = 20_000  # primitives at all their places; each takes 2 ms
 
 
 @dataclass
@@ -32,6 +33,7 @@ def find_placements(file: GltfFile) -> list[Placement]:
     _add_matrices(nodes, [i for i in range(len(nodes)) if i not in matrices], matrices)  # joints
     skins: dict[int, np.ndarray] = {}
     placements = []
+    num_parts = 0
     for i in shown:
         if "mesh" in nodes[i]:
             mesh = nodes[i]["mesh"]
@@ -39,11 +41,18 @@ def find_placements(file: GltfFile) -> list[Placement]:
             skin = nodes[i].get("skin")
             if skin is not None and skin not in skins:
                 skins[skin] = _joint_matrices(file, skin, matrices)
-            for instance in _instances(file, nodes[i]):
+            instances = _instances(file, nodes[i])
+            num_parts += len(instances) * max(1, len(file.items("meshes")[mesh]["primitives"]))
+            _check_num_parts(num_parts)
+            for instance in instances:
                 matrix = matrices[i] @ instance
                 placements.append(Placement(mesh, matrix, skins.get(skin), weights))
-            check_num_faces(len(placements))  # each has one or more
     return placements
+
+
+def _check_num_parts(num_parts: int) -> None:
+    if num_parts > MAX_PARTS:
+        raise InputError(f"expected at most {MAX_PARTS} placed primitives, got {num_parts}")
 
 
 def _instances(file: GltfFile, node: dict) -> list[np.ndarray]:
@@ -57,7 +66,7 @@ def _instances(file: GltfFile, node: dict) -> list[np.ndarray]:
     if not attributes:
         return [np.eye(4)]
     rows = zip(*attributes.values(), strict=True)
-    check_num_faces(len(next(iter(attributes.values()))))
+    _check_num_parts(len(next(iter(attributes.values()))))
     return [_local_matrix(dict(zip(attributes, row, strict=True))) for row in rows]
 
 
