@@ -3,6 +3,7 @@
 import base64
 import json
 import struct
+import time
 
 import numpy as np
 import pytest
@@ -258,6 +259,14 @@ def test_gltf_primitives_at_all_their_places_are_bounded(read, monkeypatch, num_
     monkeypatch.setattr(scene, "MAX_PARTS", limit - 1)
     with pytest.raises(InputError, match=f"at most {limit - 1} placed primitives"):
         read("a.glb", content)
+
+
+def test_gltf_nodes_in_two_trees_take_linear_time():
+    nodes = [{}] * 5000 + [{"children": [0] * 200_000}]
+    matrices = {0: np.eye(4)}  # of another tree
+    start = time.process_time()
+    assert len(scene._add_matrices(nodes, range(1, 5001), matrices)) == 5000
+    assert time.process_time() - start < 5
 
 
 def test_gltf_textures_take_the_image_that_can_be_read(read):

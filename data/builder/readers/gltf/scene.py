@@ -74,11 +74,12 @@ def _add_matrices(
     nodes: list[dict], roots: list[int], matrices: dict[int, np.ndarray]
 ) -> list[int]:
     """Add the world matrices (4, 4) of nodes under the roots; return those nodes."""
+    known = set(matrices)
     found, queue = [], [(i, np.eye(4)) for i in reversed(roots)]
     while queue:
         i, parent = queue.pop()
         if i in matrices:
-            if i in found:
+            if i not in known:
                 raise InputError("expected a tree of nodes, got a node twice")
             continue
         found.append(i)
