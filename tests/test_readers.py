@@ -12,6 +12,7 @@ from data.builder.mesh import GRAY
 from data.builder.readers import (
     FolderAssets,
     assets,
+    obj,
     parse_mesh,
     ply_file,
     text,
@@ -489,6 +490,15 @@ def test_only_images_are_read_from_the_parent_folder(tmp_path):
 
 
 # Limits
+
+
+@pytest.mark.parametrize("separator", [" ", "\nmtllib "])
+def test_material_libraries_are_bounded(read, monkeypatch, separator):
+    monkeypatch.setattr(obj, "MAX_LIBRARIES", 2)
+    content = f"mtllib a.mtl{separator}b.mtl\nmtllib a.mtl{separator}b.mtl\n{CUBE}{FACES}"
+    assert len(read("a.obj", content).triangles) == 12
+    with pytest.raises(InputError, match="at most 2 material libraries"):
+        read("b.obj", f"mtllib c.mtl\n{content}")
 
 
 def test_mtl_textures_are_decoded_once_and_if_used(read, decoded_images):

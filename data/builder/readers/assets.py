@@ -31,6 +31,7 @@ class Assets:
 
     def __init__(self):
         self.notes: list[str] = []
+        self.noted: set[str] = set()
         self.num_bytes = self.num_texture_bytes = 0
         self.images: dict[tuple[str, str], np.ndarray | None] = {}
 
@@ -78,7 +79,8 @@ class Assets:
 
     def note(self, line: str) -> None:
         line = re.sub(r"[\x00-\x1f\x7f-\x9f]", "?", line)[:300]  # of names in untrusted files
-        if line not in self.notes:
+        if line not in self.noted:
+            self.noted.add(line)
             self.notes.append(line)
 
     def find(self, name: str, is_image: bool = False) -> bytes | None:

@@ -11,6 +11,7 @@ from data.builder.readers.polygons import check_num_faces, triangulate
 from data.builder.readers.text import parse_numbers, parse_rows, split_keyword, split_lines
 from utils.errors import InputError
 
+MAX_LIBRARIES = 100  # looking for a missing one lists folders
 COMMENT = re.compile(r"(?<!1\.)#.*")  # behind numbers, but not 1.#QNAN
 
 
@@ -23,7 +24,7 @@ class _Obj:
         self.counts: dict[int, list[int]] = {}  # of rows above a face with negative indices
         self.face_material: list[int] = []
         self.materials: dict[str, int] = {"": 0}  # names by the order of their use
-        self.libraries: list[str] = []
+        self.libraries: dict[str, None] = {}  # in order
         material = 0
         for line in lines:
             keyword, _, rest = line.partition(" ")
@@ -40,8 +41,8 @@ class _Obj:
                 self.face_material.append(material)
             elif keyword == "usemtl":
                 material = self.materials.setdefault(rest, len(self.materials))
-            elif keyword == "mtllib" and rest and rest not in self.libraries:
-                self.libraries.append(rest)
+            elif keyword == "mtllib" and rest:
+                self.libraries[rest] = None
 
     def numbers(self, keyword: str, size: int) -> np.ndarray | list[np.ndarray]:
         """Return the numbers of all rows of a keyword, at least `size` in each."""
@@ -155,10 +156,15 @@ def _find_materials(obj: _Obj, assets: Assets) -> dict[str, Material]:
     """Return the used materials of all libraries by their name."""
     materials: dict[str, Material] = {}
     used = {name.casefold() for name in obj.materials}
+    num_libraries = 0
     for library in obj.libraries:
         content = assets.find(library.strip('"'))
         has_one_name = content is not None or " " not in library
-        for name in [library] if has_one_name else re.findall(r'"[^"]+"|\S+', library):
+        names = [library] if has_one_name else re.findall(r'"[^"]+"|\S+', library)
+        num_libraries += len(names)
+        if num_libraries > MAX_LIBRARIES:
+            raise InputError(f"expected at most {MAX_LIBRARIES} material libraries, got more")
+        for name in names:
             name = name.strip('"').replace("\\", "/")
             content = assets.get(name)
             if content is not None:
