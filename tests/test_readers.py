@@ -2,6 +2,7 @@
 
 import io
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -480,6 +481,18 @@ def test_files_outside_the_parent_folder_are_not_read(tmp_path, name):
     (folder / "link.png").symlink_to(tmp_path / "secret.png")
     found = FolderAssets(folder)
     assert found.get_image(name) is None and found.notes == [f"missing {name}"]
+
+
+@pytest.mark.parametrize(
+    "name", ["\\\\server\\share\\t.png", "//server/share/t.png", "%5c%5cserver%5cshare%5ct.png",
+             "x///server/share/t.png", "C:\\t.png", "/t.png"]
+)  # fmt: skip
+def test_absolute_paths_are_not_resolved(tmp_path, monkeypatch, name):
+    resolved = []
+    found = FolderAssets(tmp_path)
+    monkeypatch.setattr(Path, "resolve", lambda path: resolved.append(path) or path)
+    assert found.get_image(name) is None
+    assert all(path.is_relative_to(tmp_path) for path in resolved)
 
 
 def test_only_images_are_read_from_the_parent_folder(tmp_path):

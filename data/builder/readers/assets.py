@@ -4,7 +4,7 @@ import os
 import posixpath
 import re
 import unicodedata
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from urllib.parse import unquote
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
@@ -107,6 +107,8 @@ class FolderAssets(Assets):
         self.folder = Path(folder).resolve()
 
     def _read(self, name: str, is_image: bool) -> bytes | None:
+        if PureWindowsPath(name).anchor:
+            return None  # on Windows, resolving //server/share would connect to that server
         root = self.folder.parent if is_image else self.folder
         try:
             path = (self.folder / name).resolve()
