@@ -1,7 +1,7 @@
 """Open a dataset by its path.
 
 Another dataset is a file data/NAME.py with the interface of data/shapenet.py, and a line in
-`index_any`.
+`index_any` (data/occupancy.py), which the packer and the contact sheet use too.
 """
 
 from collections import Counter
