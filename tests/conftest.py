@@ -2,6 +2,7 @@
 
 import os
 import runpy
+import signal
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +17,7 @@ from utils import errors
 from utils.tensorboard import TensorBoardLogger
 
 torch.set_num_threads(1)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it after "command &"
 os.environ["OMP_NUM_THREADS"] = "1"  # in subprocesses: sums depend on it
 settings.register_profile("quick", max_examples=300, derandomize=True, database=None)
 settings.register_profile("long", max_examples=200_000)
