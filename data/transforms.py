@@ -77,7 +77,7 @@ def train_transform(
 
 def _scale_and_color(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     scale, light, gamma = (rng.uniform(*limits) for limits in (SCALES, LIGHTS, GAMMAS))
-    if image.getextrema()[3][0] == 255:  # opaque: shrunk, it would get a frame
+    if image.getchannel("A").getextrema()[0] == 255:  # opaque: shrunk, it would get a frame
         scale = max(scale, 1)
     side = round(scale * RENDERING_SIZE)
     low = (side - RENDERING_SIZE) // 2
