@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from utils.errors import InputError
 
+CRASHED = "the process died, perhaps out of memory"
 MAX_PROCESSES = 61 if sys.platform == "win32" else 1024  # of a pool on Windows
 
 
@@ -47,7 +48,7 @@ def parallel_map(
             for i in suspects:
                 if not _run_pool(function, items, [i], 1, results, bar):
                     if on_crash is None:
-                        raise InputError(f"{items[i]}: the process died, perhaps out of memory")
+                        raise InputError(f"{items[i]}: {CRASHED}")
                     results[i] = on_crash(items[i])
                     bar.update()
     return [results[i] for i in range(len(items))]

@@ -1,6 +1,5 @@
 """Training, validation and test splits, as lists of indices into a dataset's index."""
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from data.shapenet import ShapeNetIndex
 from utils.errors import InputError
-from utils.files import read_text
+from utils.files import read_json
 
 SPLITS = ("train", "val", "test")
 MAX_SPLIT_BYTES = 2**28  # the 43,784 names of ShapeNet take 2 MB
@@ -99,11 +98,7 @@ def split_from_file(
 
 def _read_entries(path: str | Path) -> Iterator[tuple[str, str, list[int]]]:
     """Return what the reader of the file's form yields."""
-    text = read_text(path, MAX_SPLIT_BYTES)
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: expected JSON: {error}") from error
+    content = read_json(path, MAX_SPLIT_BYTES)
     has_views = isinstance(content, dict) and "taxonomy_id" not in content
     return _read_mesh_rcnn(content, path) if has_views else _read_pix2vox(content, path)
 

@@ -1,5 +1,6 @@
 """Atomic writes and size-limited reads."""
 
+import json
 import os
 import stat
 import tempfile
@@ -60,3 +61,12 @@ def read_text(path: str | Path, max_bytes: int) -> str:
         return read_bytes(path, max_bytes).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InputError(f"{path}: expected a text file in UTF-8") from None
+
+
+def read_json(path: str | Path, max_bytes: int):
+    """Read a JSON file."""
+    text = read_text(path, max_bytes)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: expected JSON: {error}") from error

@@ -14,7 +14,7 @@ from data.builder.source import Source
 from data.builder.sources import distinct
 from data.builder.writer import find_missing, remove_stale_dirs, write_shape
 from data.layout import NUM_VIEWS, RESOLUTION
-from data.parallel import parallel_map
+from data.parallel import CRASHED, parallel_map
 from utils.errors import InputError, explain
 from utils.files import atomic_write
 
@@ -112,7 +112,7 @@ def _build_shape(options: Options, job: Job) -> tuple[str | None, list[str]]:
 
 
 def _crashed(job: Job) -> tuple[str, list[str]]:
-    return "the process died, perhaps out of memory", []
+    return CRASHED, []
 
 
 def stretch(mesh: Mesh, rng: np.random.Generator) -> Mesh:

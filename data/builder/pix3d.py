@@ -38,10 +38,10 @@ from data.builder.source import category_folder, clean_name
 from data.builder.writer import find_missing, remove_stale_dirs, write_files
 from data.cameras import View
 from data.layout import CATEGORIES, RESOLUTION, RESOLUTIONS
-from data.parallel import parallel_map
+from data.parallel import CRASHED, parallel_map
 from data.photographs import object_mask, read_photograph
 from utils.errors import InputError, Parser, check_ranges, explain, run
-from utils.files import atomic_write, read_bytes, read_text
+from utils.files import atomic_write, read_bytes, read_json
 
 MAX_LIST_BYTES = 2**28  # Pix3D's list has 30 MB
 MAX_VOXEL_BYTES = 2**25  # 128³ as double has 17 MB
@@ -54,10 +54,7 @@ NOMINAL_DISTANCE = 0.8  # the middle of the renderings' range
 def read_list(root: Path, include_hidden: bool) -> dict[str, dict]:
     """Return the entries of pix3d.json by the "category/shape" that they become."""
     path = root / "pix3d.json"
-    try:
-        content = json.loads(read_text(path, MAX_LIST_BYTES))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: expected JSON: {error}") from error
+    content = read_json(path, MAX_LIST_BYTES)
     entries: dict[str, dict] = {}
     for i, entry in enumerate(content if isinstance(content, list) else [None]):
         if not isinstance(entry, dict) or not all(isinstance(entry.get(f), str) for f in FIELDS):
@@ -95,7 +92,7 @@ def convert(root: Path, out: Path, resolution: int, item: tuple[str, dict]) -> s
 
 
 def _crashed(item: tuple[str, dict]) -> str:
-    return "the process died, perhaps out of memory"
+    return CRASHED
 
 
 def _inside(root: Path, path: str) -> Path:
