@@ -14,7 +14,7 @@ from utils.errors import InputError
 # 119; alpha of at least one half).
 FRAMED_SIZE = 90
 # Bounds set on 78 photographs and 134 composites with known masks.
-TOLERANCE = 16  # of a channel in 255ths: what JPEG does to a plain background
+COLOR_TOLERANCE = 16  # of a channel in 255ths: what JPEG does to a plain background
 PLAIN_BORDER = 0.8  # fraction of the border that has one color
 FLAT = 6  # mean difference from the background's color in an enclosed hole
 MIN_HOLE = 0.001  # of the image
@@ -109,10 +109,10 @@ def plain_background_alpha(image: Image.Image) -> np.ndarray | None:
     colors = np.asarray(image.convert("RGB"), np.float32)
     border = _border(colors)
     background = np.median(border, axis=0)
-    if (np.abs(border - background).max(-1) <= TOLERANCE).mean() < PLAIN_BORDER:
+    if (np.abs(border - background).max(-1) <= COLOR_TOLERANCE).mean() < PLAIN_BORDER:
         return None
     difference = np.abs(colors - background).max(-1)
-    regions, num_regions = ndimage.label(difference <= TOLERANCE)
+    regions, num_regions = ndimage.label(difference <= COLOR_TOLERANCE)
     labels = np.arange(1, num_regions + 1)
     flat = ndimage.mean(difference, regions, labels) <= FLAT
     large = np.bincount(regions.ravel(), minlength=num_regions + 1)[1:] >= MIN_HOLE * regions.size

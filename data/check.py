@@ -14,12 +14,12 @@ from data.binvox import read_binvox
 from data.layout import EXCLUDED, RENDERING_SIZE, RENDERINGS, RESOLUTIONS, VOXELS
 from data.occupancy import is_occupancy
 from data.parallel import parallel_map
-from data.shapenet import SUFFIXES
-from data.transforms import MAX_IMAGE_BYTES
+from data.shapenet import RENDERING_SUFFIXES
+from data.transforms import MAX_RENDERING_BYTES
 from utils.errors import InputError, Parser, check_ranges, escape_controls, explain, run
 from utils.files import atomic_write, read_bytes, read_text
 
-MAX_LIST_BYTES = 2**20  # of renderings.txt and rendering_metadata.txt
+MAX_TEXT_BYTES = 2**20  # of renderings.txt and rendering_metadata.txt
 
 
 @dataclass
@@ -100,14 +100,14 @@ def _check_views(folder: Path, finding: Finding) -> None:
             finding.problems.append(
                 f"rendering_metadata.txt:{i}: expected five numbers, got {line[:40]!r}"
             )
-    present = {path.name for path in folder.glob("[!.]*") if path.suffix in SUFFIXES}
+    present = {path.name for path in folder.glob("[!.]*") if path.suffix in RENDERING_SUFFIXES}
     names = sorted(present | set(listed or ()))
     finding.num_views = len(names)
     for name in names:
         if name not in present:  # nor read: the list may name a file elsewhere
             finding.problems.append(f"{name}: missing")
             continue
-        if (content := finding.read(read_bytes, folder / name, MAX_IMAGE_BYTES)) is None:
+        if (content := finding.read(read_bytes, folder / name, MAX_RENDERING_BYTES)) is None:
             continue
         if listed is not None and name not in listed:
             finding.problems.append(f"{name}: not in renderings.txt")
@@ -118,7 +118,7 @@ def _check_views(folder: Path, finding: Finding) -> None:
 
 
 def _read_lines(path: Path) -> list[str]:
-    return read_text(path, MAX_LIST_BYTES).splitlines()
+    return read_text(path, MAX_TEXT_BYTES).splitlines()
 
 
 def _is_camera(line: str) -> bool:

@@ -58,9 +58,9 @@ def open_dataset(
 
 
 def _build_synthetic() -> Path:
-    from data.builder.synthetic import build  # needs embreex and mapbox-earcut
+    from data.builder.synthetic import build_synthetic  # needs embreex and mapbox-earcut
 
-    build(SYNTHETIC)
+    build_synthetic(SYNTHETIC)
     return SYNTHETIC
 
 

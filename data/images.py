@@ -10,14 +10,14 @@ from PIL import Image
 from utils.errors import InputError
 
 MAX_PIXELS = 8192**2  # once decoded; JPEG can be decoded at a fraction of its size
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "AVIF")  # EPS would start a program
+READABLE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "AVIF")  # EPS runs a program
 
 
 def decode_image(
     content: bytes,
     convert: Callable[[Image.Image], Image.Image],
     side: int | None = None,
-    formats=FORMATS,
+    formats=READABLE_FORMATS,
 ) -> Image.Image:
     """Decode an image file to 8 bits per channel, and convert it; of an animation, the first frame.
 

@@ -17,7 +17,7 @@ from data.splits import SPLITS
 from utils.errors import InputError
 from utils.files import read_text
 
-IMAGE_FORMAT = "{name}/img_choy2016/{view:03d}.jpg"
+OCCUPANCY_IMAGE_FORMAT = "{name}/img_choy2016/{view:03d}.jpg"
 VOXELS_FORMAT = "{name}/model.binvox"
 MAX_LIST_BYTES = 2**26
 SHAPE_NAME = re.compile(r"(?!\.)[^/\\]+")
@@ -49,7 +49,7 @@ def index_occupancy(root: str | Path) -> tuple[ShapeNetIndex, dict[str, list[int
                 _read_list(path, split, split_of)
     num_views, left_out = {}, Counter()
     for name in sorted(split_of):
-        images = _count_images(root / name / "img_choy2016")
+        images = _count_views(root / name / "img_choy2016")
         if not images:
             left_out["without views"] += 1
         elif not (root / VOXELS_FORMAT.format(name=name)).exists():
@@ -64,7 +64,7 @@ def index_occupancy(root: str | Path) -> tuple[ShapeNetIndex, dict[str, list[int
         np.array([*num_views.values()], np.uint8),
         read_excluded(root),
         left_out=left_out,
-        image_format=IMAGE_FORMAT,
+        image_format=OCCUPANCY_IMAGE_FORMAT,
         voxels_format=VOXELS_FORMAT,
     )
     splits = {split: [] for split in SPLITS}
@@ -87,7 +87,7 @@ def _read_list(path: Path, split: str, split_of: dict[str, str]) -> None:
             split_of[name] = split
 
 
-def _count_images(folder: Path) -> int:
+def _count_views(folder: Path) -> int:
     try:
         return sum(re.fullmatch(r"\d+\.jpg", name) is not None for name in os.listdir(folder))
     except (FileNotFoundError, NotADirectoryError):

@@ -30,9 +30,9 @@ PACKED = "packed.bin"
 # those of the second, and so on; and the contents: RGBA within a box, or one bit per voxel, with
 # the voxels per side as the right and bottom of the box.
 HEADER = np.dtype([("magic", "S8"), ("num_records", "<i8")])
-SIDES = ("left", "top", "right", "bottom")
+BOX_SIDES = ("left", "top", "right", "bottom")
 RECORD = np.dtype(
-    [(name, "<i8") for name in ("size", "mtime", "offset")] + [(side, "u1") for side in SIDES]
+    [(name, "<i8") for name in ("size", "mtime", "offset")] + [(side, "u1") for side in BOX_SIDES]
 )
 MAGIC = b"R2N2PAC2"
 NOT_PACKED = -1  # size of an excluded shape's files
@@ -149,7 +149,7 @@ def _files(index: ShapeNetIndex, i: int) -> list[str | Path]:
 
 def _num_bytes(records: np.ndarray, index: PackedIndex) -> np.ndarray:
     """Return the length of each record's content, (num_records,) int64."""
-    left, top, right, bottom = (records[side].astype(int) for side in SIDES)
+    left, top, right, bottom = (records[side].astype(int) for side in BOX_SIDES)
     num_bytes = 4 * (right - left) * (bottom - top)
     voxels = index.first + index.num_views
     num_bytes[voxels] = bottom[voxels] ** 3 // 8
@@ -182,7 +182,7 @@ def pack(root: str | Path, processes: int | None = None) -> Path:
             file.write(np.array([(MAGIC, len(records))], HEADER).tobytes() + records.tobytes())
             file.truncate(ends[-1])
         jobs = [(shape, records[where]) for shape, where in zip(shapes, rows, strict=True)]
-        parallel_map(partial(_write, temporary), jobs, "pack", processes)
+        parallel_map(partial(_write_contents, temporary), jobs, "pack", processes)
     return index.root / PACKED
 
 
@@ -198,7 +198,7 @@ def _measure(shape: ShapeNetIndex) -> np.ndarray:
     return np.array([record for record, _ in _contents(shape)], RECORD)
 
 
-def _write(path: Path, job: tuple[ShapeNetIndex, np.ndarray]) -> None:
+def _write_contents(path: Path, job: tuple[ShapeNetIndex, np.ndarray]) -> None:
     """Write the contents of an index of one shape to where its records say."""
     shape, records = job
     with open(path, "r+b") as file:

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
-from data.images import FORMATS, decode_image, to_8_bits
+from data.images import READABLE_FORMATS, decode_image, to_8_bits
 from utils.errors import InputError
 from utils.files import read_bytes
 
-MAX_BYTES = 2**28
+MAX_PHOTOGRAPH_BYTES = 2**28
 WORKING_SIZE = 1024  # longest side in pixels; the network sees 137
 HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
-SUFFIXES = {*".png .jpg .jpeg .webp .bmp .gif .tif .tiff .avif .heic .heif".split()}
+PHOTOGRAPH_SUFFIXES = {*".png .jpg .jpeg .webp .bmp .gif .tif .tiff .avif .heic .heif".split()}
 MAX_ASPECT_ERROR = 0.02  # of a mask: sizes are rounded
 SRGB = ImageCms.createProfile("sRGB")
 
@@ -34,7 +34,7 @@ def find_images(paths: list[str]) -> list[Path]:
             found.append(path)
             continue
         shown = (file for file in files if not file.name.startswith("."))  # not macOS' ._ files
-        images = sorted(file for file in shown if file.suffix.lower() in SUFFIXES)
+        images = sorted(file for file in shown if file.suffix.lower() in PHOTOGRAPH_SUFFIXES)
         if not images:
             raise InputError(f"{path}: no images found")
         found += images
@@ -50,8 +50,8 @@ def read_photograph(path: str | Path) -> Image.Image:
     Raises:
         InputError: As of `decode_image`.
     """
-    content = read_bytes(path, MAX_BYTES)
-    formats = FORMATS
+    content = read_bytes(path, MAX_PHOTOGRAPH_BYTES)
+    formats = READABLE_FORMATS
     if content[4:8] == b"ftyp" and content[8:12] in HEIF_BRANDS:
         _register_heif(path)
         formats = ["HEIF"]

@@ -25,7 +25,7 @@ from utils.files import read_bytes
 MAX_VIEWS = 255  # counted per shape, as uint8
 MAX_EXCLUDED_BYTES = 2**28
 IMAGE_FORMAT = f"{RENDERINGS}/{{name}}/rendering/{{view:02d}}.png"
-SUFFIXES = (".png", ".jpg", ".jpeg")  # a dataset has one of them; JPEG has no alpha channel
+RENDERING_SUFFIXES = (".png", ".jpg", ".jpeg")  # one per dataset; JPEG has no alpha channel
 SAMPLE_STREAM = 1  # TrainBatchSampler draws from (seed, epoch), which NumPy pads with zeros
 
 
@@ -110,7 +110,7 @@ def index_dataset(root: str | Path) -> ShapeNetIndex:
         rendered, voxelized = _folders(renderings), _folders(voxels)
         left_out["empty categories"] += not rendered and not voxelized
         for shape in sorted(rendered | voxelized):
-            images = _count_images(f"{renderings}/{shape}/rendering")
+            images = _count_by_suffix(f"{renderings}/{shape}/rendering")
             if not any(images):
                 left_out["without views"] += 1
             elif not os.path.exists(f"{voxels}/{shape}/model.binvox"):
@@ -122,8 +122,8 @@ def index_dataset(root: str | Path) -> ShapeNetIndex:
         raise InputError(f"{root}: no shape with both views and voxels")
     num_views = np.minimum(num_views, MAX_VIEWS).astype(np.uint8)  # (N, suffixes)
     used = num_views.sum(0, int).argmax()
-    left_out[f"without {SUFFIXES[used]} views"] = int((num_views[:, used] == 0).sum())
-    image_format = IMAGE_FORMAT.replace(".png", SUFFIXES[used])
+    left_out[f"without {RENDERING_SUFFIXES[used]} views"] = int((num_views[:, used] == 0).sum())
+    image_format = IMAGE_FORMAT.replace(".png", RENDERING_SUFFIXES[used])
     excluded = read_excluded(root)
     index = ShapeNetIndex(
         root, names, num_views[:, used], excluded, +left_out, image_format=image_format
@@ -139,13 +139,13 @@ def _folders(path: str | Path) -> set[str]:
         return set()
 
 
-def _count_images(path: str) -> list[int]:
+def _count_by_suffix(path: str) -> list[int]:
     """Return the number of images with each suffix."""
     try:
         names = [name for name in os.listdir(path) if name[0] != "."]
     except (FileNotFoundError, NotADirectoryError):
         names = []
-    return [sum(name.endswith(suffix) for name in names) for suffix in SUFFIXES]
+    return [sum(name.endswith(suffix) for name in names) for suffix in RENDERING_SUFFIXES]
 
 
 def read_excluded(root: Path) -> frozenset[str]:

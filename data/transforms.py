@@ -10,7 +10,7 @@ from data.layout import RENDERING_SIZE
 from utils.errors import InputError
 from utils.files import read_bytes
 
-MAX_IMAGE_BYTES = 2**28
+MAX_RENDERING_BYTES = 2**28
 EVAL_BACKGROUND = (240, 240, 240)
 # Lowest and highest value of a background's channels in training.
 BACKGROUNDS = {"paper": (225, 255), "strong": (150, 255)}
@@ -30,7 +30,7 @@ def read_image(path: str | Path) -> Image.Image:
     Raises:
         InputError: As of `decode_image`, or if it is larger than 256 MB.
     """
-    content = read_bytes(path, MAX_IMAGE_BYTES)
+    content = read_bytes(path, MAX_RENDERING_BYTES)
     try:
         return decode_image(content, _to_upright_rgba)
     except InputError as error:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from models import R2N2, VARIANTS, build_network, load_network
-from models.weights import MAX_BYTES, load_weights, read_torch, save_network
+from models.weights import MAX_WEIGHTS_BYTES, load_weights, read_torch, save_network
 from utils.errors import InputError, Parser, check_ranges, run
 from utils.files import read_bytes
 
@@ -129,7 +129,7 @@ def _input(array: np.ndarray) -> np.ndarray:
 
 def read_object_array(path: str | Path) -> list[np.ndarray]:
     """Read the float arrays in a .npy file of pickled objects, without running code."""
-    content = read_bytes(path, MAX_BYTES)
+    content = read_bytes(path, MAX_WEIGHTS_BYTES)
     file = io.BytesIO(content)
     try:
         if np.lib.format.read_magic(file) != (1, 0):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 IMAGE_SIZE = 320
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
-HIDDEN_CHANNELS, OUT_CHANNELS = 16, 64
+INNER_CHANNELS, OUT_CHANNELS = 16, 64
 
 
 class ConvReLU(nn.Conv2d):
@@ -35,7 +35,7 @@ class ResidualUBlock(nn.Module):
 
     def __init__(self, in_channels: int, depth: int, dilated: bool = False):
         super().__init__()
-        inner = HIDDEN_CHANNELS
+        inner = INNER_CHANNELS
         # Level by level on the way down; the deepest level of a pooled block is not pooled itself.
         dilations = [2**i for i in range(depth)] if dilated else [1] * (depth - 1) + [2]
         self.first = ConvReLU(in_channels, OUT_CHANNELS)

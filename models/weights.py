@@ -12,8 +12,8 @@ from utils.errors import InputError
 from utils.files import atomic_write, open_bounded
 
 FORMAT = "3d-r2n2"
-MAX_BYTES = 2**33  # a checkpoint of 3D-LSTM-3 has 370 MB
-DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+MAX_WEIGHTS_BYTES = 2**33  # a checkpoint of 3D-LSTM-3 has 370 MB
+FLOAT_TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def network_state(network: R2N2) -> dict:
@@ -82,7 +82,7 @@ def is_dense_float(value) -> bool:
         and value.layout == torch.strided
         and not value.is_nested
         and value.device.type == "cpu"
-        and value.dtype in DTYPES
+        and value.dtype in FLOAT_TYPES
     )
 
 
@@ -92,7 +92,7 @@ def read_torch(path: str | Path) -> dict:
     Raises:
         InputError: If the file is damaged or holds more than tensors and plain values.
     """
-    with open_bounded(path, MAX_BYTES) as file:
+    with open_bounded(path, MAX_WEIGHTS_BYTES) as file:
         try:
             _check_archive(file)
             content = torch.load(file, map_location="cpu", weights_only=True)

@@ -90,6 +90,6 @@ def read(tmp_path):
 @pytest.fixture
 def decoded_images(monkeypatch):
     """Return a list that grows with each decoded image."""
-    calls, read_image = [], assets.read_image
-    monkeypatch.setattr(assets, "read_image", lambda c: calls.append(0) or read_image(c))
+    calls, read_texture = [], assets.read_texture
+    monkeypatch.setattr(assets, "read_texture", lambda c: calls.append(0) or read_texture(c))
     return calls

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.builder.synthetic import build
+from data.builder.synthetic import build_synthetic
 from data.cameras import project, read_views
 from data.shapenet import SampleKey, ShapeNetDataset, index_dataset
 
@@ -44,7 +44,7 @@ def mean_overlap(root, name, turn=lambda voxels: voxels):
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     root = tmp_path_factory.mktemp("built")
-    build(root, num_shapes=1, seed=3, processes=1)
+    build_synthetic(root, num_shapes=1, seed=3, processes=1)
     return root
 
 

@@ -508,7 +508,7 @@ def conventions(root: Path, name: str) -> dict:
 
 @pytest.mark.skipif(not OFFICIAL.is_dir(), reason="no official data in ../shared/real")
 def test_built_shapes_follow_every_official_convention(tmp_path):
-    synthetic.build(tmp_path, num_shapes=5, processes=1)
+    synthetic.build_synthetic(tmp_path, num_shapes=5, processes=1)
     built = sorted(path.relative_to(tmp_path / "ShapeNetVox32").as_posix()
                    for path in (tmp_path / "ShapeNetVox32").glob("*/*"))  # fmt: skip
     official = sorted(path.relative_to(OFFICIAL / "ShapeNetVox32").as_posix()

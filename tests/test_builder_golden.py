@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from data.binvox import read_binvox
-from data.builder.synthetic import build
+from data.builder.synthetic import build_synthetic
 
 GOLDEN = Path(__file__).parent / "golden" / "synthetic_shapes.json"
 
@@ -28,5 +28,5 @@ def digests(root: Path) -> dict[str, dict[str, str]]:
 
 
 def test_synthetic_shapes_match_golden(tmp_path):
-    build(tmp_path, num_shapes=2, processes=1)
+    build_synthetic(tmp_path, num_shapes=2, processes=1)
     assert digests(tmp_path) == json.loads(GOLDEN.read_text())

@@ -9,7 +9,7 @@ from data.binvox import read_binvox
 from data.builder import writer
 from data.builder.furniture import GENERATORS
 from data.builder.mesh import concatenate
-from data.builder.synthetic import build
+from data.builder.synthetic import build_synthetic
 from data.cameras import project, read_views
 from data.layout import SYNSETS
 
@@ -17,7 +17,7 @@ from data.layout import SYNSETS
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("synthetic")
-    build(root, num_shapes=3, processes=1)
+    build_synthetic(root, num_shapes=3, processes=1)
     return root
 
 
@@ -68,25 +68,25 @@ def test_voxels_project_onto_the_silhouettes(dataset):
 
 def test_second_build_changes_nothing(dataset):
     before = {path: path.stat().st_mtime_ns for path in dataset.rglob("*")}
-    build(dataset, num_shapes=3)
+    build_synthetic(dataset, num_shapes=3)
     assert {path: path.stat().st_mtime_ns for path in dataset.rglob("*")} == before
 
 
 def test_missing_voxels_are_rebuilt_identically(tmp_path):
-    build(tmp_path, num_shapes=1, processes=1)
+    build_synthetic(tmp_path, num_shapes=1, processes=1)
     before = files(tmp_path)
     shutil.rmtree(next((tmp_path / "ShapeNetVox32").glob("*/*")))
-    build(tmp_path, num_shapes=1, processes=1)
+    build_synthetic(tmp_path, num_shapes=1, processes=1)
     assert files(tmp_path) == before
 
 
 def test_shapes_do_not_depend_on_the_number_of_processes(dataset, tmp_path):
-    build(tmp_path, num_shapes=3, processes=2)
+    build_synthetic(tmp_path, num_shapes=3, processes=2)
     assert files(tmp_path) == files(dataset)
 
 
 def test_another_seed_gives_other_shapes_and_names(dataset, tmp_path):
-    build(tmp_path, num_shapes=1, seed=1, processes=1)
+    build_synthetic(tmp_path, num_shapes=1, seed=1, processes=1)
     assert not files(tmp_path).keys() & files(dataset).keys()
 
 
@@ -96,7 +96,7 @@ def test_interrupted_shape_leaves_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(writer, "write_binvox", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        build(tmp_path, num_shapes=1, processes=1)
+        build_synthetic(tmp_path, num_shapes=1, processes=1)
     assert list(tmp_path.iterdir()) == []
 
 

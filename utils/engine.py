@@ -16,7 +16,7 @@ from utils import distributed
 from utils.checkpoint import Progress
 from utils.config import Config
 from utils.device import Precision
-from utils.metrics import intersection_over_union, measure, voxel_loss
+from utils.metrics import compute_metrics, intersection_over_union, voxel_loss
 
 HALVED_AFTER = (3, 10, 20, 50, 100)  # epochs, as in the PyTorch port
 
@@ -159,8 +159,9 @@ def evaluate(
             views and one threshold.
 
     Returns:
-        dict: "index", N ints, and the values of `measure`: "loss" and "average_precision", (N, V)
-            float32; "iou" and, with `surface`, those of `surface_metrics`, (N, V, T) float32.
+        dict: "index", N ints, and the values of `compute_metrics`: "loss" and
+            "average_precision", (N, V) float32; "iou" and, with `surface`, those of
+            `surface_metrics`, (N, V, T) float32.
 
     Raises:
         InputError: If a sample cannot be read.
@@ -174,7 +175,9 @@ def evaluate(
         images, voxels = to_device(images, voxels, precision.device)
         with precision.autocast():
             logits_per_view = [logits.float() for logits in network.forward_all_views(images)]
-        per_view = [measure(x, voxels, thresholds, surface=surface) for x in logits_per_view]
+        per_view = [
+            compute_metrics(x, voxels, thresholds, surface=surface) for x in logits_per_view
+        ]
         values = {name: torch.stack([v[name] for v in per_view], 1) for name in per_view[0]}
         arrays = {"index": np.array(indices)} | {k: v.cpu().numpy() for k, v in values.items()}
         rows += [{name: array[i] for name, array in arrays.items()} for i in range(len(indices))]

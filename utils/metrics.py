@@ -131,7 +131,7 @@ def surface_points(occupied: np.ndarray) -> np.ndarray:
     return points.reshape(-1, 3) / len(occupied)
 
 
-def measure(
+def compute_metrics(
     logits: Tensor, voxels: Tensor, thresholds: list[float], *, surface: bool = False
 ) -> dict[str, Tensor]:
     """Return all metrics of each sample, those of the surface on request.

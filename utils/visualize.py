@@ -18,7 +18,7 @@ from data.background import Cutout
 from data.binvox import read_binvox
 from data.cameras import read_views
 from data.layout import RENDERING_SIZE
-from data.occupancy import IMAGE_FORMAT, index_any
+from data.occupancy import OCCUPANCY_IMAGE_FORMAT, index_any
 from data.shapenet import ShapeNetIndex
 from data.transforms import load_image
 from utils.errors import InputError, Parser, check_ranges, run
@@ -30,12 +30,12 @@ DARK = np.array([20, 66, 122])
 LIGHT = np.array([-0.54, 0.72, 0.44])  # from the left of the camera, above and behind it
 OVERSAMPLING = 3
 AZIMUTH, ELEVATION = 30, 25  # degrees
-SIDES = (120, 210, 300)  # azimuths of the further drawings of a prediction
+SIDE_AZIMUTHS = (120, 210, 300)  # azimuths of the further drawings of a prediction
 TILE = 320  # pixels
 CHECKER = 8  # pixels of a square behind a cut-out
 MAX_COLUMNS = 5
 MAX_TITLE = 44  # characters over a tile of the contact sheet
-FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+OUTPUT_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
 
 def draw_voxels(
@@ -199,7 +199,7 @@ def draw_prediction(
     rows = [row[start : start + MAX_COLUMNS] for start in starts for row in (inputs, growth)]
     if len(cutouts) == 1:
         rows = [inputs + growth]
-    sides = [(draw(grids[-1], TILE, side), f"result from {side}°") for side in SIDES]
+    sides = [(draw(grids[-1], TILE, side), f"result from {side}°") for side in SIDE_AZIMUTHS]
     return image_grid([*rows, sides])
 
 
@@ -222,7 +222,7 @@ def _title(index: ShapeNetIndex, i: int) -> str:
 def _draw_shape(index: ShapeNetIndex, i: int) -> Image.Image:
     paths = [index.image_path(i, view) for view in range(min(2, index.num_views[i]))]
     direction = AZIMUTH, ELEVATION
-    if index.image_format != IMAGE_FORMAT:  # Occupancy Networks' dataset has no metadata
+    if index.image_format != OCCUPANCY_IMAGE_FORMAT:  # Occupancy Networks' dataset has no metadata
         metadata_path = os.path.join(os.path.dirname(paths[0]), "rendering_metadata.txt")
         views = read_views(metadata_path)
         if len(views) < len(paths):
@@ -239,7 +239,7 @@ def _draw_shape(index: ShapeNetIndex, i: int) -> Image.Image:
 
 def save_image(path: str | Path, image: Image.Image) -> None:
     """Write an image as `.png`, `.jpg` or `.webp`."""
-    image_format = FORMATS[Path(path).suffix.lower()]
+    image_format = OUTPUT_FORMATS[Path(path).suffix.lower()]
     with atomic_write(path) as temporary:
         try:
             image.save(temporary, image_format)
@@ -253,14 +253,15 @@ def main() -> None:
         description="Draw a contact sheet: two views and the voxels of each shape.",
     )
     parser.add_argument("dataset", help="dataset folder")
-    parser.add_argument("--out", required=True, help="image to write: " + " ".join(FORMATS))
+    formats = ", ".join(OUTPUT_FORMATS)
+    parser.add_argument("--out", required=True, help=f"image to write: {formats}")
     parser.add_argument("--columns", type=int, default=4, help="shapes in a row (%(default)s)")
     parser.add_argument("--limit", type=int, default=40, help="maximum shapes (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="which shapes, if there are more")
     args = parser.parse_args()
     check_ranges(args, columns=(1, 100), limit=(1, 10_000), seed=(0, 2**32 - 1))
-    if Path(args.out).suffix.lower() not in FORMATS:
-        raise InputError(f"--out: expected a file ending in {', '.join(FORMATS)}, got {args.out}")
+    if Path(args.out).suffix.lower() not in OUTPUT_FORMATS:
+        raise InputError(f"--out: expected a file ending in {formats}, got {args.out}")
     sheet = contact_sheet(index_any(args.dataset)[0], args.columns, args.limit, args.seed)
     save_image(args.out, sheet)
     print(f"written: {args.out}")

@@ -68,7 +68,7 @@ FACTORIES = [
     Factory("display", "appliances.tv", "TVFactory", 2),
     Factory("display", "appliances.tv", "MonitorFactory", 1),
 ]
-CATEGORIES = list(dict.fromkeys(factory.category for factory in FACTORIES))
+FACTORY_CATEGORIES = list(dict.fromkeys(factory.category for factory in FACTORIES))
 
 
 class Design(NamedTuple):
@@ -105,7 +105,7 @@ def generate(out: Path, designs: list[Design], processes: int | None = None) -> 
     num_failed = 0
     context = multiprocessing.get_context("spawn")
     with context.Pool(processes, _start_process, maxtasksperchild=DESIGNS_PER_PROCESS) as pool:
-        results = [pool.apply_async(_write, (out, design)) for design in missing]
+        results = [pool.apply_async(_write_design, (out, design)) for design in missing]
         progress = tqdm(zip(missing, results, strict=True), "Infinigen", len(missing))
         for design, result in progress:
             try:
@@ -139,11 +139,11 @@ def _find_class(factory: Factory) -> type:
     return getattr(module, factory.class_name)
 
 
-def _write(out: Path, design: Design) -> str | None:
+def _write_design(out: Path, design: Design) -> str | None:
     """Write a design. Return why there is no file, if there is none."""
     signal.alarm(MAX_SECONDS)  # ends the process, even in C code
     try:
-        ply = make_mesh(design).export(file_type="ply")
+        ply = make_design(design).export(file_type="ply")
     except Exception as error:  # the factories raise anything
         return f"{type(error).__name__}: {error}".splitlines()[0]
     finally:
@@ -153,7 +153,7 @@ def _write(out: Path, design: Design) -> str | None:
     return None
 
 
-def make_mesh(design: Design) -> trimesh.Trimesh:
+def make_design(design: Design) -> trimesh.Trimesh:
     """Make a design in an emptied scene.
 
     Returns:
@@ -187,13 +187,13 @@ def main() -> None:
     parser.add_argument("--designs", type=int, default=1000, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, help="default: all cores")
-    parser.add_argument("--categories", default=",".join(CATEGORIES), help="default: %(default)s")
+    known = ",".join(FACTORY_CATEGORIES)
+    parser.add_argument("--categories", default=known, help="default: %(default)s")
     arguments = parser.parse_args()
     limits = {"designs": (1, MAX_DESIGNS), "seed": (0, 4000), "processes": (1, 1024)}
     check_ranges(arguments, **limits)
     categories = arguments.categories.split(",")
-    if not set(categories) <= set(CATEGORIES):
-        known = ",".join(CATEGORIES)
+    if not set(categories) <= set(FACTORY_CATEGORIES):
         raise InputError(f"--categories: expected {known}, got {arguments.categories}")
     if not hasattr(signal, "alarm"):
         raise InputError("infinigen: expected Linux or macOS, got Windows")

@@ -43,7 +43,7 @@ from data.photographs import object_mask, read_photograph
 from utils.errors import InputError, Parser, check_ranges, explain, run
 from utils.files import atomic_write, read_bytes, read_json
 
-MAX_LIST_BYTES = 2**28  # Pix3D's list has 30 MB
+MAX_JSON_BYTES = 2**28  # Pix3D's list has 30 MB
 MAX_VOXEL_BYTES = 2**25  # 128³ as double has 17 MB
 MAX_SIDE = 256
 HIDDEN = ("truncated", "occluded", "slightly_occluded")
@@ -54,7 +54,7 @@ NOMINAL_DISTANCE = 0.8  # the middle of the renderings' range
 def read_list(root: Path, include_hidden: bool) -> dict[str, dict]:
     """Return the entries of pix3d.json by the "category/shape" that they become."""
     path = root / "pix3d.json"
-    content = read_json(path, MAX_LIST_BYTES)
+    content = read_json(path, MAX_JSON_BYTES)
     entries: dict[str, dict] = {}
     for i, entry in enumerate(content if isinstance(content, list) else [None]):
         if not isinstance(entry, dict) or not all(isinstance(entry.get(f), str) for f in FIELDS):

@@ -19,7 +19,7 @@ from utils.errors import Parser, check_ranges, run
 NUM_SHAPES = 120
 
 
-def build(
+def build_synthetic(
     out: str | Path,
     num_shapes: int = NUM_SHAPES,
     seed: int = 0,
@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, help="default: all cores")
     args = parser.parse_args()
     check_ranges(args, models=(1, 10**6), seed=(0, 2**32 - 1), processes=(1, 1024))
-    build(args.out, args.models, args.seed, args.processes, args.resolution)
+    build_synthetic(args.out, args.models, args.seed, args.processes, args.resolution)
 
 
 if __name__ == "__main__":

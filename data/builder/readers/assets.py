@@ -10,7 +10,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 import numpy as np
 
-from data.builder.readers.images import read_image
+from data.builder.readers.images import read_texture
 from utils.errors import InputError
 from utils.files import read_bytes
 
@@ -63,7 +63,7 @@ class Assets:
         if not self.has_room(name):
             return None
         try:
-            pixels = read_image(content)
+            pixels = read_texture(content)
         except InputError as error:
             self.note(f"texture {name}: {error}")
             return None

@@ -3,13 +3,13 @@
 import numpy as np
 from PIL import Image
 
-from data.images import FORMATS, decode_image
+from data.images import READABLE_FORMATS, decode_image
 
-TEXTURE_SIZE = 512  # pixels; a view of 137 shows no more
-TEXTURE_FORMATS = (*FORMATS, "TGA", "DDS", "PCX", "PPM")
+MAX_TEXTURE_SIZE = 512  # pixels; a view of 137 shows no more
+TEXTURE_FORMATS = (*READABLE_FORMATS, "TGA", "DDS", "PCX", "PPM")
 
 
-def read_image(content: bytes) -> np.ndarray:
+def read_texture(content: bytes) -> np.ndarray:
     """Decode an image to (H, W, 4) uint8 of at most 512 pixels a side.
 
     Raises InputError as `decode_image` does.
@@ -20,12 +20,12 @@ def read_image(content: bytes) -> np.ndarray:
 def _to_texture(image: Image.Image) -> Image.Image:
     if image.mode != "RGB":
         image = image.convert("RGBA")
-    if max(image.size) <= TEXTURE_SIZE or image.mode == "RGB":
-        image.thumbnail((TEXTURE_SIZE, TEXTURE_SIZE))
+    if max(image.size) <= MAX_TEXTURE_SIZE or image.mode == "RGB":
+        image.thumbnail((MAX_TEXTURE_SIZE, MAX_TEXTURE_SIZE))
         return image.convert("RGBA")
     color = image.convert("RGB")
     for part in (image, color):
-        part.thumbnail((TEXTURE_SIZE, TEXTURE_SIZE))
+        part.thumbnail((MAX_TEXTURE_SIZE, MAX_TEXTURE_SIZE))
     # Scaling RGBA blackens transparent pixels, which are opaque where glTF ignores the alpha.
     alpha = image.getchannel("A")
     color.paste(image.convert("RGB"), mask=alpha.point(lambda value: 255 * (value > 0)))

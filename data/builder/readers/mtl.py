@@ -16,7 +16,7 @@ MAX_ARGUMENTS = {"s": 3, "o": 3, "t": 3, "mm": 2}  # of a map's options; all oth
 
 
 @dataclass
-class Material:
+class MtlMaterial:
     """A color, RGB in [0, 1], and a texture with the scale and offset of its coordinates."""
 
     folder: str = ""  # of the library, where its images are
@@ -47,22 +47,22 @@ class Material:
         elif self.image_name and not any(self.color or ()):
             self.color = None  # exporters write black where a texture covers it
         if mask is not None and assets.has_room(self.alpha_name):
-            pixels = _with_alpha(np.full_like(mask, 255) if pixels is None else pixels, mask)
+            pixels = _join_alpha(np.full_like(mask, 255) if pixels is None else pixels, mask)
             assets.num_texture_bytes += pixels.nbytes
         if pixels is not None:
             self.texture = Texture(pixels, (self.clamp,) * 2)
 
 
-def read_materials(content: bytes, names: set[str], folder: str) -> dict[str, Material]:
+def read_materials(content: bytes, names: set[str], folder: str) -> dict[str, MtlMaterial]:
     """Return those materials of an MTL file whose names in lower case are in `names`."""
-    materials: dict[str, Material] = {}
-    current = Material()
+    materials: dict[str, MtlMaterial] = {}
+    current = MtlMaterial()
     for line in split_lines(content):
         keyword, rest = split_keyword(line)
         keyword = keyword.lower()
         if keyword == "newmtl":
             is_used = rest.casefold() in names
-            current = materials.setdefault(rest, Material(folder)) if is_used else Material()
+            current = materials.setdefault(rest, MtlMaterial(folder)) if is_used else MtlMaterial()
         elif keyword == "kd":
             current.color = _color(rest) or current.color
         elif keyword in ("d", "tr") and rest:
@@ -70,12 +70,12 @@ def read_materials(content: bytes, names: set[str], folder: str) -> dict[str, Ma
         elif keyword == "map_kd" and rest:
             _read_map(rest, current)
         elif keyword == "map_d" and rest:
-            _read_map(rest, mask := Material())
+            _read_map(rest, mask := MtlMaterial())
             current.alpha_name = mask.image_name
     return materials
 
 
-def _read_opacity(keyword: str, text: str, material: Material) -> None:
+def _read_opacity(keyword: str, text: str, material: MtlMaterial) -> None:
     """Set the opacity of "d 0.3", "d -halo 0.3" or, where there is no d, "Tr 0.7".
 
     A Tr of 1 is left out: some exporters mean opaque.
@@ -87,7 +87,7 @@ def _read_opacity(keyword: str, text: str, material: Material) -> None:
         material.opacity = 1 - value[0]
 
 
-def _with_alpha(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def _join_alpha(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Return an image with the alpha of another one, in the size of the larger one."""
     size = tuple(np.maximum(pixels.shape, mask.shape)[1::-1])
     color = np.asarray(Image.fromarray(pixels).resize(size))[..., :3]
@@ -106,7 +106,7 @@ def _color(text: str) -> tuple[float, float, float] | None:
     return tuple(values) if len(values) == 3 else (values[0],) * 3
 
 
-def _read_map(text: str, material: Material) -> None:
+def _read_map(text: str, material: MtlMaterial) -> None:
     """Set a material's texture from the options and the file name of a map."""
     words = text.split()
     while words and re.match(r"-[a-zA-Z]+$", words[0]) and len(words) > 1:

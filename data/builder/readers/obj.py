@@ -6,13 +6,13 @@ import numpy as np
 
 from data.builder.mesh import Mesh, make_mesh
 from data.builder.readers.assets import Assets
-from data.builder.readers.mtl import Material, read_materials
+from data.builder.readers.mtl import MtlMaterial, read_materials
 from data.builder.readers.polygons import check_num_faces, triangulate
 from data.builder.readers.text import parse_numbers, parse_rows, split_keyword, split_lines
 from utils.errors import InputError
 
 MAX_LIBRARIES = 100  # looking for a missing one lists folders
-COMMENT = re.compile(r"(?<!1\.)#.*")  # behind numbers, but not 1.#QNAN
+BARE_COMMENT = re.compile(r"(?<!1\.)#.*")  # behind numbers, but not 1.#QNAN
 
 
 class _Obj:
@@ -31,7 +31,7 @@ class _Obj:
             keyword = keyword.lower()
             if "#" in rest:
                 is_number = keyword in ("v", "vt", "vn", "f", "fo")
-                rest = COMMENT.sub("", rest).rstrip() if is_number else split_keyword(line)[1]
+                rest = BARE_COMMENT.sub("", rest).rstrip() if is_number else split_keyword(line)[1]
             if keyword in self.rows:
                 self.rows[keyword].append(rest)
             elif keyword in ("f", "fo"):
@@ -115,7 +115,7 @@ def read_obj(content: bytes, assets: Assets) -> list[Mesh]:
         vertex, uv, normal = np.moveaxis(corners[triangles[triangle_material == i]], 2, 0)
         if not len(vertex):
             continue
-        material = materials.get(name) or materials_any_case.get(name.casefold()) or Material()
+        material = materials.get(name) or materials_any_case.get(name.casefold()) or MtlMaterial()
         material.load_texture(assets)  # only here, as a library may have many unused materials
         rgba = material.rgba
         if not rgba[3]:
@@ -152,9 +152,9 @@ def _vertex_colors(rows: list[np.ndarray]) -> np.ndarray | None:
     return colors
 
 
-def _find_materials(obj: _Obj, assets: Assets) -> dict[str, Material]:
+def _find_materials(obj: _Obj, assets: Assets) -> dict[str, MtlMaterial]:
     """Return the used materials of all libraries by their name."""
-    materials: dict[str, Material] = {}
+    materials: dict[str, MtlMaterial] = {}
     used = {name.casefold() for name in obj.materials}
     num_libraries = 0
     for library in obj.libraries:

@@ -10,7 +10,7 @@ from data.builder.readers.polygons import check_corners, check_num_faces, triang
 from data.builder.readers.text import parse_rows, split_lines
 from utils.errors import InputError
 
-HEADER = re.compile(r"((?:ST|C|N)*)(4)?OFF", re.IGNORECASE)
+OFF_HEADER = re.compile(r"((?:ST|C|N)*)(4)?OFF", re.IGNORECASE)
 
 
 def read_off(content: bytes, assets: Assets) -> list[Mesh]:
@@ -39,7 +39,7 @@ def _read_tables(content: bytes) -> tuple[str, np.ndarray | list, np.ndarray | l
     """Return the letters before OFF, and the numbers of the vertices' and of the faces' lines."""
     lines = [line.partition("#")[0].rstrip() for line in split_lines(content)]
     lines = [line for line in lines if line]
-    header = HEADER.match(lines[0]) if lines else None
+    header = OFF_HEADER.match(lines[0]) if lines else None
     if header is None or "BINARY" in lines[0]:
         raise InputError("expected a text file that begins with OFF, COFF, NOFF or STOFF")
     if header[2]:

@@ -26,7 +26,7 @@ EXTENSIONS = {  # those that may be required; others change what a file shows
 }
 MAX_JSON_ITEMS = 2**22  # each takes up to 100 bytes
 MAX_VALUES = 2**26  # numbers of all accessors, which may be larger than the file
-DTYPES = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
+COMPONENT_TYPES = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 SIZES = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
 
 
@@ -97,7 +97,7 @@ class GltfFile:
         self.num_values += count * size
         if count < 0 or self.num_values > MAX_VALUES:
             raise InputError(f"expected at most {MAX_VALUES} values in all accessors")
-        dtype = np.dtype(DTYPES[accessor["componentType"]])
+        dtype = np.dtype(COMPONENT_TYPES[accessor["componentType"]])
         if "bufferView" in accessor:
             values = self._strided(accessor, dtype, count, size)
         else:
@@ -118,7 +118,7 @@ class GltfFile:
 
     def _substitute(self, values: np.ndarray, sparse: dict) -> np.ndarray:
         index = sparse["indices"]
-        index_type = np.dtype(DTYPES[index["componentType"]])
+        index_type = np.dtype(COMPONENT_TYPES[index["componentType"]])
         rows = self._strided(index, index_type, sparse["count"], 1)[:, 0].astype(int)
         values = values.copy()
         size = values.shape[1]
@@ -130,7 +130,7 @@ def normalized(values: np.ndarray, accessor: dict) -> np.ndarray:
     """Map normalized integers to [0, 1] or [-1, 1]."""
     if not accessor.get("normalized"):
         return values
-    dtype = np.dtype(DTYPES[accessor["componentType"]])
+    dtype = np.dtype(COMPONENT_TYPES[accessor["componentType"]])
     return np.maximum(values / np.iinfo(dtype).max, -1) if dtype.kind in "iu" else values
 
 

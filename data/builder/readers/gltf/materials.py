@@ -16,7 +16,7 @@ IMAGE_EXTENSIONS = ("EXT_texture_webp", "EXT_texture_avif", "MSFT_texture_dds")
 
 
 @dataclass
-class Material:
+class GltfMaterial:
     """A linear RGBA factor in [0, 1], a texture, its uv set and their transform (2, 3).
 
     A factor of alpha 0 is invisible.
@@ -41,15 +41,15 @@ class Materials:
     """The materials of a file, each read once; equal textures are kept once."""
 
     file: GltfFile
-    read: dict[int, Material] = field(default_factory=dict)
+    read: dict[int, GltfMaterial] = field(default_factory=dict)
     textures: dict[tuple, Texture] = field(default_factory=dict)
     num_bytes: int = 0
 
-    def get(self, i: int | None, has_colors: bool) -> Material:
+    def get(self, i: int | None, has_colors: bool) -> GltfMaterial:
         """Return a material; gray for none, white where vertex colors take its place."""
         if i is None:
             gray = to_linear(np.array(GRAY) / 255)
-            return Material(np.ones(4) if has_colors else gray)
+            return GltfMaterial(np.ones(4) if has_colors else gray)
         if i not in self.read:
             material = _read_material(self.file, i)
             if material.texture is not None:
@@ -68,7 +68,7 @@ class Materials:
         return self.textures[key]
 
 
-def _read_material(file: GltfFile, i: int) -> Material:
+def _read_material(file: GltfFile, i: int) -> GltfMaterial:
     entry = file.items("materials")[i]
     pbr = entry.get("pbrMetallicRoughness", {})
     factor, info = pbr.get("baseColorFactor"), pbr.get("baseColorTexture")
@@ -77,11 +77,11 @@ def _read_material(file: GltfFile, i: int) -> Material:
         factor, info = glossy.get("diffuseFactor"), glossy.get("diffuseTexture")
     factor = np.array([1, 1, 1, 1] if factor is None else factor, float)
     is_lit = "KHR_materials_unlit" not in entry.get("extensions", {})
-    material = _with_texture(file, Material(factor, is_lit=is_lit), info)
-    return _with_alpha(_with_emission(file, material, entry), entry)
+    material = _with_texture(file, GltfMaterial(factor, is_lit=is_lit), info)
+    return _with_alpha_mode(_with_emission(file, material, entry), entry)
 
 
-def _with_texture(file: GltfFile, material: Material, info: dict | None) -> Material:
+def _with_texture(file: GltfFile, material: GltfMaterial, info: dict | None) -> GltfMaterial:
     """Add the texture of a textureInfo, if it can be read."""
     if info is None:
         return material
@@ -127,7 +127,7 @@ def _uv_matrix(transform: dict) -> np.ndarray:
     return np.column_stack([linear, transform.get("offset", (0, 0))])
 
 
-def _with_emission(file: GltfFile, material: Material, entry: dict) -> Material:
+def _with_emission(file: GltfFile, material: GltfMaterial, entry: dict) -> GltfMaterial:
     """Add emitted light to the base color."""
     strength = entry.get("extensions", {}).get("KHR_materials_emissive_strength", {})
     emission = np.array(entry.get("emissiveFactor", (0, 0, 0)), float)
@@ -152,7 +152,7 @@ def _with_emission(file: GltfFile, material: Material, entry: dict) -> Material:
     return replace(material, factor=np.append([1, 1, 1], material.factor[3]), texture=texture)
 
 
-def _with_alpha(material: Material, entry: dict) -> Material:
+def _with_alpha_mode(material: GltfMaterial, entry: dict) -> GltfMaterial:
     """Apply the alpha mode: the alpha is 1, 0 or 1 by a threshold, or blends."""
     mode = entry.get("alphaMode", "OPAQUE")
     if mode == "BLEND":
