@@ -59,138 +59,84 @@ def read_header(content: bytes) -> tuple[str, dict[str, Element], list[str], byt
 
 def read_elements(body: bytes, order: str, elements: dict[str, Element]) -> None:
     """Fill the values of all elements."""
-    num_rows = sum(element.count for element in elements.values() if element.types)
-    reader = _Binary(body, order) if order else _Ascii(body, num_rows)
-    for element in elements.values():
-        if not element.count or not element.types:
-            continue
-        lists = [name for name, codes in element.types.items() if len(codes) == 2]
-        rows = reader.table(element, reader.lengths(element, lists))
-        if rows is not None:
-            for name, codes in element.types.items():
-                value = rows[name]
-                lengths = np.full(element.count, value.shape[1] if value.ndim > 1 else 0)
-                element.values[name] = (value.ravel(), lengths) if len(codes) == 2 else value
-        else:
-            _read_rows(reader, element)
+    present = [element for element in elements.values() if element.count and element.types]
+    rows = _Rows(body, order, sum(element.count for element in present))
+    for element in present:
+        columns = rows.read_table(element) or rows.read_each(element)
+        for (name, codes), (values, lengths) in zip(element.types.items(), columns, strict=True):
+            element.values[name] = (values, lengths) if len(codes) == 2 else values
 
 
-def _read_rows(reader, element: Element) -> None:
-    """Read an element whose lists vary in length, row by row."""
-    if element.count > MAX_ROWS or element.count * len(element.types) > MAX_CELLS:
-        raise InputError(
-            f"expected at most {MAX_ROWS} rows and {MAX_CELLS} cells of lists of several lengths, "
-            f"got {element.count} rows of {len(element.types)} properties"
-        )
-    columns: dict[str, list] = {name: [] for name in element.types}
-    for _ in range(element.count):
-        for name, codes in element.types.items():
-            length = int(reader.take(codes[1], 1)[0]) if len(codes) == 2 else 1
-            columns[name].append(reader.take(codes[0], length))
-        reader.end_row()
-    for name, codes in element.types.items():
-        values = np.concatenate(columns[name])
-        lengths = np.array([len(row) for row in columns[name]])
-        element.values[name] = (values, lengths) if len(codes) == 2 else values
+class _Rows:
+    """The rows of all elements; those of a text as float64.
 
-
-class _Binary:
-    """Values of a binary body."""
-
-    def __init__(self, body: bytes, order: str):
-        self.body, self.order, self.offset = body, order, 0
-
-    def take(self, code: str, count: int) -> np.ndarray:
-        size = count * int(code[1])
-        if count < 0 or self.offset + size > len(self.body):
-            raise InputError("expected more data: the file is cut off")
-        values = np.frombuffer(self.body, self.order + code, count, self.offset)
-        self.offset += size
-        return values
-
-    def end_row(self) -> None:
-        """Go to the next row."""
-
-    def lengths(self, element: Element, lists: list[str]) -> dict[str, int]:
-        """Return the lengths of the first row's lists."""
-        start, lengths = self.offset, {}
-        for name, codes in element.types.items() if lists else ():
-            length = int(self.take(codes[1], 1)[0]) if len(codes) == 2 else 1
-            self.take(codes[0], length)
-            if len(codes) == 2:
-                lengths[name] = length
-        self.offset = start
-        return lengths
-
-    def table(self, element: Element, lengths: dict[str, int]):
-        """Return all rows at once if their lists have these lengths, else None."""
-        fields = []
-        for name, codes in element.types.items():
-            if len(codes) == 2:
-                fields.append((f"{name}\n", self.order + codes[1]))
-                fields.append((name, self.order + codes[0], (lengths[name],)))
-            else:
-                fields.append((name, self.order + codes[0]))
-        dtype = np.dtype(fields)
-        if self.offset + dtype.itemsize * element.count > len(self.body):
-            if lengths:
-                return None
-            raise InputError("expected more data: the file is cut off")
-        rows = np.frombuffer(self.body, dtype, element.count, self.offset)
-        if not all((rows[f"{name}\n"] == length).all() for name, length in lengths.items()):
-            return None
-        self.offset += dtype.itemsize * element.count
-        return rows
-
-
-class _Ascii:
-    """Values of a text body, a row a line unless there are too few lines.
-
-    Some exporters write longer lines than the header says.
+    A row is a line of a text unless there are too few lines: some exporters write longer lines
+    than the header says.
     """
 
-    def __init__(self, body: bytes, num_rows: int):
-        check_num_lines(body)
-        lines = [line for line in decode(body).splitlines() if line.strip()]
-        self.ends = None
-        if len(lines) >= num_rows:
-            lines = lines[:num_rows]
-            self.ends = np.cumsum([len(line.split()) for line in lines])
-        self.values = parse_numbers(" ".join(lines))
-        self.offset = self.row = 0
+    def __init__(self, body: bytes, order: str, num_rows: int):
+        self.content = body
+        self.dtypes = {c: np.dtype(order + c if order else "f8") for c in TYPES.values()}
+        self.offset = self.num_read = 0
+        self.ends = None  # of the lines
+        if not order:
+            check_num_lines(body)
+            lines = [line for line in decode(body).splitlines() if line.strip()]
+            if len(lines) >= num_rows:
+                lines = lines[:num_rows]
+                self.ends = 8 * np.cumsum([len(line.split()) for line in lines])
+            self.content = parse_numbers(" ".join(lines)).view("u1")
 
     def take(self, code: str, count: int) -> np.ndarray:
-        if count < 0 or self.offset + count > len(self.values):
+        end = self.offset + count * self.dtypes[code].itemsize
+        if count < 0 or end > len(self.content):
             raise InputError("expected more data: the file is cut off")
-        values = self.values[self.offset : self.offset + count]
-        self.offset += count
-        return values.astype(int) if code[0] in "iu" else values
+        values = np.frombuffer(self.content, self.dtypes[code], count, self.offset)
+        self.offset = end
+        return values
 
-    lengths = _Binary.lengths
-
-    def end_row(self) -> None:
+    def read_row(self, element: Element) -> list[np.ndarray]:
+        """Return the values of each property."""
+        row = []
+        for codes in element.types.values():
+            length = int(self.take(codes[1], 1)[0]) if len(codes) == 2 else 1
+            row.append(self.take(codes[0], length))
         if self.ends is not None:
-            self.offset = self.ends[self.row]
-            self.row += 1
+            self.offset = int(self.ends[self.num_read])
+        self.num_read += 1
+        return row
 
-    def table(self, element: Element, lengths: dict[str, int]):
-        width = sum(1 + lengths.get(name, 0) for name in element.types)
-        end = self.offset + width * element.count
-        if self.ends is not None and self.ends[self.row + element.count - 1] != end:
-            return None
-        if end > len(self.values):
-            if lengths:
-                return None
-            raise InputError("expected more data: the file is cut off")
-        rows = self.values[self.offset : end].reshape(element.count, width)
-        columns, start = {}, 0
-        for name, codes in element.types.items():
+    def read_table(self, element: Element) -> list[tuple[np.ndarray, np.ndarray]] | None:
+        """Return the values and lengths of each property; None if the rows differ in length."""
+        start, num_read = self.offset, self.num_read
+        lengths = [len(values) for values in self.read_row(element)]
+        self.offset, self.num_read = start, num_read
+        fields, lists = [], {}
+        for (name, codes), length in zip(element.types.items(), lengths, strict=True):
             if len(codes) == 2:
-                if (rows[:, start] != lengths[name]).any():
-                    return None
-                columns[name] = rows[:, start + 1 : start + 1 + lengths[name]]
-            else:
-                columns[name] = rows[:, start]
-            start += 1 + lengths.get(name, 0)
-        self.offset, self.row = end, self.row + element.count
-        return columns
+                lists[f"{name}\n"] = length
+                fields.append((f"{name}\n", self.dtypes[codes[1]]))
+            fields.append((name, self.dtypes[codes[0]], (length,)))
+        dtype, last = np.dtype(fields), num_read + element.count - 1
+        end = start + dtype.itemsize * element.count
+        if end > len(self.content) and not lists:
+            raise InputError("expected more data: the file is cut off")
+        if end > len(self.content) or (self.ends is not None and self.ends[last] != end):
+            return None
+        rows = np.frombuffer(self.content, dtype, element.count, start)
+        if not all((rows[name] == length).all() for name, length in lists.items()):
+            return None
+        self.offset, self.num_read = end, last + 1
+        names = zip(element.types, lengths, strict=True)
+        return [(rows[name].ravel(), np.full(element.count, length)) for name, length in names]
+
+    def read_each(self, element: Element) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return the values and lengths of each property, read row by row."""
+        if element.count > MAX_ROWS or element.count * len(element.types) > MAX_CELLS:
+            raise InputError(
+                f"expected at most {MAX_ROWS} rows and {MAX_CELLS} cells of lists of several "
+                f"lengths, got {element.count} rows of {len(element.types)} properties"
+            )
+        rows = [self.read_row(element) for _ in range(element.count)]
+        columns = zip(*rows, strict=True)
+        return [(np.concatenate(c), np.array([len(values) for values in c])) for c in columns]
