@@ -6,11 +6,9 @@ from data.builder.furniture import materials
 from data.builder.furniture.materials import BLACK, METALS, PAINTS, SCREEN, cover, plain
 from data.builder.furniture.parts import (
     block,
-    circle,
     corners,
     face_front,
     lathe,
-    loft,
     rod,
     smooth_path,
     translate,
@@ -116,7 +114,7 @@ def _slab_phone(rng, case, dark, pale) -> list[Mesh]:
     screen = block((depth / 2, (bottom + top) / 2, 0), (0.001, top - bottom, 0.86 * width))
     parts += cover(dark, screen)
     if not has_keys:
-        button = loft(np.array([np.insert(circle(0.008), 1, y, axis=1) for y in (0, 0.001)]))
+        button = lathe((0, 0, 0), [(0.008, 0), (0.008, 0.001)])
         return parts + cover(pale, translate(face_front(button), (depth / 2, height * 0.055, 0)))
     for i in range(4):
         for j in range(3):

@@ -6,15 +6,14 @@ from data.builder.furniture import materials
 from data.builder.furniture.materials import GLASS, PAINTS, PAPER, cover, plain
 from data.builder.furniture.parts import (
     block,
-    circle,
     corners,
     face_front,
     lathe,
     lathe_shell,
-    loft,
     rod,
     smooth_path,
     spline_profile,
+    square_legs,
     tilt_back,
     translate,
     tube,
@@ -39,7 +38,9 @@ def table(rng: np.random.Generator) -> list[Mesh]:
     base = rng.choice(["legs", "legs", "turned", "splayed", "pedestal", "trestle", "panels"])
     if base == "pedestal" or rng.random() < 0.2:
         stretch = rng.uniform(1, 1.5) if rng.random() < 0.4 else 1.0
-        board = _round_top(depth / 2, under, thickness) * (1, 1, stretch)
+        edge = [(0.96, 0), (1, 0.3), (1, 0.7), (0.96, 1)]
+        profile = [(depth / 2 * r, thickness * y) for r, y in edge]
+        board = lathe((0, under, 0), profile) * (1, 1, stretch)
         depth, width = depth * 0.72, depth * 0.72 * stretch  # of the square between the legs
     else:
         corner = rng.choice([0.005, rng.uniform(0.03, 0.15)])
@@ -54,15 +55,8 @@ def table(rng: np.random.Generator) -> list[Mesh]:
     return cover(top, board) + cover(frame, *supports)
 
 
-def _round_top(radius: float, bottom: float, thickness: float) -> np.ndarray:
-    profile = [(0.96, 0), (1, 0.3), (1, 0.7), (0.96, 1)]
-    rings = [np.insert(circle(radius * r), 1, bottom + thickness * t, axis=1) for r, t in profile]
-    return loft(np.array(rings))
-
-
 def _table_base(rng, kind: str, height: float, depth: float, width: float) -> list[np.ndarray]:
     x, z = depth / 2 - 0.06, width / 2 - 0.06
-    feet = [(sx * x, sz * z) for sx in (-1, 1) for sz in (-1, 1)]
     if kind == "pedestal":
         column = spline_profile([*rng.uniform(0.03, 0.08, 4), 0.09], height - 0.04)
         foot = [(0.4 * width, 0), (0.4 * width, 0.015), (0.1, 0.045), (0.05, 0.06)]
@@ -78,14 +72,10 @@ def _table_base(rng, kind: str, height: float, depth: float, width: float) -> li
         return [*ends, block((-x, height * 0.65, 0), (0.02, height * 0.6, width - 0.12))]
     if kind == "turned":
         profile = spline_profile(rng.uniform(0.022, 0.05, 6), height)
-        return [lathe((fx, 0, fz), profile) for fx, fz in feet]
-    size, taper = rng.uniform(0.04, 0.08), rng.uniform(0.5, 1)
-    splay, corner = 0.1 if kind == "splayed" else 0, size * rng.uniform(0.1, 0.5)
-    legs = []
-    for fx, fz in feet:
-        foot, center = (splay * np.sign(fx), splay * np.sign(fz)), (fx * 0.9, height / 2, fz * 0.9)
-        legs.append(block(center, (size, height, size), 0, corner, taper, foot))
-    return legs
+        return [lathe((leg_x, 0, leg_z), profile) for leg_x, leg_z in corners(x, z)]
+    side, taper = rng.uniform(0.04, 0.08), rng.uniform(0.5, 1)
+    corner, splay = side * rng.uniform(0.1, 0.5), 0.1 if kind == "splayed" else 0
+    return square_legs(corners(0.9 * x, 0.9 * z), height, side, corner, taper, splay)
 
 
 def cabinet(rng: np.random.Generator) -> list[Mesh]:
@@ -123,8 +113,8 @@ def cabinet(rng: np.random.Generator) -> list[Mesh]:
     if rng.random() < 0.4:
         carcass.append(block((-0.02, foot / 2, 0), (depth - 0.08, foot, width - 0.06)))
     else:
-        for x, z in corners(depth / 2 - 0.05, width / 2 - 0.05):
-            carcass.append(block((x, foot / 2, z), (0.05, foot, 0.05), 0, 0.025, 0.6))
+        places = corners(depth / 2 - 0.05, width / 2 - 0.05)
+        carcass += square_legs(places, foot, 0.05, 0.025, 0.6)
     return cover(body, *carcass) + parts
 
 

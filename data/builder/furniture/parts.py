@@ -150,3 +150,14 @@ def face_front(part: np.ndarray) -> np.ndarray:
 def corners(x: float, z: float) -> list[tuple[float, float]]:
     """Return the (x, z) of four legs."""
     return [(-x, -z), (-x, z), (x, -z), (x, z)]
+
+
+def square_legs(
+    places, height: float, side: float, corner: float, taper: float, splay: float = 0
+) -> list[np.ndarray]:
+    """Return a leg at each of `places` (x, z), whose foot is `splay` farther from the middle."""
+    legs = []
+    for x, z in places:
+        foot = (splay * np.sign(x), splay * np.sign(z))
+        legs.append(block((x, height / 2, z), (side, height, side), 0, corner, taper, foot))
+    return legs

@@ -7,12 +7,14 @@ from data.builder.furniture.materials import cover
 from data.builder.furniture.parts import (
     bent_board,
     block,
+    corners,
     lathe,
     rectangle,
     rod,
     side_path,
     smooth_path,
     spline_profile,
+    square_legs,
     tilt_back,
     translate,
     tube,
@@ -49,19 +51,14 @@ def _chair_base(rng, kind: str, height: float, depth: float, width: float) -> li
         runner = [(-x, height), (-x, 0.06), (-x + 0.05, 0.015), *front]
         paths = [smooth_path([(px, py, side) for px, py in runner], 40) for side in (-z, z)]
         return [tube(path, 0.015) for path in paths]
-    feet = [(sx * x, sz * z) for sx in (-1, 1) for sz in (-1, 1)]
     if kind == "turned":
         profile = spline_profile(rng.uniform(0.014, 0.032, 6), height)
-        legs = [lathe((fx, 0, fz), profile) for fx, fz in feet]
+        legs = [lathe((leg_x, 0, leg_z), profile) for leg_x, leg_z in corners(x, z)]
     else:
-        size, splay = rng.uniform(0.03, 0.055), 0.09 if kind == "splayed" else 0
-        taper = rng.uniform(0.5, 1)
-        corner = size / 2 if rng.random() < 0.4 else 0.004
-        legs = []
-        for fx, fz in feet:
-            foot = (splay * np.sign(fx), splay * np.sign(fz))
-            leg = block((fx, height / 2, fz), (size, height, size), 0, corner, taper, foot)
-            legs.append(leg)
+        side, taper = rng.uniform(0.03, 0.055), rng.uniform(0.5, 1)
+        corner = side / 2 if rng.random() < 0.4 else 0.004
+        splay = 0.09 if kind == "splayed" else 0
+        legs = square_legs(corners(x, z), height, side, corner, taper, splay)
     if kind != "splayed" and rng.random() < 0.4:
         y = height * rng.uniform(0.3, 0.6)
         legs += [rod((-x, y, side), (x, y, side), 0.011) for side in (-z, z)]
@@ -168,11 +165,7 @@ def sofa(rng: np.random.Generator) -> list[Mesh]:
         body.append(block((x, foot + base / 2, z), (length, base, seat_width), 0.02))
         pads.append(block((x, level - 0.08, z), (length, 0.16, seat_width - 0.01), 0.05))
     x, z = depth / 2 - 0.08, width / 2 + arm / 2 - 0.04
-    feet = [
-        block((sx * x, foot / 2, sz * z), (0.06, foot, 0.06), 0, 0.03, 0.6)
-        for sx in (-1, 1)
-        for sz in (-1, 1)
-    ]
+    feet = square_legs(corners(x, z), foot, 0.06, 0.03, 0.6)
     return cover(upholstery, *body) + cover(cushions, *pads) + cover(legs, *feet)
 
 
@@ -232,7 +225,7 @@ def _bench_support(kind: str, depth: float, height: float) -> list[np.ndarray]:
     if kind == "panels":
         return [block((0, height / 2, 0), (depth, height, 0.05), 0.01)]
     if kind == "legs":
-        return [block((s, height / 2, 0), (0.06, height, 0.06), 0, 0.01, 0.8) for s in (-x, x)]
+        return square_legs([(-x, 0), (x, 0)], height, 0.06, 0.01, 0.8)
     shoulder = height * 0.55
     arch = [(-x - 0.04, 0.015), (-x + 0.03, shoulder), (0, height * 0.72), (x - 0.03, shoulder),
             (x + 0.04, 0.015)]  # fmt: skip
