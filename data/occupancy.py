@@ -5,20 +5,16 @@ img_choy2016/{000..023}.jpg, ShapeNetRendering's views on white, and model.binvo
 voxels. Its other files (cameras.npz, points.npz, ...) are not needed.
 """
 
-import os
 import re
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
-
-from data.shapenet import MAX_VIEWS, ShapeNetIndex, index_dataset, read_excluded
+from data.shapenet import ShapeNetIndex, index_dataset, index_shapes
 from data.splits import SPLITS
 from utils.errors import InputError
 from utils.files import read_text
 
 OCCUPANCY_IMAGE_FORMAT = "{name}/img_choy2016/{view:03d}.jpg"
-VOXELS_FORMAT = "{name}/model.binvox"
 MAX_LIST_BYTES = 2**26
 SHAPE_NAME = re.compile(r"(?!\.)[^/\\]+")
 
@@ -47,25 +43,8 @@ def index_occupancy(root: str | Path) -> tuple[ShapeNetIndex, dict[str, list[int
             path = category / f"{split}.lst"
             if split != "val" or path.exists():
                 _read_list(path, split, split_of)
-    num_views, left_out = {}, Counter()
-    for name in sorted(split_of):
-        images = _count_views(root / name / "img_choy2016")
-        if not images:
-            left_out["without views"] += 1
-        elif not (root / VOXELS_FORMAT.format(name=name)).exists():
-            left_out["without voxels"] += 1
-        else:
-            num_views[name] = min(images, MAX_VIEWS)
-    if not num_views:
-        raise InputError(f"{root}: no shape of its lists has both views and voxels")
-    index = ShapeNetIndex(
-        root,
-        list(num_views),
-        np.array([*num_views.values()], np.uint8),
-        read_excluded(root),
-        left_out=left_out,
-        image_format=OCCUPANCY_IMAGE_FORMAT,
-        voxels_format=VOXELS_FORMAT,
+    index = index_shapes(
+        root, sorted(split_of), Counter(), OCCUPANCY_IMAGE_FORMAT, "{name}/model.binvox"
     )
     splits = {split: [] for split in SPLITS}
     for i, name in enumerate(index.names):
@@ -85,10 +64,3 @@ def _read_list(path: Path, split: str, split_of: dict[str, str]) -> None:
             raise InputError(f"{path}:{i}: {name} is in {other} and in {split}")
         if shape:
             split_of[name] = split
-
-
-def _count_views(folder: Path) -> int:
-    try:
-        return sum(re.fullmatch(r"\d+\.jpg", name) is not None for name in os.listdir(folder))
-    except (FileNotFoundError, NotADirectoryError):
-        return 0

@@ -25,6 +25,7 @@ from utils.files import read_bytes
 MAX_VIEWS = 255  # counted per shape, as uint8
 MAX_EXCLUDED_BYTES = 2**28
 IMAGE_FORMAT = f"{RENDERINGS}/{{name}}/rendering/{{view:02d}}.png"
+VOXELS_FORMAT = f"{VOXELS}/{{name}}/model.binvox"
 RENDERING_SUFFIXES = (".png", ".jpg", ".jpeg")  # one per dataset; JPEG has no alpha channel
 SAMPLE_STREAM = 1  # TrainBatchSampler draws from (seed, epoch), which NumPy pads with zeros
 
@@ -50,7 +51,7 @@ class ShapeNetIndex:
     left_out: Counter = field(default_factory=Counter)
     listed_views: dict[int, list[int]] = field(default_factory=dict)
     image_format: str = IMAGE_FORMAT
-    voxels_format: str = f"{VOXELS}/{{name}}/model.binvox"
+    voxels_format: str = VOXELS_FORMAT
 
     def take(self, rows: list[int]) -> "ShapeNetIndex":
         """Return an index of these shapes; one may be there several times."""
@@ -104,31 +105,44 @@ def index_dataset(root: str | Path) -> ShapeNetIndex:
                 f"database_path: no folder {root / tree}; "
                 "README.md says how to get ShapeNet, and 'synthetic' needs no download"
             )
-    names, num_views, left_out = [], [], Counter()
+    names, left_out = [], Counter()
     for category in sorted(_folders(root / RENDERINGS) | _folders(root / VOXELS)):
-        renderings, voxels = f"{root}/{RENDERINGS}/{category}", f"{root}/{VOXELS}/{category}"
-        rendered, voxelized = _folders(renderings), _folders(voxels)
-        left_out["empty categories"] += not rendered and not voxelized
-        for shape in sorted(rendered | voxelized):
-            images = _count_by_suffix(f"{renderings}/{shape}/rendering")
-            if not any(images):
-                left_out["without views"] += 1
-            elif not os.path.exists(f"{voxels}/{shape}/model.binvox"):
-                left_out["without voxels"] += 1
-            else:
-                names.append(f"{category}/{shape}")
-                num_views.append(images)
-    if not names:
+        shapes = _folders(root / RENDERINGS / category) | _folders(root / VOXELS / category)
+        left_out["empty categories"] += not shapes
+        names += [f"{category}/{shape}" for shape in sorted(shapes)]
+    return index_shapes(root, names, left_out)
+
+
+def index_shapes(
+    root: Path,
+    names: list[str],
+    left_out: Counter,
+    image_format: str = IMAGE_FORMAT,
+    voxels_format: str = VOXELS_FORMAT,
+) -> ShapeNetIndex:
+    """Index those shapes that have voxels and views; the suffix is the one of most views."""
+    usable, counts, folder_format = [], [], os.path.dirname(image_format)
+    for name in names:
+        num_views = _count_by_suffix(f"{root}/{folder_format.format(name=name)}")
+        if not any(num_views):
+            left_out["without views"] += 1
+        elif not os.path.exists(f"{root}/{voxels_format.format(name=name)}"):
+            left_out["without voxels"] += 1
+        else:
+            usable.append(name)
+            counts.append(num_views)
+    if not usable:
         raise InputError(f"{root}: no shape with both views and voxels")
-    num_views = np.minimum(num_views, MAX_VIEWS).astype(np.uint8)  # (N, suffixes)
-    used = num_views.sum(0, int).argmax()
-    left_out[f"without {RENDERING_SUFFIXES[used]} views"] = int((num_views[:, used] == 0).sum())
-    image_format = IMAGE_FORMAT.replace(".png", RENDERING_SUFFIXES[used])
+    counts = np.minimum(counts, MAX_VIEWS).astype(np.uint8)  # (N, suffixes)
+    used = counts.sum(0, int).argmax()
+    suffix, num_views = RENDERING_SUFFIXES[used], counts[:, used]
+    left_out[f"without {suffix} views"] = int((num_views == 0).sum())
+    image_format = os.path.splitext(image_format)[0] + suffix
     excluded = read_excluded(root)
     index = ShapeNetIndex(
-        root, names, num_views[:, used], excluded, +left_out, image_format=image_format
+        root, usable, num_views, excluded, +left_out, {}, image_format, voxels_format
     )
-    return index.take(np.flatnonzero(index.num_views).tolist())
+    return index.take(np.flatnonzero(num_views).tolist())
 
 
 def _folders(path: str | Path) -> set[str]:
