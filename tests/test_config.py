@@ -107,6 +107,7 @@ def test_bad_line_names_file_line_and_key(text, line, words):
         ("--no-varied", ["--no-varied", "augmentation"]),
         ("--weights=a.pth", ["--weights", "init_weights"]),
         ("--LR", ["--LR"]),
+        ("--compile=true", ["--compile/--no-compile: takes no value, got 'true'"]),
         ("--LR=x", ["--LR", "'x'"]),
         ("my.ini", ["my.ini", "--cfg=my.ini"]),
         ("batch_size=8", ["batch_size=8", "--key=value"]),
@@ -118,6 +119,14 @@ def test_bad_flag_names_it_and_the_one_meant(flag, words):
         read_config(Config, "", [flag])
     assert all(word in str(error.value) for word in words)
     assert "\n" not in str(error.value)
+
+
+def test_demo_refuses_flags_that_it_ignores_and_takes_any_ini_file():
+    assert read("network = 3D-GRU-3\nseed = 1", config_class=DemoConfig).network == "3D-GRU-3"
+    for flag in ("--network=3D-GRU-3", "--database_path=a", "--no-compile"):
+        with pytest.raises(InputError, match=f"{flag.partition('=')[0]}: .* without effect in"):
+            read("", flag, config_class=DemoConfig)
+    assert read("", "--network=3D-GRU-3", config_class=EvalConfig).network == "3D-GRU-3"
 
 
 def test_paths_may_start_at_the_home_folder():

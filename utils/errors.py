@@ -35,7 +35,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(**settings, allow_abbrev=False)
 
     def error(self, message: str):
-        raise InputError(message)
+        raise InputError(message.replace("ignored explicit argument", "takes no value, got"))
 
 
 def escape_controls(text: str, pattern: re.Pattern = CONTROL) -> str:

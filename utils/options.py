@@ -1,4 +1,4 @@
-"""Options of the scripts and the kinds of values that they take, each with its parser."""
+"""Kinds of values that options take, each with its parser, and messages for unknown options."""
 
 import difflib
 import math
@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
-from data.layout import RESOLUTIONS
 from utils.errors import InputError
 
 
@@ -40,8 +39,10 @@ def number(minimum: float, maximum: float = sys.float_info.max, *, positive=Fals
     return Kind("X", expected, float, is_valid)
 
 
-def choice(*names: str) -> Kind:
-    return Kind("{" + ",".join(names) + "}", "one of " + ", ".join(names), str, names.__contains__)
+def choice(*values) -> Kind:
+    *names, last = map(str, values)
+    metavar, expected = "{" + ",".join([*names, last]) + "}", f"{', '.join(names)} or {last}"
+    return Kind(metavar, expected, type(values[0]), values.__contains__)
 
 
 def text(metavar: str, pattern: str, expected: str) -> Kind:
@@ -58,7 +59,7 @@ def parse_thresholds(text: str) -> tuple[float, ...]:
     """Parse numbers and ranges `first:last:step`, separated by commas; sort them."""
     values = set()
     for item in filter(None, text.split(",")):
-        first, *last_step = (THRESHOLD.parse(number, "thresholds") for number in item.split(":"))
+        first, *last_step = (PROBABILITY.parse(number, "thresholds") for number in item.split(":"))
         last, step = last_step or (first, 1)
         if not 0 <= (last - first) / step <= 1000:
             raise ValueError
@@ -71,27 +72,14 @@ BOOLS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "of
 BOOL = Kind("BOOL", "true or false", lambda text: BOOLS[text.lower()])
 DIR = text("DIR", ".+", "a folder")
 FILE = text("FILE", ".*", "a file")
-CATEGORIES = text("LIST", ".*", "categories, as chair,table")
+CATEGORY_LIST = text("LIST", ".*", "categories, as chair,table")
 NAME = text("NAME", r"(?!\.\.?$)[^/\\]+", "a name without slashes")
 DEVICE = text("DEVICE", r"(auto|cpu|cuda(:\d+)?)", "auto, cpu, cuda or cuda:N")
 EPOCH = Kind("N|last", "an epoch or 'last'", parse_epoch, lambda n: n == "last" or n >= 0)
-PRECISION = choice("fp32", "tf32", "bf16", "fp16")
-RESOLUTION = Kind("{32,64}", "32 or 64", int, RESOLUTIONS.__contains__)
-AUGMENTATION = choice("paper", "strong")
-LR_SCHEDULE = choice("step", "cosine", "constant")
-THRESHOLD = number(0, 1, positive=True)
+PROBABILITY = number(0, 1, positive=True)
 THRESHOLDS = Kind("LIST", "thresholds in (0, 1], as 0.2,0.3 or 0.1:0.9:0.05", parse_thresholds)
 IMAGES = Kind("IMAGE", "an image", str)  # positional arguments
 MASKS = Kind("FILE", "an image", str)  # a flag that may be repeated
-
-
-class Option(NamedTuple):
-    """An option: its group in `--help`, its default, and what it takes and does."""
-
-    group: str
-    default: object
-    kind: Kind
-    help: str
 
 
 REPLACED = {
@@ -106,9 +94,6 @@ REPLACED = {
     "coarse_epochs": "removed",
     "part": "replaced by the flag --split of test.py",
     "report": "replaced by the flag --html of test.py",
-    "thresholds": "a flag of test.py only",
-    "weights": "a flag of test.py and demo.py only; for training use init_weights",
-    **dict.fromkeys(("output", "crop", "smooth", "html"), "a flag of demo.py only"),
 }
 
 
