@@ -39,11 +39,18 @@ def open_dataset(
     """
     if database_path == "synthetic":
         database_path = _build_synthetic()
+    if not Path(database_path).is_dir():
+        raise InputError(
+            f"database_path: no folder {database_path}; README.md says how to get ShapeNet, and "
+            "'synthetic' needs no download"
+        )
     index, splits = index_any(database_path)
     index = use_pack(index)
     names = index.names  # split_from_file adds to them
     if split_file:
         index, splits = split_from_file(index, split_file)
+        if not any(splits.values()):
+            raise InputError(f"split_file: {split_file}: none of its shapes are in {index.root}")
     elif splits is None:
         splits = split_sorted(index, val_fraction)
     left_out = index.left_out.copy()

@@ -102,8 +102,7 @@ def index_dataset(root: str | Path) -> ShapeNetIndex:
     for tree in (RENDERINGS, VOXELS):
         if not (root / tree).is_dir():
             raise InputError(
-                f"database_path: no folder {root / tree}; "
-                "README.md says how to get ShapeNet, and 'synthetic' needs no download"
+                f"{root}: no folder {tree}; README.md says how to get ShapeNet or build a dataset"
             )
     names, left_out = [], Counter()
     for category in sorted(_folders(root / RENDERINGS) | _folders(root / VOXELS)):

@@ -190,7 +190,8 @@ SPLITS = [
     (split({**ENTRY, "train": [1]}), "train"),
     (split({**ENTRY, "taxonomy_id": 5}), "taxonomy_id"),
     (split({**ENTRY, "test": ["model00"]}), "model00"),
-    (split({**ENTRY, "train": []}), "'train'"),
+    (split({**ENTRY, "test": ["model01"], "train": []}), "'train'"),
+    (split({**ENTRY, "train": ["absent"]}), "split_file: s.json: none of its shapes are in data"),
 ]
 WEIGHTS = [
     (b"", "w.pth"),

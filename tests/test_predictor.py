@@ -57,7 +57,7 @@ def test_masks_choose_the_object(network, photographs, tmp_path):
     assert left.getbbox() != Predictor(network).cut_out(photographs[0])[0].image.getbbox()
     with pytest.raises(InputError, match=r"a\.png: mask: "):
         Predictor(network)(photographs[0], Image.new("L", (200, 300), 255))
-    with pytest.raises(InputError, match="masks"):
+    with pytest.raises(InputError, match="mask: expected 2, one per image, got 1"):
         Predictor(network)(photographs, masks[:1])
 
 

@@ -59,9 +59,9 @@ class Predictor:
         if not images:
             raise InputError("images: expected one or more, got none")
         if masks and not self.crop:
-            raise InputError("masks: without cropping, the whole image is used")
+            raise InputError("mask: without cropping, the whole image is used")
         if masks and len(masks) != len(images):
-            raise InputError(f"masks: expected {len(images)}, one per image, got {len(masks)}")
+            raise InputError(f"mask: expected {len(images)}, one per image, got {len(masks)}")
         return [self._cut_out(*pair) for pair in zip_longest(images, masks)]
 
     def _cut_out(self, source, mask) -> Cutout:
@@ -69,7 +69,7 @@ class Predictor:
         if not self.crop:
             return Cutout(letterbox(image), "whole image")
         if mask is not None:
-            mask = to_rgba(mask, "masks")
+            mask = to_rgba(mask, "mask")
         try:
             values = None if mask is None else object_mask(mask, image.size)
             return cut_out(image, values, lambda rgb: self.segmenter(rgb))
