@@ -34,8 +34,8 @@ def main() -> None:
     predictor = Predictor(network, choose_device(config.device), config.precision, config.crop)
     cutouts = predictor.cut_out(images, config.mask)
     for path, cutout in zip(images, cutouts, strict=True):
-        taken_whole = cutout.source in ("rendering", "whole image")
-        print(f"{path}: {'used as it is' if taken_whole else 'object cut out'} ({cutout.source})")
+        use = "object cut out" if cutout.caption == "cut out" else "used as it is"
+        print(f"{path}: {use} ({cutout.source})")
         for warning in cutout.warnings:
             print(f"warning: {path}: {warning}; pass --mask to choose the object", file=sys.stderr)
     print(f"using {weights.name} ({network.name}) on {len(images)} view{'s' * (len(images) > 1)}")
@@ -51,6 +51,8 @@ def main() -> None:
         title, gates = f"3D-R2N2: {network.name}", predictor.gates(views)
         write_prediction_page(page_path, title, cutouts, occupied, gates)
         print(f"{page_path}: the result, to rotate in a browser, and the gates at each view")
+    elif page_path.exists():
+        print(f"note: {page_path} was not written by this run (--html)")
     if not occupied[-1].any():
         print(
             f"warning: the result is empty: no voxel reaches --threshold={threshold}, the highest "

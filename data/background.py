@@ -43,6 +43,10 @@ class Cutout:
     source: str
     warnings: list[str] = field(default_factory=list)
 
+    @property
+    def caption(self) -> str:
+        return self.source if self.source in ("rendering", "whole image") else "cut out"
+
 
 def cut_out(
     image: Image.Image,

@@ -102,6 +102,8 @@ def test_demo_writes_smooth_surfaces_and_a_page(script, tmp_path, monkeypatch):
     assert Path("cubes.png").read_bytes() != Path("smooth.png").read_bytes()
     text = Path("smooth.html").read_text("utf-8")
     assert text.count("<canvas data-size") == text.count("<img") / 3 == 3  # input and two gates
+    _, output, _ = script("demo", *flags[:-1], "--output=smooth.ply")
+    assert "note: smooth.html was not written by this run" in output
     status, _, errors = script("demo", *flags, "--output=a.npy", "--smooth")
     assert status == 2 and "a.npy" in errors and ".ply" in errors
 

@@ -86,7 +86,8 @@ def write_prediction_page(
     ranges = {name: (values.min(), values.max()) for name, values in gates.items()}
     columns = []
     for i, (cutout, grid) in enumerate(zip(cutouts, occupied, strict=True)):
-        view = _image(np.asarray(draw_cutout(cutout)), f"input {i + 1}: {cutout.source}", width=256)
+        caption = f"input {i + 1}: {cutout.caption}"
+        view = _image(np.asarray(draw_cutout(cutout)), caption, width=256)
         columns.append([view, _canvas(grid, f"after view {i + 1}")])
         for name, values in gates.items():
             layers = np.asarray(draw_layers(values[i], *ranges[name]))

@@ -191,7 +191,7 @@ def draw_prediction(
     inputs, growth = [], []
     for i, (cutout, grid) in enumerate(zip(cutouts, grids, strict=True), start=1):
         name = f"input {i}" if len(cutouts) > 1 else "input"
-        source = "" if cutout.source == "rendering" else f": {cutout.source}"
+        source = "" if cutout.source == "rendering" else f": {cutout.caption}"
         inputs.append((draw_cutout(cutout), name + source))
         empty = "" if probs[i - 1].max() >= threshold else ": empty"
         growth.append((draw(grid, TILE), f"after {i} view{'s' if i > 1 else ''}{empty}"))
