@@ -1,4 +1,7 @@
-"""Check every file of a dataset: python -m data.check DIR"""
+"""Check every file of a dataset: python -m data.check DIR
+
+The exit status is 1 if a file has a problem, also with --write-exclude.
+"""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -200,7 +203,7 @@ def main() -> int:
     """Print the problems of a dataset; return 1 if it has any."""
     parser = Parser(prog="python -m data.check", description=__doc__)
     parser.add_argument("dataset", type=Path, help="folder of the dataset")
-    parser.add_argument("--write-exclude", action="store_true", help=f"write {EXCLUDED}")
+    parser.add_argument("--write-exclude", action="store_true", help=f"list them in {EXCLUDED}")
     parser.add_argument("--processes", type=int, help="default: all cores")
     args = parser.parse_args()
     check_ranges(args, processes=(1, 1024))

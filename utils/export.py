@@ -144,6 +144,7 @@ def _save_npy(path, probs, _threshold, _smooth) -> None:
         np.save(file, probs)
 
 
+# Another mesh format that trimesh writes is a suffix here; any other format is a row of EXPORTERS.
 MESH_SUFFIXES = (".obj", ".ply", ".glb", ".stl")
 EXPORTERS = {  # suffix: writer(path, probs, threshold, smooth)
     **dict.fromkeys(MESH_SUFFIXES, _save_surface),

@@ -52,7 +52,8 @@ def voxel_loss(logits: Tensor, voxels: Tensor) -> Tensor:
 def intersection_over_union(logits: Tensor, voxels: Tensor, threshold: float) -> Tensor:
     """Return the IoU of each sample at `probability >= threshold` (section 5.1).
 
-    Args and Returns are those of `voxel_loss`; the IoU of two empty grids is 1.
+    `threshold` is in (0, 1], the other Args and Returns are those of `voxel_loss`. The IoU of two
+    empty grids is 1.
     """
     predicted, occupied = exceeds(logits, threshold), voxels.bool()
     intersection = (predicted & occupied).flatten(1).sum(1)
