@@ -261,12 +261,20 @@ def test_gltf_primitives_at_all_their_places_are_bounded(read, monkeypatch, num_
         read("a.glb", content)
 
 
-def test_gltf_nodes_in_two_trees_take_linear_time():
-    nodes = [{}] * 5000 + [{"children": [0] * 200_000}]
-    matrices = {0: np.eye(4)}  # of another tree
+def test_gltf_nodes_in_two_trees_take_linear_time(read):
+    nodes = [{"mesh": 0}] + [{}] * 5000 + [{"children": [0] * 200_000}]
+    content = gltf(nodes=nodes, scenes=[{"nodes": list(range(len(nodes)))}])
     start = time.process_time()
-    assert len(scene._add_matrices(nodes, range(1, 5001), matrices)) == 5000
+    assert len(read("a.glb", content).triangles) == 1
     assert time.process_time() - start < 5
+
+
+def test_gltf_shows_the_default_scene_alone(read):
+    nodes = [{"mesh": 0}, {"children": [2], "translation": [5, 0, 0]}, {"mesh": 0}]
+    scenes = [{"nodes": [0]}, {"nodes": [1]}]
+    for i, expected in ((0, [0, 1]), (1, [5, 6])):
+        mesh = read("a.glb", gltf(nodes=nodes, scenes=scenes, scene=i))
+        assert mesh.bounds[:, 0].tolist() == expected
 
 
 def test_gltf_textures_take_the_image_that_can_be_read(read):

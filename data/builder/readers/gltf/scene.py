@@ -23,30 +23,27 @@ class Placement:
 def find_placements(file: GltfFile) -> list[Placement]:
     """Return the meshes of the default scene, or of all nodes where there is no scene."""
     nodes = file.items("nodes")
+    children = {child for node in nodes for child in node.get("children", [])}
+    roots = shown = [i for i in range(len(nodes)) if i not in children]
     if file.items("scenes"):
-        roots = file.items("scenes")[file.json.get("scene", 0)].get("nodes", [])
-    else:
-        children = {child for node in nodes for child in node.get("children", [])}
-        roots = [i for i in range(len(nodes)) if i not in children]
-    matrices: dict[int, np.ndarray] = {}
-    shown = _add_matrices(nodes, roots, matrices)
-    _add_matrices(nodes, [i for i in range(len(nodes)) if i not in matrices], matrices)  # joints
+        shown = file.items("scenes")[file.json.get("scene", 0)].get("nodes", [])
+    matrices = _world_matrices(nodes, shown)
+    joints = _world_matrices(nodes, roots) | matrices if file.items("skins") else {}
     skins: dict[int, np.ndarray] = {}
-    placements = []
-    num_parts = 0
-    for i in shown:
-        if "mesh" in nodes[i]:
-            mesh = nodes[i]["mesh"]
-            weights = nodes[i].get("weights", file.items("meshes")[mesh].get("weights", []))
-            skin = nodes[i].get("skin")
-            if skin is not None and skin not in skins:
-                skins[skin] = _joint_matrices(file, skin, matrices)
-            instances = _instances(file, nodes[i])
-            num_parts += len(instances) * max(1, len(file.items("meshes")[mesh]["primitives"]))
+    placements, num_parts = [], 0
+    for i, matrix in matrices.items():
+        node = nodes[i]
+        if "mesh" in node:
+            mesh = file.items("meshes")[node["mesh"]]
+            instances = _instances(file, node)
+            num_parts += len(instances) * max(1, len(mesh["primitives"]))
             _check_num_parts(num_parts)
+            weights, skin = node.get("weights", mesh.get("weights", [])), node.get("skin")
+            if skin is not None and skin not in skins:
+                skins[skin] = _joint_matrices(file, skin, joints)
             for instance in instances:
-                matrix = matrices[i] @ instance
-                placements.append(Placement(mesh, matrix, skins.get(skin), weights))
+                place = matrix @ instance
+                placements.append(Placement(node["mesh"], place, skins.get(skin), weights))
     return placements
 
 
@@ -70,22 +67,15 @@ def _instances(file: GltfFile, node: dict) -> list[np.ndarray]:
     return [_local_matrix(dict(zip(attributes, row, strict=True))) for row in rows]
 
 
-def _add_matrices(
-    nodes: list[dict], roots: list[int], matrices: dict[int, np.ndarray]
-) -> list[int]:
-    """Add the world matrices (4, 4) of nodes under the roots; return those nodes."""
-    known = set(matrices)
-    found, queue = [], [(i, np.eye(4)) for i in reversed(roots)]
+def _world_matrices(nodes: list[dict], roots: list[int]) -> dict[int, np.ndarray]:
+    """Return the matrices (4, 4) of the nodes under the roots, in the order of the tree."""
+    matrices, queue = {}, [(i, np.eye(4)) for i in reversed(roots)]
     while queue:
         i, parent = queue.pop()
-        if i in matrices:
-            if i not in known:
-                raise InputError("expected a tree of nodes, got a node twice")
-            continue
-        found.append(i)
-        matrices[i] = parent @ _local_matrix(nodes[i])
-        queue += [(child, matrices[i]) for child in reversed(nodes[i].get("children", []))]
-    return found
+        if i not in matrices:  # a damaged file can have a node twice
+            matrices[i] = parent @ _local_matrix(nodes[i])
+            queue += [(child, matrices[i]) for child in reversed(nodes[i].get("children", []))]
+    return matrices
 
 
 def _local_matrix(node: dict) -> np.ndarray:
