@@ -3,6 +3,8 @@
 import numpy as np
 import trimesh
 
+from data.builder.mesh import linear_to_srgb
+
 UNKNOWN_COLOR = (0.5, 0.5, 0.5)  # linear, such as the mean of a noise texture
 
 
@@ -38,13 +40,6 @@ def _read(items, attribute: str, size: int, dtype) -> np.ndarray:
     values = np.empty(len(items) * size, dtype)
     items.foreach_get(attribute, values)
     return values.reshape(-1, size)
-
-
-def linear_to_srgb(colors: np.ndarray) -> np.ndarray:
-    """Convert linear colors (N, 3) in [0, 1] to sRGB, uint8."""
-    colors = np.clip(colors, 0, 1)
-    srgb = np.where(colors <= 0.0031308, 12.92 * colors, 1.055 * colors ** (1 / 2.4) - 0.055)
-    return np.round(255 * srgb).astype(np.uint8)
 
 
 def material_color(material) -> np.ndarray:

@@ -135,6 +135,22 @@ def _merge_points(triangles: np.ndarray) -> np.ndarray:
     return np.unique((x << 40) | (y << 20) | z, return_inverse=True)[1].reshape(-1, 3)
 
 
+def srgb_to_linear(srgb: np.ndarray) -> np.ndarray:
+    """Decode sRGB colors (..., 4) uint8 to [0, 1]; alpha is kept."""
+    srgb = srgb / 255
+    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    linear[..., 3] = srgb[..., 3]
+    return linear
+
+
+def linear_to_srgb(linear: np.ndarray) -> np.ndarray:
+    """Encode linear colors (..., 3 or 4) in [0, 1] as sRGB, uint8; alpha is kept."""
+    linear = np.clip(linear, 0, 1)
+    srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    srgb[..., 3:] = linear[..., 3:]
+    return np.rint(255 * srgb).astype(np.uint8)
+
+
 def rotation(up: str, front: str) -> np.ndarray:
     """Return the rotation (3, 3) that turns the named axes to +y (up) and +x (front).
 

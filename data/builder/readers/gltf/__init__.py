@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from data.builder.mesh import Mesh, make_mesh
+from data.builder.mesh import Mesh, linear_to_srgb, make_mesh
 from data.builder.readers.assets import Assets
 from data.builder.readers.gltf.buffers import GltfFile, normalized
-from data.builder.readers.gltf.materials import Materials, to_srgb
+from data.builder.readers.gltf.materials import Materials
 from data.builder.readers.gltf.scene import Placement, find_placements
 from data.builder.readers.polygons import check_num_faces
 from utils.errors import InputError
@@ -159,7 +159,7 @@ def _make_mesh(
     uv = attributes.get(f"TEXCOORD_{material.uv_set}")
     uv = None if uv is None or material.texture is None else material.uv(uv)[faces]
     normals = None if normals is None else normals[faces]
-    mesh = make_mesh(points[faces], to_srgb(factor), normals, uv, material.texture)
+    mesh = make_mesh(points[faces], linear_to_srgb(factor), normals, uv, material.texture)
     return mesh if material.is_lit else replace(mesh, normals=np.zeros_like(mesh.normals))
 
 

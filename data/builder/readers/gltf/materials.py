@@ -6,7 +6,7 @@ from hashlib import sha256
 import numpy as np
 from PIL import Image
 
-from data.builder.mesh import GRAY, Texture
+from data.builder.mesh import GRAY, Texture, linear_to_srgb, srgb_to_linear
 from data.builder.readers.assets import MAX_TEXTURE_BYTES
 from data.builder.readers.gltf.buffers import GltfFile
 from utils.errors import InputError
@@ -48,8 +48,7 @@ class Materials:
     def get(self, i: int | None, has_colors: bool) -> GltfMaterial:
         """Return a material; gray for none, white where vertex colors take its place."""
         if i is None:
-            gray = to_linear(np.array(GRAY) / 255)
-            return GltfMaterial(np.ones(4) if has_colors else gray)
+            return GltfMaterial(np.ones(4) if has_colors else srgb_to_linear(np.uint8(GRAY)))
         if i not in self.read:
             material = _read_material(self.file, i)
             if material.texture is not None:
@@ -145,10 +144,10 @@ def _with_emission(file: GltfFile, material: GltfMaterial, entry: dict) -> GltfM
             material = replace(glow, texture=glow.texture._replace(pixels=white))
         opaque = Image.fromarray(glow.texture.pixels | np.uint8([0, 0, 0, 255]))
         image = opaque.resize(material.texture.pixels.shape[1::-1])
-        light = to_linear(np.asarray(image) / 255)[..., :3] * emission
-    pixels = to_linear(material.texture.pixels / 255) * np.append(material.factor[:3], 1)
+        light = srgb_to_linear(np.asarray(image))[..., :3] * emission
+    pixels = srgb_to_linear(material.texture.pixels) * np.append(material.factor[:3], 1)
     pixels[..., :3] += light
-    texture = material.texture._replace(pixels=to_srgb(pixels))
+    texture = material.texture._replace(pixels=linear_to_srgb(pixels))
     return replace(material, factor=np.append([1, 1, 1], material.factor[3]), texture=texture)
 
 
@@ -165,18 +164,3 @@ def _with_alpha_mode(material: GltfMaterial, entry: dict) -> GltfMaterial:
     pixels[..., 3] = np.where(pixels[..., 3] / 255 * opacity >= cutoff, 255, 0)
     texture = texture._replace(pixels=pixels)
     return replace(material, factor=np.append(material.factor[:3], 1), texture=texture)
-
-
-def to_linear(srgb: np.ndarray) -> np.ndarray:
-    """Decode sRGB colors (..., 4) in [0, 1]; alpha is kept."""
-    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
-    linear[..., 3] = srgb[..., 3]
-    return linear
-
-
-def to_srgb(linear: np.ndarray) -> np.ndarray:
-    """Encode linear colors (..., 4) in [0, 1] as sRGB, uint8; alpha is kept."""
-    linear = np.clip(linear, 0, 1)
-    encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-    encoded[..., 3] = linear[..., 3]
-    return np.rint(255 * encoded).astype(np.uint8)
