@@ -11,6 +11,7 @@ from utils.metrics import (
     average_precision,
     intersection_over_union,
     occupancy_logits,
+    soft_iou_loss,
     surface_metrics,
     voxel_loss,
 )
@@ -40,6 +41,22 @@ def test_iou_matches_reference(prediction, threshold):
         predicted = one >= threshold
         expected = np.sum(predicted & truth) / np.sum(predicted | truth)
         assert value == pytest.approx(expected, abs=1e-6)
+
+
+def test_soft_iou_loss_of_sure_predictions_is_one_minus_iou(prediction):
+    logits, voxels = prediction
+    sure = 1e6 * logits
+    assert torch.allclose(
+        soft_iou_loss(sure, voxels), 1 - intersection_over_union(sure, voxels, 0.5), atol=1e-6
+    )
+    assert (soft_iou_loss(logits, voxels) > 0).all() and (soft_iou_loss(logits, voxels) < 1).all()
+
+
+def test_soft_iou_loss_has_finite_gradients_for_empty_grids():
+    logits = torch.tensor([1000.0, -1000.0]).reshape(1, 2, 1, 1, 1).expand(1, 2, 4, 4, 4)
+    logits = logits.clone().requires_grad_()
+    soft_iou_loss(logits, torch.zeros(1, 4, 4, 4)).sum().backward()
+    assert logits.grad.isfinite().all()
 
 
 def test_iou_of_two_empty_grids_is_one_and_of_one_empty_grid_zero():

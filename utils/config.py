@@ -84,6 +84,7 @@ class Config:
     warmup_steps: int = _training(0, integer(0), "steps of linear warmup")
     weight_decay: float = _training(0.00005, number(0), "L2 penalty on weights, not on biases")
     num_epochs: int = _training(60, integer(1), "train up to this epoch")
+    iou_weight: float = _training(0.0, number(0), "weight of a soft IoU in the loss")
     grad_checkpointing: bool = _training(False, BOOL, "less memory, slower steps")
     compile: bool = _training(False, BOOL, "compile the network with torch.compile")
 

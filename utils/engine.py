@@ -16,7 +16,7 @@ from utils import distributed
 from utils.checkpoint import Progress
 from utils.config import Config
 from utils.device import Precision
-from utils.metrics import compute_metrics, intersection_over_union, voxel_loss
+from utils.metrics import compute_metrics, intersection_over_union, soft_iou_loss, voxel_loss
 
 HALVED_AFTER = (3, 10, 20, 50, 100)  # epochs, as in the PyTorch port
 
@@ -76,7 +76,7 @@ def train_one_epoch(
         loader (DataLoader): Of a TrainBatchSampler.
         optimizer (Optimizer): From `make_optimizer`.
         precision (Precision): Of the network.
-        config (Config): Learning rate and its schedule, and the threshold of the IoU.
+        config (Config): Learning rate and its schedule, loss, and the threshold of the IoU.
         progress (Progress): Of this rank; updated with every step.
 
     Returns:
@@ -106,7 +106,10 @@ def train_one_epoch(
         unchecked.append((losses.detach(), indices))
         if len(unchecked) > (precision.device.type != "cpu"):
             check_losses(*unchecked.popleft(), loader, title)
-        precision.step(scale * losses.sum(), optimizer)
+        objective = losses.sum()
+        if config.iou_weight:
+            objective += config.iou_weight * soft_iou_loss(logits, voxels).sum()
+        precision.step(scale * objective, optimizer)
         with torch.no_grad():
             ious = intersection_over_union(logits, voxels, config.threshold)
             progress.update(losses, ious, counted=scale > 0)

@@ -49,6 +49,18 @@ def voxel_loss(logits: Tensor, voxels: Tensor) -> Tensor:
     return loss.flatten(1).mean(1)
 
 
+def soft_iou_loss(logits: Tensor, voxels: Tensor) -> Tensor:
+    """Return 1 - IoU of each sample, with probabilities in place of a threshold (not in the paper).
+
+    Args and Returns are those of `voxel_loss`.
+    """
+    probability = torch.sigmoid(occupancy_logits(logits).float()).flatten(1)
+    target = voxels.flatten(1).to(probability.dtype)
+    intersection = (probability * target).sum(1)
+    union = probability.sum(1) + target.sum(1) - intersection
+    return 1 - intersection / union.clamp(min=1)
+
+
 def intersection_over_union(logits: Tensor, voxels: Tensor, threshold: float) -> Tensor:
     """Return the IoU of each sample at `probability >= threshold` (section 5.1).
 
