@@ -66,6 +66,15 @@ def test_pix3d_becomes_a_dataset_without_shared_models(root, tmp_path, monkeypat
     assert red.any() and (view[~red] > 150).mean() > 0.9  # only the object is left
 
 
+def test_flags_may_be_booleans_or_strings(root):
+    entries = json.loads((root / "pix3d.json").read_text())
+    for entry in entries:
+        entry |= {flag: str(entry[flag]).lower() for flag in pix3d.HIDDEN}
+    before = pix3d.read_list(root, False).keys()
+    (root / "pix3d.json").write_text(json.dumps(entries))
+    assert pix3d.read_list(root, False).keys() == before and len(before) == 8
+
+
 def test_rerun_with_another_resolution_is_refused(root, tmp_path, monkeypatch, capsys):
     command(monkeypatch, root, "--out", tmp_path / "out")
     command(monkeypatch, root, "--out", tmp_path / "out")

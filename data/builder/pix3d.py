@@ -15,7 +15,8 @@ occupied if any part of it is. rendering_metadata.txt has the azimuth and elevat
 camera, and a nominal distance, for the image is scaled.
 
 This follows Pix3D's documentation and was tested with made-up files of that form. No result on
-Pix3D has been compared with a published one.
+Pix3D has been compared with a published one. Pix3D's own evaluation, unlike test.py, also crops
+each prediction to its bounding box, and chooses the threshold on the test images.
 """
 
 import argparse
@@ -63,7 +64,8 @@ def read_list(root: Path, include_hidden: bool) -> dict[str, dict]:
         name = f"{category_folder(entry['category'])}/{shape}"
         if name in entries:
             raise InputError(f"{path}: entry {i}: a second image {name}")
-        if include_hidden or not any(entry.get(reason) for reason in HIDDEN):
+        # The documentation says "true" or "false", the programs that read the list take booleans.
+        if include_hidden or not any(entry.get(reason) in (True, "true") for reason in HIDDEN):
             entries[name] = entry
     if not entries:
         raise InputError(f"{path}: no image without truncation and occlusion")
