@@ -18,7 +18,7 @@ MAX_PROCESSES = 61 if sys.platform == "win32" else 1024  # of a pool on Windows
 
 
 def parallel_map(
-    function: Callable, items: list, label: str, processes: int | None = None, on_crash=None
+    function: Callable, items: list, label: str, processes: int | None = None, crash_result=None
 ) -> list:
     """Return [function(item) for item in items], computed by several processes.
 
@@ -29,8 +29,8 @@ def parallel_map(
         items: Its arguments, picklable.
         label: Shown beside the progress bar.
         processes: Default: one a core. With 1, no process is started.
-        on_crash: Called with an item whose process died (a library crashed, or the system ran out
-            of memory); gives its result. Without it, a crash raises InputError.
+        crash_result: Result of an item whose process died (a library crashed, or the system ran
+            out of memory). Without it, a crash raises InputError.
     """
     processes = min(processes or num_cores(), max(len(items), 1), MAX_PROCESSES)
     results = {}
@@ -47,9 +47,9 @@ def parallel_map(
             suspects = [i for i in missing if i not in results][: 2 * processes + 1]
             for i in suspects:
                 if not _run_pool(function, items, [i], 1, results, bar):
-                    if on_crash is None:
+                    if crash_result is None:
                         raise InputError(f"{items[i]}: {CRASHED}")
-                    results[i] = on_crash(items[i])
+                    results[i] = crash_result
                     bar.update()
     return [results[i] for i in range(len(items))]
 

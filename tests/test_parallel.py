@@ -17,6 +17,6 @@ def die_at_b(item: str) -> str:
 
 def test_item_whose_process_dies_is_named_and_the_others_are_done():
     items = ["a", "b", "c", "d"]
-    assert parallel_map(die_at_b, items, "", 2, str.upper) == ["a", "B", "c", "d"]
+    assert parallel_map(die_at_b, items, "", 2, "died") == ["a", "died", "c", "d"]
     with pytest.raises(InputError, match="b: the process died"):
         parallel_map(die_at_b, items, "", 2)

@@ -1,7 +1,7 @@
 """Build a dataset from meshes: one shape from each, and stretched variants of it."""
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -35,20 +35,6 @@ class Options:
     seed: int = 0
 
 
-@dataclass(frozen=True)
-class Job:
-    """A mesh, and the variant of it to build: 0 is the mesh itself."""
-
-    source: Source
-    variant: int
-
-    @property
-    def name(self) -> str:
-        """The shape's "category/name"; "+" sorts a variant directly behind its original."""
-        suffix = f"+{self.variant}" if self.variant else ""
-        return f"{self.source.category}/{self.source.name}{suffix}"
-
-
 def build(
     sources: list[Source], options: Options, variants: int = 0, processes: int | None = None
 ) -> tuple[dict[str, str], dict[str, list[str]]]:
@@ -62,14 +48,15 @@ def build(
     """
     require_embreex()
     remove_stale_dirs(options.out)
-    jobs = [Job(source, i) for source in distinct(sources) for i in range(variants + 1)]
-    by_name = {job.name: job for job in jobs}
-    jobs = [by_name[name] for name in find_missing(options.out, by_name, options.resolution)]
-    results = parallel_map(partial(_build_shape, options), jobs, "shapes", processes, _crashed)
+    jobs = [replace(s, variant=i) for s in distinct(sources) for i in range(variants + 1)]
+    by_shape = {job.shape: job for job in jobs}
+    jobs = [by_shape[name] for name in find_missing(options.out, by_shape, options.resolution)]
+    build_shape = partial(_build_shape, options)
+    results = parallel_map(build_shape, jobs, "shapes", processes, (CRASHED, []))
     failed: dict[str, str] = {}
     notes: dict[str, list[str]] = {}
     for job, (problem, lines) in zip(jobs, results, strict=True):
-        path = str(job.source.location)
+        path = str(job.location)
         if problem is not None:
             failed[path] = problem
         for line in lines:
@@ -90,18 +77,18 @@ def write_failed(out: Path, failed: dict[str, str]) -> None:
             csv.writer(file).writerows([("mesh", "reason"), *failed.items()])
 
 
-def _build_shape(options: Options, job: Job) -> tuple[str | None, list[str]]:
+def _build_shape(options: Options, source: Source) -> tuple[str | None, list[str]]:
     """Build one shape. Returns why the mesh cannot be used, or None, and notes on its files."""
-    rng = np.random.default_rng([options.seed, *sha256(job.name.encode()).digest()])
+    rng = np.random.default_rng([options.seed, *sha256(source.shape.encode()).digest()])
     notes: list[str] = []
     try:
-        mesh, notes = job.source.load(options.up, options.front)
-        if job.variant:
+        mesh, notes = source.load(options.up, options.front)
+        if source.variant:
             mesh = stretch(mesh, rng)
         extent = np.ptp(mesh.bounds, axis=0)
         if extent.min() < MIN_THICKNESS * extent.max():
             raise InputError("expected a solid, found a flat mesh")
-        write_shape(options.out, job.name, mesh, rng, options.views, options.resolution)
+        write_shape(options.out, source.shape, mesh, rng, options.views, options.resolution)
     except (InputError, OSError) as error:
         return explain(error), notes
     except MemoryError:
@@ -109,10 +96,6 @@ def _build_shape(options: Options, job: Job) -> tuple[str | None, list[str]]:
     except Exception as error:  # one mesh must not end the run
         return f"cannot be built: {type(error).__name__}: {error}".split("\n")[0], notes
     return None, notes
-
-
-def _crashed(job: Job) -> tuple[str, list[str]]:
-    return CRASHED, []
 
 
 def stretch(mesh: Mesh, rng: np.random.Generator) -> Mesh:

@@ -93,10 +93,6 @@ def convert(root: Path, out: Path, resolution: int, item: tuple[str, dict]) -> s
     return None
 
 
-def _crashed(item: tuple[str, dict]) -> str:
-    return CRASHED
-
-
 def _inside(root: Path, path: str) -> Path:
     """Return a path of the list; refuse one that leads out of the dataset."""
     full = (root / path).resolve()
@@ -217,7 +213,7 @@ def main() -> int:
     missing = find_missing(args.out, entries, args.resolution)
     job = partial(convert, args.dataset, args.out, args.resolution)
     items = [(name, entries[name]) for name in missing]
-    problems = parallel_map(job, items, "images", args.processes, _crashed)
+    problems = parallel_map(job, items, "images", args.processes, CRASHED)
     failed = {name: p for name, p in zip(missing, problems, strict=True) if p is not None}
     for name, problem in failed.items():
         print(f"{name}: {problem}")

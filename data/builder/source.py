@@ -17,12 +17,12 @@ from data.builder.readers.assets import (
     read_entry,
 )
 from data.layout import CATEGORIES, SYNSETS
-from utils.errors import InputError, explain
+from utils.errors import InputError
 
 FRONT = "-z"  # of ShapeNetCore
 FRONTS = {".glb": "z", ".gltf": "z"}  # by the glTF specification
 GENERIC_NAMES = {"model", "models", "model_normalized", "mesh", "scene", "object", "untitled"}
-IDENTITY = (1, 0, 0, 0, 1, 0, 0, 0, 1)
+IDENTITY = "1 0 0 0 1 0 0 0 1"
 MAX_NAME_BYTES = 200  # file systems take 255
 
 
@@ -32,6 +32,7 @@ class Source:
 
     `category` and `name` are the shape's folders, `label` is the mesh's path below the input,
     `front` the axis it faces by default, and `matrix` (the rows of a rotation) is applied first.
+    Variant 0 is the mesh itself, the others are stretched copies.
     """
 
     path: Path
@@ -40,7 +41,14 @@ class Source:
     label: str
     entry: str = ""
     front: str = FRONT
-    matrix: tuple[float, ...] = IDENTITY
+    matrix: str = IDENTITY
+    variant: int = 0
+
+    @property
+    def shape(self) -> str:
+        """The shape's "category/name"; "+" sorts a variant directly behind its original."""
+        suffix = f"+{self.variant}" if self.variant else ""
+        return f"{self.category}/{self.name}{suffix}"
 
     @property
     def location(self) -> Path:
@@ -52,13 +60,14 @@ class Source:
 
         Raises InputError when the mesh cannot be used.
         """
+        mesh, assets = self._read()
         try:
-            mesh, assets = self._read()
-        except OSError as error:
-            raise InputError(explain(error)) from error
-        matrix = np.reshape(self.matrix, (3, 3))
-        if not np.allclose(matrix @ matrix.T, np.eye(3), atol=1e-3):
-            raise InputError(f"expected a rotation in the catalog, got {self.matrix}")
+            matrix = np.reshape([float(word) for word in self.matrix.split()], (3, 3))
+            is_rotation = np.allclose(matrix @ matrix.T, np.eye(3), atol=1e-3)
+        except ValueError:
+            is_rotation = False
+        if not is_rotation:
+            raise InputError(f"expected a rotation in the catalog, got {self.matrix[:100]}")
         return transform(mesh, rotation(up, front or self.front) @ matrix), assets.notes
 
     def _read(self) -> tuple[Mesh, Assets]:

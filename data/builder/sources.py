@@ -4,11 +4,13 @@ import csv
 import io
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from zipfile import ZipFile
 
-from data.builder.archives import find_entries
 from data.builder.readers import READERS
+from data.builder.readers.assets import read_entry
 from data.builder.source import (
+    IDENTITY,
     Source,
     category_folder,
     category_of,
@@ -23,6 +25,8 @@ from utils.files import read_text
 ARCHIVES = {".zip", ".sh3f"}
 OTHER_FORMATS = {*".3ds .3mf .blend .dae .fbx .igs .iges .stp .step .usd .usdz .wrl .x3d".split()}
 MAX_TABLE_BYTES = 2**26
+CATALOG = "PluginFurnitureCatalog.properties"  # of a Sweet Home 3D library
+CATALOG_FRONT = "z"
 
 
 def find_sources(paths: list[Path]) -> tuple[list[Source], dict[str, str]]:
@@ -42,13 +46,11 @@ def find_sources(paths: list[Path]) -> tuple[list[Source], dict[str, str]]:
             label = file.relative_to(base).as_posix()
             if file.suffix.lower() in ARCHIVES:
                 try:
-                    found = find_entries(file, label)
+                    if not (found := _find_entries(file, label)):
+                        raise InputError("expected meshes, found none")
+                    sources += found
                 except InputError as error:
                     problems[str(file)] = str(error)
-                else:
-                    sources += found
-                    if not found:
-                        problems[str(file)] = "expected meshes, found none"
             else:
                 category, name = category_of(file, base), name_of(file)
                 sources.append(Source(file, category, name, label, front=front_of(file)))
@@ -76,6 +78,52 @@ def _find_files(path: Path) -> list[Path]:
     if path.suffix.lower() not in known:
         raise InputError(f"{path}: expected a file of one of {' '.join(sorted(known))}")
     return [path]
+
+
+def _find_entries(path: Path, label: str) -> list[Source]:
+    """Return the meshes of an archive: those of its catalog if it has one, else all."""
+    try:
+        with ZipFile(path) as archive:
+            entries = sorted(archive.namelist())
+            if CATALOG in entries:
+                return _find_catalog(path, label, read_entry(archive, CATALOG).decode("latin-1"))
+    except InputError:
+        raise
+    except Exception as error:  # a damaged archive can break zipfile in many ways
+        raise InputError(f"expected a ZIP archive: {error}") from error
+    sources = []
+    for entry in entries:
+        # Names may be absolute or climb up; only the shape's name and category come from them.
+        parts = [part for part in entry.replace("\\", "/").split("/") if part not in ("", "..")]
+        relative = PurePosixPath(*parts)
+        if relative.suffix.lower() in READERS and not is_hidden(relative):
+            folder = path.with_suffix("")
+            category, name = category_of(folder / relative, folder), name_of(folder / relative)
+            sources.append(
+                Source(path, category, name, f"{label}/{relative}", entry, front_of(relative))
+            )
+    return sources
+
+
+def _find_catalog(path: Path, label: str, text: str) -> list[Source]:
+    """Return the meshes of a Sweet Home 3D catalog, whose lines are `key#number=value`."""
+    pieces: dict[str, dict[str, str]] = {}
+    for line in text.splitlines():
+        name, _, value = line.partition("=")
+        key, hash_sign, number = name.strip().partition("#")
+        if hash_sign:
+            pieces.setdefault(number, {})[key] = value.strip()
+    sources = []
+    for piece in pieces.values():
+        entry = piece.get("model", "").lstrip("/")
+        if PurePosixPath(entry).suffix.lower() not in READERS:
+            continue
+        category = category_folder(piece.get("category") or path.stem)
+        name, matrix = name_of(PurePosixPath(entry)), piece.get("modelRotation", IDENTITY)
+        sources.append(
+            Source(path, category, name, f"{label}/{entry}", entry, CATALOG_FRONT, matrix)
+        )
+    return sources
 
 
 def distinct(sources: list[Source]) -> list[Source]:
