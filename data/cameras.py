@@ -89,7 +89,10 @@ def read_views(path: str | Path) -> list[View]:
     views, lines = [], read_text(path, MAX_METADATA_BYTES).splitlines()
     for i, line in enumerate(lines, start=1):
         try:
-            azimuth, elevation, in_plane, distance_ratio, _ = map(float, line.split())
+            values = [float(word) for word in line.split()]
+            azimuth, elevation, in_plane, distance_ratio, _ = values
+            if not np.isfinite(values).all():
+                raise ValueError
         except ValueError:
             raise InputError(f"{path}:{i}: expected five numbers, got {line[:60]!r}") from None
         if in_plane != 0:

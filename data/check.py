@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from data.binvox import read_binvox
+from data.cameras import read_views
 from data.layout import EXCLUDED, RENDERING_SIZE, RENDERINGS, RESOLUTIONS, VOXELS
 from data.occupancy import is_occupancy
 from data.parallel import parallel_map
@@ -22,7 +23,7 @@ from data.transforms import MAX_RENDERING_BYTES
 from utils.errors import InputError, Parser, check_ranges, escape_controls, explain, run
 from utils.files import atomic_write, read_bytes, read_text
 
-MAX_TEXT_BYTES = 2**20  # of renderings.txt and rendering_metadata.txt
+MAX_TEXT_BYTES = 2**20  # of renderings.txt
 
 
 @dataclass
@@ -33,7 +34,7 @@ class Finding:
     problems: list[str] = field(default_factory=list)
     num_views: int | None = None
     resolution: int | None = None
-    images: dict[bytes, str] = field(default_factory=dict)  # digest to file name
+    images: list[tuple[bytes, str]] = field(default_factory=list)  # digest and file name
     voxels: bytes | None = None  # digest
 
     def read(self, reader, path: Path, *args):
@@ -92,17 +93,13 @@ def check_shape(root: Path, name: str) -> Finding:
 
 
 def _check_views(folder: Path, finding: Finding) -> None:
-    listed = finding.read(_read_lines, folder / "renderings.txt")
-    views = finding.read(_read_lines, folder / "rendering_metadata.txt")
+    text = finding.read(read_text, folder / "renderings.txt", MAX_TEXT_BYTES)
+    listed = None if text is None else text.splitlines()
+    views = finding.read(read_views, folder / "rendering_metadata.txt")
     if listed is not None and views is not None and len(views) != len(listed):
         finding.problems.append(
             f"rendering_metadata.txt: expected {len(listed)} lines, got {len(views)}"
         )
-    for i, line in enumerate(views or (), start=1):
-        if not _is_camera(line):
-            finding.problems.append(
-                f"rendering_metadata.txt:{i}: expected five numbers, got {line[:40]!r}"
-            )
     present = {path.name for path in folder.glob("[!.]*") if path.suffix in RENDERING_SUFFIXES}
     names = sorted(present | set(listed or ()))
     finding.num_views = len(names)
@@ -114,22 +111,9 @@ def _check_views(folder: Path, finding: Finding) -> None:
             continue
         if listed is not None and name not in listed:
             finding.problems.append(f"{name}: not in renderings.txt")
-        if (other := finding.images.setdefault(_digest(content), name)) != name:
-            finding.problems.append(f"{name}: same as {other}")
+        finding.images.append((_digest(content), name))
         if problem := _image_problem(content):
             finding.problems.append(f"{name}: {problem}")
-
-
-def _read_lines(path: Path) -> list[str]:
-    return read_text(path, MAX_TEXT_BYTES).splitlines()
-
-
-def _is_camera(line: str) -> bool:
-    try:
-        values = [float(word) for word in line.split()]
-    except ValueError:
-        return False
-    return len(values) == 5 and bool(np.isfinite(values).all())
 
 
 def _digest(content: bytes) -> bytes:
@@ -166,13 +150,14 @@ def _compare_numbers(findings: list[Finding], attribute: str, unit: str) -> None
 
 
 def _compare_images(findings: list[Finding]) -> None:
-    """Note images that are in two shapes."""
-    owners: dict[bytes, tuple[str, str]] = {}
+    """Note images that are there twice."""
+    first: dict[bytes, tuple[str, str]] = {}
     for finding in findings:
-        for digest, image in finding.images.items():
-            owner, other = owners.setdefault(digest, (finding.name, image))
-            if owner != finding.name:
-                finding.problems.append(f"{image}: same as {owner}/{other}")
+        for digest, image in finding.images:
+            name, other = first.setdefault(digest, (finding.name, image))
+            if (name, other) != (finding.name, image):
+                place = "" if name == finding.name else f"{name}/"
+                finding.problems.append(f"{image}: same as {place}{other}")
 
 
 def _find_equal_voxels(findings: list[Finding]) -> list[str]:
