@@ -1,16 +1,43 @@
-"""Decode images of untrusted files."""
+"""Read images of untrusted files."""
 
 import io
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from utils.errors import InputError
+from utils.files import read_bytes
 
+MAX_IMAGE_BYTES = 2**28
 MAX_PIXELS = 8192**2  # once decoded; JPEG can be decoded at a fraction of its size
 READABLE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "AVIF")  # EPS runs a program
+HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+
+
+def read_image(
+    path: str | Path, convert: Callable[[Image.Image], Image.Image], side: int | None = None
+) -> Image.Image:
+    """Read an image file of at most 256 MB as `decode_image` does, HEIC too."""
+    content = read_bytes(path, MAX_IMAGE_BYTES)
+    is_heif = content[4:8] == b"ftyp" and content[8:12] in HEIF_BRANDS
+    try:
+        if is_heif:
+            _register_heif()
+        return decode_image(content, convert, side, ["HEIF"] if is_heif else READABLE_FORMATS)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _register_heif() -> None:
+    try:
+        import pillow_heif  # optional: its wheel is under the GPL
+    except ImportError:
+        remedy = "run `pip install pillow-heif`, or convert it to JPEG"
+        raise InputError(f"HEIC images need pillow-heif; {remedy}") from None
+    pillow_heif.register_heif_opener()
 
 
 def decode_image(

@@ -7,13 +7,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
-from data.images import READABLE_FORMATS, decode_image, to_8_bits
+from data.images import read_image, to_8_bits
 from utils.errors import InputError
-from utils.files import read_bytes
 
-MAX_PHOTOGRAPH_BYTES = 2**28
 WORKING_SIZE = 1024  # longest side in pixels; the network sees 137
-HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 PHOTOGRAPH_SUFFIXES = {*".png .jpg .jpeg .webp .bmp .gif .tif .tiff .avif .heic .heif".split()}
 MAX_ASPECT_ERROR = 0.02  # of a mask: sizes are rounded
 SRGB = ImageCms.createProfile("sRGB")
@@ -42,32 +39,8 @@ def find_images(paths: list[str]) -> list[Path]:
 
 
 def read_photograph(path: str | Path) -> Image.Image:
-    """Read an image as upright sRGB.
-
-    Returns:
-        Image: RGBA, its longest side at most 1024 pixels.
-
-    Raises:
-        InputError: As of `decode_image`.
-    """
-    content = read_bytes(path, MAX_PHOTOGRAPH_BYTES)
-    formats = READABLE_FORMATS
-    if content[4:8] == b"ftyp" and content[8:12] in HEIF_BRANDS:
-        _register_heif(path)
-        formats = ["HEIF"]
-    try:
-        return decode_image(content, convert_photograph, 2 * WORKING_SIZE, formats)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
-
-
-def _register_heif(path: str | Path) -> None:
-    try:
-        import pillow_heif  # optional: its wheel is under the GPL
-    except ImportError:
-        remedy = "run `pip install pillow-heif`, or convert it to JPEG"
-        raise InputError(f"{path}: HEIC images need pillow-heif; {remedy}") from None
-    pillow_heif.register_heif_opener()
+    """Read an image as upright sRGB, RGBA, its longest side at most 1024 pixels."""
+    return read_image(path, convert_photograph, 2 * WORKING_SIZE)
 
 
 def convert_photograph(image: Image.Image) -> Image.Image:

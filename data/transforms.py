@@ -5,12 +5,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from data.images import decode_image
+from data.images import read_image
 from data.layout import RENDERING_SIZE
-from utils.errors import InputError
-from utils.files import read_bytes
 
-MAX_RENDERING_BYTES = 2**28
 EVAL_BACKGROUND = (240, 240, 240)
 # Lowest and highest value of a background's channels in training.
 BACKGROUNDS = {"paper": (225, 255), "strong": (150, 255)}
@@ -19,22 +16,9 @@ SCALES, LIGHTS, TINTS, GAMMAS = (0.82, 1.12), (0.6, 1.25), (0.92, 1.08), (0.7, 1
 
 
 def load_image(path: str | Path) -> Image.Image:
-    """Read an image as RGBA, 137×137; another size is scaled as by `letterbox`."""
-    image = read_image(path)
+    """Read an image as upright RGBA, 137×137; another size is scaled as by `letterbox`."""
+    image = read_image(path, _to_upright_rgba)
     return image if image.size == (RENDERING_SIZE, RENDERING_SIZE) else letterbox(image)
-
-
-def read_image(path: str | Path) -> Image.Image:
-    """Read an image as RGBA, rotated as its EXIF orientation says.
-
-    Raises:
-        InputError: As of `decode_image`, or if it is larger than 256 MB.
-    """
-    content = read_bytes(path, MAX_RENDERING_BYTES)
-    try:
-        return decode_image(content, _to_upright_rgba)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
 
 
 def _to_upright_rgba(image: Image.Image) -> Image.Image:
