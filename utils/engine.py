@@ -3,7 +3,8 @@
 import math
 import sys
 import time
-from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -68,16 +69,8 @@ def train_one_epoch(
 ) -> dict[str, float]:
     """Train for the rest of the epoch after the last finished one.
 
-    The device is waited for only once a second, to show the progress, and by the check of the
-    previous step's loss.
-
-    Args:
-        network (nn.Module): An R2N2, perhaps wrapped for several processes.
-        loader (DataLoader): Of a TrainBatchSampler.
-        optimizer (Optimizer): From `make_optimizer`.
-        precision (Precision): Of the network.
-        config (Config): Learning rate and its schedule, loss, and the threshold of the IoU.
-        progress (Progress): Of this rank; updated with every step.
+    `progress`, of this rank, is updated with every step. Each loss is checked a step later, and
+    means are shown once a second, so that a GPU need not be waited for.
 
     Returns:
         dict: Means over the epoch's samples, "loss" and "iou"; "learning_rate", the last one;
@@ -92,8 +85,9 @@ def train_one_epoch(
     sampler, title = loader.batch_sampler, f"epoch {progress.epoch + 1}/{config.num_epochs}"
     sampler.set_epoch(progress.epoch + 1, progress.batches)
     epoch_steps = progress.batches + len(sampler)
-    bar = ProgressBar(loader, title, progress)
-    unchecked = deque()  # losses; those of the step before are checked, so that a GPU need not wait
+    started, shown, samples_before = time.perf_counter(), 0.0, progress.totals[2].item()
+    previous = None  # losses and indices of the step before
+    bar = progress_bar(loader, title)
     for (images, voxels, indices), scale in zip(bar, sampler.loss_scales(), strict=True):
         distributed.raise_if_stopped()
         step = progress.epoch * epoch_steps + progress.batches
@@ -103,9 +97,6 @@ def train_one_epoch(
         with precision.autocast():
             logits = network(images).float()
         losses = voxel_loss(logits, voxels)
-        unchecked.append((losses.detach(), indices))
-        if len(unchecked) > (precision.device.type != "cpu"):
-            check_losses(*unchecked.popleft(), loader, title)
         objective = losses.sum()
         if config.iou_weight:
             objective += config.iou_weight * soft_iou_loss(logits, voxels).sum()
@@ -113,14 +104,24 @@ def train_one_epoch(
         with torch.no_grad():
             ious = intersection_over_union(logits, voxels, config.threshold)
             progress.update(losses, ious, counted=scale > 0)
-        bar.show_means()
-    for losses, indices in unchecked:
-        check_losses(losses, indices, loader, title)
+        if previous:
+            check_losses(*previous, loader, title)
+        previous = losses.detach(), indices
+        if (now := time.perf_counter()) - shown > 1:
+            shown, means = now, progress.means()
+            bar.set_postfix_str(f"loss {means['loss']:.4f}, IoU {means['iou']:.4f}")
+    if previous:
+        check_losses(*previous, loader, title)
     total = progress.all_reduce()
+    num_samples = total.totals[2].item() - samples_before
     return total.means() | {
         "learning_rate": learning_rate(config, (progress.epoch + 1) * epoch_steps - 1, epoch_steps),
-        "samples_per_second": bar.samples_per_second(total),
+        "samples_per_second": num_samples / (time.perf_counter() - started),
     }
+
+
+def progress_bar(loader: DataLoader, title: str) -> tqdm:
+    return tqdm(loader, title, dynamic_ncols=True, file=sys.stdout, mininterval=0.5)
 
 
 def check_losses(losses: Tensor, indices: list[int], loader: DataLoader, title: str) -> None:
@@ -148,8 +149,7 @@ def evaluate(
 ) -> dict[str, list | np.ndarray]:
     """Evaluate a network for 1, 2, ..., V input views (section 5.1 of the paper).
 
-    One pass of the encoder serves all numbers of views. With several processes, each evaluates the
-    samples of its loader, and all get the results of all.
+    With several processes, each evaluates the samples of its loader, and all get all results.
 
     Args:
         network (R2N2): Set to evaluation mode.
@@ -165,22 +165,12 @@ def evaluate(
         dict: "index", N ints, and the values of `compute_metrics`: "loss" and
             "average_precision", (N, V) float32; "iou" and, with `surface`, those of
             `surface_metrics`, (N, V, T) float32.
-
-    Raises:
-        InputError: If a sample cannot be read.
-        Interrupted: If a stop signal came and there is one process.
     """
     network.eval()
     rows = []
-    for images, voxels, indices in ProgressBar(loader, title):
-        if not torch.distributed.is_initialized():  # ranks differ in their number of batches
-            distributed.raise_if_stopped()
-        images, voxels = to_device(images, voxels, precision.device)
-        with precision.autocast():
-            logits_per_view = [logits.float() for logits in network.forward_all_views(images)]
-        per_view = [
-            compute_metrics(x, voxels, thresholds, surface=surface) for x in logits_per_view
-        ]
+    batches = predict_batches(network.forward_all_views, loader, precision, title)
+    for logits_per_view, voxels, indices in batches:
+        per_view = [compute_metrics(x, voxels, thresholds, surface) for x in logits_per_view]
         values = {name: torch.stack([v[name] for v in per_view], 1) for name in per_view[0]}
         arrays = {"index": np.array(indices)} | {k: v.cpu().numpy() for k, v in values.items()}
         rows += [{name: array[i] for name, array in arrays.items()} for i in range(len(indices))]
@@ -197,49 +187,37 @@ def evaluate_view_orders(
     threshold: float,
     orders: list[list[int]],
 ) -> np.ndarray:
-    """Evaluate a network for all V views in several orders.
-
-    Args:
-        network, loader, precision: As of `evaluate`, in one process.
-        threshold (float): Of occupancy, in (0, 1].
-        orders (list): P permutations of the numbers from 0 to V - 1.
+    """Evaluate a network for all V views in several orders; arguments as of `evaluate`.
 
     Returns:
-        ndarray: (N, P) float32, the IoU of each sample in each order.
+        ndarray: (N, P) float32, the IoU of each sample in each of P orders, permutations of the
+            numbers from 0 to V - 1.
     """
     network.eval()
+    forward, title = partial(network.forward_view_orders, orders=orders), "orders of views"
     rows = []
-    for images, voxels, _ in ProgressBar(loader, f"{len(orders)} orders of views"):
-        distributed.raise_if_stopped()
+    for logits_per_order, voxels, _ in predict_batches(forward, loader, precision, title):
+        ious = [intersection_over_union(x, voxels, threshold) for x in logits_per_order]
+        rows.append(torch.stack(ious, dim=1))
+    return torch.cat(rows).cpu().numpy()
+
+
+def predict_batches(
+    forward: Callable[[Tensor], Iterable[Tensor]],
+    loader: DataLoader,
+    precision: Precision,
+    title: str,
+) -> Iterator[tuple[list[Tensor], Tensor, list[int]]]:
+    """Yield for each batch what `forward(images)` yields, (B, 2, D, D, D), voxels and indices.
+
+    Raises:
+        InputError: If a sample cannot be read.
+        Interrupted: If a stop signal came and there is one process.
+    """
+    for images, voxels, indices in progress_bar(loader, title):
+        if not torch.distributed.is_initialized():  # ranks differ in their number of batches
+            distributed.raise_if_stopped()
         images, voxels = to_device(images, voxels, precision.device)
         with precision.autocast():
-            logits_per_order = [x.float() for x in network.forward_view_orders(images, orders)]
-        ious = [intersection_over_union(x, voxels, threshold) for x in logits_per_order]
-        rows.append(torch.stack(ious, dim=1).cpu().numpy())
-    return np.concatenate(rows)
-
-
-class ProgressBar:
-    """A bar over the batches of a loader, with the means of a training's progress."""
-
-    def __init__(self, loader: DataLoader, title: str, progress: Progress | None = None):
-        self.bar = tqdm(loader, title, dynamic_ncols=True, file=sys.stdout, mininterval=0.5)
-        self.progress, self.started, self.shown = progress, time.perf_counter(), 0.0
-        self.samples_before = progress.totals[2].item() if progress else 0
-
-    def __iter__(self):
-        with self.bar:
-            yield from self.bar
-
-    def show_means(self) -> None:
-        """Show this rank's means, at most once a second: they make the device synchronize."""
-        if (now := time.perf_counter()) - self.shown > 1:
-            self.shown, means = now, self.progress.means()
-            rate = self.samples_per_second(self.progress)
-            self.bar.set_postfix_str(
-                f"loss {means['loss']:.4f}, IoU {means['iou']:.4f}, {rate:.1f} samples/s"
-            )
-
-    def samples_per_second(self, progress: Progress) -> float:
-        samples = progress.totals[2].item() - self.samples_before
-        return samples / (time.perf_counter() - self.started)
+            logits = [x.float() for x in forward(images)]
+        yield logits, voxels, indices

@@ -145,7 +145,7 @@ def surface_points(occupied: np.ndarray) -> np.ndarray:
 
 
 def compute_metrics(
-    logits: Tensor, voxels: Tensor, thresholds: list[float], *, surface: bool = False
+    logits: Tensor, voxels: Tensor, thresholds: list[float], surface: bool = False
 ) -> dict[str, Tensor]:
     """Return all metrics of each sample, those of the surface on request.
 
