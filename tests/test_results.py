@@ -233,6 +233,8 @@ def test_published_numbers_are_labeled_and_not_in_the_json(results, tmp_path):
     means = results["overall"]["mean_over_samples"]
     iou, loss = means["iou"][-1], means["loss"][-1]
     assert f"| 3D-GRU-3, mean over samples | 5 | {loss:.3f} | {iou:.3f} |" in text
+    row = rf"3D-GRU-3, mean over samples & 5 & {loss:.3f} & {iou:.3f} \\" + "\n"
+    assert row in (tmp_path / "result.tex").read_text()
     assert "published" not in format_results(results) + (tmp_path / "result.json").read_text()
 
 

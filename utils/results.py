@@ -198,13 +198,13 @@ def write_results(
         names (list[str]): "category/model" of each sample.
     """
     markdown = ["# Results", "\n".join(f"- {key}: {text}" for key, text in facts(results).items())]
-    markdown += [comparison_table(results).markdown(), NOTE]
-    tables = metric_tables(results)
+    comparison, tables = comparison_table(results), metric_tables(results)
+    markdown += [comparison.markdown(), NOTE]
     markdown += [table.markdown() for table in tables]
     texts = {
         "result.json": json.dumps(results, indent=2) + "\n",
         "result.md": "\n\n".join(markdown) + "\n",
-        "result.tex": "\n\n".join(table.latex() for table in tables) + "\n",
+        "result.tex": "\n\n".join(table.latex() for table in [comparison, *tables]) + "\n",
         "per_sample.csv": _csv(values, names),
     }
     for name, text in texts.items():
