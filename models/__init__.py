@@ -25,6 +25,4 @@ def load_network(path: str | Path) -> R2N2:
     """
     from models import convert  # late, or `python -m models.convert` would import it twice
 
-    if convert.is_third_party(path):
-        return convert.load_third_party(path)
-    return network_from_state(read_torch(path), path)
+    return convert.load_third_party(path) or network_from_state(read_torch(path), path)

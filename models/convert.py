@@ -39,14 +39,11 @@ THEANO_NETWORKS = {  # number of arrays -> name, encoder layers, decoder layers
 }
 
 
-def is_third_party(path: str | Path) -> bool:
-    """Return whether a file's name is that of third-party weights."""
-    return bool(PORT_FILE.fullmatch(Path(path).name)) or Path(path).suffix == ".npy"
-
-
-def load_third_party(path: str | Path) -> R2N2:
-    """Load a network from third-party weights, in evaluation mode, on the CPU."""
-    return load_theano(path) if Path(path).suffix == ".npy" else load_pytorch_port(path)
+def load_third_party(path: str | Path) -> R2N2 | None:
+    """Load a network if a file's name is that of third-party weights, else return None."""
+    if Path(path).suffix == ".npy":
+        return load_theano(path)
+    return load_pytorch_port(path) if PORT_FILE.fullmatch(Path(path).name) else None
 
 
 def port_path(folder: str | Path, epoch: int) -> Path:

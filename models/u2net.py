@@ -1,13 +1,20 @@
-"""U²-Net-p, the small salient-object network: which pixels of a photograph show the main object.
+"""U²-Net-p, the small salient-object network: it finds the main object of a photograph.
 
 Qin et al., "U²-Net: Going deeper with nested U-structure for salient object detection", Pattern
 Recognition 106, 2020 (figures 2 and 5). Batch normalization is folded into the convolutions.
 """
 
+from pathlib import Path
+
+import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor, nn
 
+from models.weights import read_torch
+
+WEIGHTS = Path(__file__).parent / "pretrained" / "u2netp.pth"
 IMAGE_SIZE = 320
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 INNER_CHANNELS, OUT_CHANNELS = 16, 64
@@ -100,3 +107,27 @@ class U2NetP(nn.Module):
             outputs.insert(0, x)  # finest first
         maps = [upsample(side(x), images) for side, x in zip(self.sides, outputs, strict=True)]
         return self.out(torch.cat(maps, dim=1)).sigmoid()[:, 0]
+
+
+class Segmenter:
+    """U²-Net-p with its published weights.
+
+    Calling it with an RGB image (W, H) returns the probability (H, W), float32 in [0, 1], that a
+    pixel belongs to the main object.
+    """
+
+    def __init__(self, device: torch.device | str = "cpu"):
+        self.device, self.network = device, U2NetP()
+        self.network.load_state_dict(read_torch(WEIGHTS))  # half precision, copied into float32
+        self.network.eval().to(device)
+
+    @torch.inference_mode()
+    def __call__(self, image: Image.Image) -> np.ndarray:
+        resized = image.resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BILINEAR)
+        pixels = np.asarray(resized, np.float32)
+        pixels = pixels / max(pixels.max(), 1)
+        pixels = ((pixels - MEAN) / STD).astype(np.float32)
+        batch = torch.from_numpy(pixels).to(self.device).permute(2, 0, 1)[None]
+        probability = self.network(batch)[:, None]  # (1, 1, 320, 320)
+        shape = (image.height, image.width)
+        return F.interpolate(probability, shape, mode="bilinear")[0, 0].cpu().numpy()

@@ -11,9 +11,9 @@ from data.background import (
     plain_background_alpha,
 )
 from data.photographs import read_photograph
+from models.u2net import Segmenter
 from tests.helpers import SHARED
 from utils.errors import InputError
-from utils.segmentation import Segmenter
 
 
 def draw_chair(background, size=(400, 300), color=(150, 60, 40)) -> Image.Image:

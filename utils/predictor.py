@@ -12,10 +12,10 @@ from data.background import Cutout, cut_out
 from data.photographs import convert_photograph, object_mask, read_photograph
 from data.transforms import eval_transform, letterbox
 from models import R2N2
+from models.u2net import Segmenter
 from utils.device import Precision
 from utils.errors import InputError
 from utils.metrics import occupancy_logits
-from utils.segmentation import Segmenter
 
 
 class Predictor:
@@ -55,7 +55,7 @@ class Predictor:
 
     def cut_out(self, images, masks=None) -> list[Cutout]:
         """Find the object in each of the images that `__call__` takes."""
-        images, masks = _to_list(images), _to_list(masks)
+        images, masks = _to_list(images), _to_list([] if masks is None else masks)
         if not images:
             raise InputError("images: expected one or more, got none")
         if masks and not self.crop:
@@ -114,8 +114,6 @@ class Predictor:
 
 
 def _to_list(images) -> list:
-    if images is None:
-        return []
     is_one = isinstance(images, str | Path | Image.Image) or getattr(images, "ndim", 0) in (2, 3)
     return [images] if is_one else list(images)
 
@@ -127,10 +125,8 @@ def to_rgba(image, name: str = "images") -> Image.Image:
     if isinstance(image, np.ndarray):
         is_image = image.dtype == np.uint8 and (image.ndim == 2 or image.shape[2:] in ((3,), (4,)))
         if not is_image:
-            raise InputError(
-                f"{name}: expected (H, W), (H, W, 3) or (H, W, 4) uint8, got {image.shape} "
-                f"{image.dtype}"
-            )
+            expected, found = "(H, W), (H, W, 3) or (H, W, 4) uint8", f"{image.shape} {image.dtype}"
+            raise InputError(f"{name}: expected {expected}, got {found}")
         image = Image.fromarray(image)
     try:
         return convert_photograph(image)
