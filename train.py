@@ -101,7 +101,7 @@ def train(config: Config, folder: Path, device: torch.device, rank: int, world_s
             progress.finish_epoch()
             save(checkpoint.checkpoint_path(folder, progress.epoch), **metrics)
             if rank == 0:
-                checkpoint.remove_interrupted(folder)
+                (folder / checkpoint.INTERRUPTED).unlink(missing_ok=True)
                 for split, values in metrics.items():
                     scalars |= {f"{name}/{split}": value for name, value in values.items()}
                 logger.write(progress.step, scalars, network, device, config)

@@ -46,11 +46,6 @@ def load_third_party(path: str | Path) -> R2N2 | None:
     return load_pytorch_port(path) if PORT_FILE.fullmatch(Path(path).name) else None
 
 
-def port_path(folder: str | Path, epoch: int) -> Path:
-    """Return the path of one of the PyTorch port's three files of an epoch."""
-    return Path(folder) / f"encoder_epoch_{epoch:08d}.pth"
-
-
 def load_pytorch_port(path: str | Path) -> R2N2:
     """Load the PyTorch port's 3D-LSTM-3 from one of its three files and the two beside it."""
     path = Path(path)

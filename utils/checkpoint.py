@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from models import R2N2
-from models.convert import port_path
 from models.weights import (
     is_dense_float,
     network_from_state,
@@ -24,6 +23,7 @@ from utils.errors import InputError
 
 INTERRUPTED = "checkpoint_interrupted.pth"
 EPOCH_NAME = re.compile(r"checkpoint_epoch_(\d{8})\.pth")
+ADAM_STATE = ("step", "exp_avg", "exp_avg_sq")  # of each parameter
 # What the batches of an epoch depend on, besides the dataset and the number of processes.
 BATCH_OPTIONS = ("seed", "batch_size", "min_views", "max_views")
 BATCH_OPTIONS += ("split_file", "val_fraction", "categories")
@@ -84,23 +84,12 @@ def newest_checkpoint(folder: str | Path) -> Path | None:
     return interrupted if interrupted.is_file() else (epoch_checkpoints(folder) or [None])[-1]
 
 
-def remove_interrupted(folder: str | Path) -> None:
-    (Path(folder) / INTERRUPTED).unlink(missing_ok=True)
-
-
 def find_checkpoint(folder: str | Path, epoch: int | str) -> Path:
-    """Return the checkpoint of an epoch, or of the "last" moment.
-
-    In a folder with files of the PyTorch port, that is one of the three of the epoch.
-    """
+    """Return the checkpoint of an epoch, or of the "last" moment."""
     newest = newest_checkpoint(folder)
-    if epoch == "last":
-        candidates = [newest] if newest else []
-    else:
-        candidates = [checkpoint_path(folder, epoch), port_path(folder, epoch)]
-    for path in candidates:
-        if path.is_file():
-            return path
+    path = newest if epoch == "last" else checkpoint_path(folder, epoch)
+    if path and path.is_file():
+        return path
     found = f"the newest is {newest.name}" if newest else "there is none"
     raise InputError(f"resume_epoch: no checkpoint of epoch {epoch} in {folder}; {found}")
 
@@ -194,16 +183,12 @@ def _adam_state(saved: dict, optimizer: torch.optim.Optimizer) -> dict:
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     if saved.keys() != set(range(len(parameters))):
         raise ValueError(f"optimizer: expected {len(parameters)} parameters, got {len(saved)}")
-    state = {}
     for i, parameter in enumerate(parameters):
-        shapes = {"step": (), "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}
-        state[i] = {name: saved[i][name] for name in shapes}
-        for name, value in state[i].items():
-            if not is_dense_float(value):
-                raise ValueError(f"optimizer: {name} {i}: expected a dense floating-point tensor")
-            if value.shape != shapes[name]:
-                raise ValueError(f"optimizer: {name} {i}: shape {tuple(value.shape)}")
-    return state
+        for name in ADAM_STATE:
+            value, shape = saved[i][name], () if name == "step" else parameter.shape
+            if not is_dense_float(value) or value.shape != shape:
+                raise ValueError(f"optimizer: {name} {i}: expected dense floats of {tuple(shape)}")
+    return {i: {name: state[name] for name in ADAM_STATE} for i, state in saved.items()}
 
 
 def check_same_batches(path: Path, content: dict, config, progress: Progress, sampler) -> None:

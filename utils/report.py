@@ -15,7 +15,7 @@ from utils.tables import NOTE, comparison_table, facts, metric_tables
 from utils.visualize import draw_cutout, draw_layers, draw_voxels
 
 EXAMPLES_PER_KIND = 3
-LABEL_HEIGHT = 14  # pixels, of a label beside the curve
+LABEL_HEIGHT = 14  # pixels, of a line of the curve's legend
 
 
 class Example(NamedTuple):
@@ -169,14 +169,10 @@ def curve(results: dict, width: int = 680) -> str:
         points = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(columns, y_of(ious), strict=True))
         title = f"<title>{escape(name)}</title>"
         parts.append(f'<polyline points="{points}" {stroke}>{title}</polyline>')
-    y, last_y = 0, height - bottom - LABEL_HEIGHT * len(lines)  # labels are pushed apart
-    for name, ious, stroke in sorted(lines, key=lambda line: -line[1][-1]):
-        last_y += LABEL_HEIGHT
-        y = min(max(y + LABEL_HEIGHT, y_of(ious[-1])), last_y)
-        bend = f"M{width - right + 2} {y_of(ious[-1]):.1f}l12 {y - y_of(ious[-1]):.1f}h12"
-        parts.append(f'<path d="{bend}" {stroke}/>')
-        label = f"{escape(name[:20])} {ious[-1]:.3f}"
-        parts.append(_svg_text(width - right + 30, y + 4, label, "start"))
+    for i, (name, ious, stroke) in enumerate(sorted(lines, key=lambda line: -line[1][-1])):
+        x, y = width - right + 12, top + LABEL_HEIGHT * (i + 0.5)  # a legend, the best line first
+        parts.append(f'<path d="M{x} {y}h16" {stroke}/>')
+        parts.append(_svg_text(x + 22, y + 4, f"{escape(name[:20])} {ious[-1]:.3f}", "start"))
     return "\n".join([*parts, "</svg>"])
 
 
