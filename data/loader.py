@@ -45,21 +45,22 @@ class TrainBatchSampler:
 
     def set_epoch(self, epoch: int, start_batch: int = 0) -> None:
         """Choose the epoch to iterate over, and the batch to resume it from."""
-        self.epoch, self.start_batch = epoch, start_batch
+        rng = np.random.default_rng((self.seed, epoch))
+        order = rng.permutation(self.indices).tolist()
+        starts = range(0, len(order), self.batch_size)
+        views = rng.integers(self.min_views, self.max_views, size=len(starts), endpoint=True)
+        batches = [
+            [SampleKey(i, epoch, num_views) for i in order[start : start + self.batch_size]]
+            for start, num_views in zip(starts, views.tolist(), strict=True)
+        ]
+        self.batches = batches[start_batch:]
 
     def __len__(self) -> int:
-        return len(self._starts())
+        return len(self.batches)
 
     def __iter__(self) -> Iterator[list[SampleKey]]:
-        rng = np.random.default_rng((self.seed, self.epoch))
-        order = rng.permutation(self.indices).tolist()
-        num_batches = len(self) + self.start_batch
-        views = rng.integers(self.min_views, self.max_views, size=num_batches, endpoint=True)
-        remaining_views = views[self.start_batch :].tolist()
-        for start, num_views in zip(self._starts(), remaining_views, strict=True):
-            batch = order[start : start + self.batch_size]
-            shard = batch[self.rank :: self.world_size] or batch[:1]  # see loss_scales
-            yield [SampleKey(index, self.epoch, num_views) for index in shard]
+        for batch in self.batches:
+            yield batch[self.rank :: self.world_size] or batch[:1]  # see loss_scales
 
     def num_samples(self, num_batches: int) -> int:
         """Return how many samples the first batches of an epoch have, on all ranks together."""
@@ -72,12 +73,8 @@ class TrainBatchSampler:
         loss of the whole batch. A rank without samples in a small last batch has to take part: it
         computes a sample of another rank with a factor of 0.
         """
-        for start in self._starts():
-            size = min(self.batch_size, len(self.indices) - start)
-            yield self.world_size / size if self.rank < size else 0.0
-
-    def _starts(self) -> range:
-        return range(0, len(self.indices), self.batch_size)[self.start_batch :]
+        for batch in self.batches:
+            yield self.world_size / len(batch) if self.rank < len(batch) else 0.0
 
 
 class EvalBatchSampler:
