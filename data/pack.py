@@ -9,7 +9,6 @@ python -m data.pack DIR
 """
 
 import os
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -23,7 +22,7 @@ from data.occupancy import index_any
 from data.parallel import parallel_map
 from data.shapenet import ShapeNetIndex
 from utils.errors import InputError, Parser, check_ranges, run
-from utils.files import TEMPORARY_SUFFIX, atomic_write
+from utils.files import TEMPORARY_SUFFIX, atomic_write, remove_stale
 
 PACKED = "packed.bin"
 # The file is a header; the records, one for each file: the views and the voxels of the first shape,
@@ -165,7 +164,7 @@ def pack(root: str | Path, processes: int | None = None) -> Path:
         InputError: If a file cannot be read; no pack is written then.
     """
     files, _ = index_any(root)
-    _remove_stale(files.root)
+    remove_stale(files.root, f".{PACKED}-*{TEMPORARY_SUFFIX}")
     index = _with_records(files)
     included = [i for i, name in enumerate(index.names) if name not in index.excluded]
     shapes = [replace(files.take([i]), excluded=frozenset()) for i in included]
@@ -181,16 +180,9 @@ def pack(root: str | Path, processes: int | None = None) -> Path:
         with open(temporary, "wb") as file:
             file.write(np.array([(MAGIC, len(records))], HEADER).tobytes() + records.tobytes())
             file.truncate(ends[-1])
-        jobs = [(shape, records[where]) for shape, where in zip(shapes, rows, strict=True)]
+        jobs = [(s, records["offset"][where]) for s, where in zip(shapes, rows, strict=True)]
         parallel_map(partial(_write_contents, temporary), jobs, "pack", processes)
     return index.root / PACKED
-
-
-def _remove_stale(root: Path) -> None:
-    """Remove what killed runs left: files that nothing has been written to for an hour."""
-    for path in root.glob(f".{PACKED}-*{TEMPORARY_SUFFIX}"):
-        if time.time() - path.stat().st_mtime > 3600:
-            path.unlink()
 
 
 def _measure(shape: ShapeNetIndex) -> np.ndarray:
@@ -199,13 +191,13 @@ def _measure(shape: ShapeNetIndex) -> np.ndarray:
 
 
 def _write_contents(path: Path, job: tuple[ShapeNetIndex, np.ndarray]) -> None:
-    """Write the contents of an index of one shape to where its records say."""
-    shape, records = job
+    """Write the contents of an index of one shape to their offsets.
+
+    A file that changed since it was measured doesn't match its record: no run will use the pack.
+    """
+    shape, offsets = job
     with open(path, "r+b") as file:
-        for (record, content), expected in zip(_contents(shape), records.tolist(), strict=True):
-            size, mtime, offset, *box = expected
-            if record != (size, mtime, 0, *box):
-                raise InputError(f"{shape.root}: {shape.names[0]} changed while it was packed")
+        for (_, content), offset in zip(_contents(shape), offsets.tolist(), strict=True):
             file.seek(offset)
             file.write(content)
 

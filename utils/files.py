@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import stat
 import tempfile
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,6 +38,14 @@ def atomic_write(path: str | Path):
         if isinstance(error, OSError) and error.filename in (None, temporary):
             raise OSError(error.errno, error.strerror or str(error), str(path)) from error
         raise
+
+
+def remove_stale(folder: Path, pattern: str) -> None:
+    """Remove what runs that were killed left: files and folders unchanged for an hour."""
+    for path in folder.glob(pattern):
+        if time.time() - path.stat().st_mtime > 3600:
+            remove = shutil.rmtree if path.is_dir() else os.unlink
+            remove(path)
 
 
 @contextmanager

@@ -12,11 +12,11 @@ from data.builder.mesh import Mesh, transform
 from data.builder.render import require_embreex
 from data.builder.source import Source
 from data.builder.sources import distinct
-from data.builder.writer import find_missing, remove_stale_dirs, write_shape
+from data.builder.writer import UNFINISHED, find_missing, write_shape
 from data.layout import NUM_VIEWS, RESOLUTION
 from data.parallel import CRASHED, parallel_map
 from utils.errors import InputError, explain
-from utils.files import atomic_write
+from utils.files import atomic_write, remove_stale
 
 MAX_STRETCH = 1.25  # a variant is 1 / 1.25 to 1.25 times as long along each axis
 MIN_THICKNESS = 1e-4  # the shortest side of a usable mesh, in longest sides
@@ -47,7 +47,7 @@ def build(
         meshes refer to and that are missing, each with the meshes' paths.
     """
     require_embreex()
-    remove_stale_dirs(options.out)
+    remove_stale(options.out, f"{UNFINISHED}*")
     jobs = [replace(s, variant=i) for s in distinct(sources) for i in range(variants + 1)]
     by_shape = {job.shape: job for job in jobs}
     jobs = [by_shape[name] for name in find_missing(options.out, by_shape, options.resolution)]

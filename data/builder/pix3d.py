@@ -36,13 +36,13 @@ from scipy.io import loadmat
 
 from data.background import crop_to_object, with_alpha
 from data.builder.source import category_folder, clean_name
-from data.builder.writer import find_missing, remove_stale_dirs, write_files
+from data.builder.writer import UNFINISHED, find_missing, write_files
 from data.cameras import View
 from data.layout import CATEGORIES, RESOLUTION, RESOLUTIONS
 from data.parallel import CRASHED, parallel_map
 from data.photographs import object_mask, read_photograph
 from utils.errors import InputError, Parser, check_ranges, explain, run
-from utils.files import atomic_write, read_bytes, read_json
+from utils.files import atomic_write, read_bytes, read_json, remove_stale
 
 MAX_JSON_BYTES = 2**28  # Pix3D's list has 30 MB
 MAX_VOXEL_BYTES = 2**25  # 128³ as double has 17 MB
@@ -209,7 +209,7 @@ def main() -> int:
     args = parser.parse_args()
     check_ranges(args, processes=(1, 1024))
     entries = read_list(args.dataset, args.all)
-    remove_stale_dirs(args.out)
+    remove_stale(args.out, f"{UNFINISHED}*")
     missing = find_missing(args.out, entries, args.resolution)
     job = partial(convert, args.dataset, args.out, args.resolution)
     items = [(name, entries[name]) for name in missing]

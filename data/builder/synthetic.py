@@ -11,10 +11,11 @@ import numpy as np
 from data.builder.furniture import GENERATORS
 from data.builder.mesh import concatenate
 from data.builder.render import require_embreex
-from data.builder.writer import is_finished, remove_stale_dirs, write_shape
+from data.builder.writer import UNFINISHED, is_finished, write_shape
 from data.layout import RESOLUTION, RESOLUTIONS, SYNSETS
 from data.parallel import parallel_map
 from utils.errors import Parser, check_ranges, run
+from utils.files import remove_stale
 
 NUM_SHAPES = 120
 
@@ -35,7 +36,7 @@ def build_synthetic(
     missing = [i for i in range(num_shapes) if not is_finished(out, _name(seed, i))]
     if missing:
         require_embreex()
-        remove_stale_dirs(out)
+        remove_stale(out, f"{UNFINISHED}*")
         build_shape = partial(_build_shape, out, seed, resolution)
         parallel_map(build_shape, missing, "synthetic furniture", processes)
 

@@ -3,7 +3,6 @@
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from data.cameras import View, sample_views, write_views
 from data.layout import NUM_VIEWS, RENDERINGS, RESOLUTION, VOXELS
 from utils.errors import InputError
 
-TEMPORARY = ".making-"  # prefix of the folders of shapes in progress
+UNFINISHED = ".making-"  # prefix of the folders of shapes in progress
 
 
 def is_finished(root: Path, name: str) -> bool:
@@ -40,13 +39,6 @@ def find_missing(root: Path, names: Iterable[str], resolution: int) -> list[str]
     if num_finished := sum(finished.values()):
         print(f"{root}: keeping {num_finished} shapes that are there already")
     return [name for name in finished if not finished[name]]
-
-
-def remove_stale_dirs(root: Path) -> None:
-    """Remove what runs that were killed more than an hour ago left under root."""
-    for folder in root.glob(f"{TEMPORARY}*"):
-        if time.time() - folder.stat().st_mtime > 3600:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_shape(
@@ -91,7 +83,7 @@ def write_files(
         frame: Lower corner and side of the grid in the shape's units.
     """
     root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=root) as folder:
+    with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=root) as folder:
         rendering_dir = Path(folder, "views", "rendering")
         rendering_dir.mkdir(parents=True)
         file_names = [f"{i:02d}.png" for i in range(len(views))]
