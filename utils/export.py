@@ -135,10 +135,6 @@ def _save_surface(path, probs, threshold, smooth) -> None:
     save_mesh(path, *surface)
 
 
-def _save_binvox(path, probs, threshold, _smooth) -> None:
-    write_binvox(path, probs >= threshold)
-
-
 def _save_npy(path, probs, _threshold, _smooth) -> None:
     with atomic_write(path) as temporary, open(temporary, "wb") as file:
         np.save(file, probs)
@@ -148,7 +144,7 @@ def _save_npy(path, probs, _threshold, _smooth) -> None:
 MESH_SUFFIXES = (".obj", ".ply", ".glb", ".stl")
 EXPORTERS = {  # suffix: writer(path, probs, threshold, smooth)
     **dict.fromkeys(MESH_SUFFIXES, _save_surface),
-    ".binvox": _save_binvox,
+    ".binvox": lambda path, probs, threshold, _smooth: write_binvox(path, probs >= threshold),
     ".npy": _save_npy,
 }
 

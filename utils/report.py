@@ -74,14 +74,9 @@ def write_report(path: Path, results: dict, examples: list[Example]) -> None:
 def write_prediction_page(
     path: str | Path, title: str, cutouts: list[Cutout], occupied, gates: dict[str, np.ndarray]
 ) -> None:
-    """Write V input views with the prediction and the gates of the recurrence at each of them.
+    """Write a page of V input views with the prediction and the recurrence's gates at each of them.
 
-    Args:
-        path (str | Path): Of the page.
-        title (str): Of the page.
-        cutouts (list[Cutout]): V objects.
-        occupied (ndarray): (V, D, D, D) bool.
-        gates (dict): For each gate, (V, 4, 4, 4) float in [0, 1], as of `Predictor.gates`.
+    `occupied` is (V, D, D, D) bool, and `gates` what `Predictor.gates` returns.
     """
     ranges = {name: (values.min(), values.max()) for name, values in gates.items()}
     columns = []

@@ -25,15 +25,18 @@ import hashlib
 import io
 import itertools
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import scipy.io
 
-from utils.files import atomic_write
+from utils.errors import InputError
+from utils.files import atomic_write, read_json
 from utils.tables import NOTE, comparison_table, facts, metric_tables
 
 NUM_RESAMPLES = 2000
+MAX_RESULT_BYTES = 2**28  # a category takes 2 kB
 
 
 def metric_values(evaluation: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -44,12 +47,8 @@ def metric_values(evaluation: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """
     values = {}
     for name, value in sorted(evaluation.items(), key=lambda item: -item[1].ndim):
-        if value.ndim == 2:
-            values[name] = value
-        else:
-            values[name] = value[..., 0]
-            if value.shape[-1] == 2:
-                values[f"{name}_at_best"] = value[..., 1]
+        at_thresholds = np.moveaxis(np.atleast_3d(value), -1, 0)  # one, or two, of (N, V)
+        values |= dict(zip((name, f"{name}_at_best"), at_thresholds, strict=False))
     return values
 
 
@@ -173,17 +172,13 @@ def results_dir(parent: Path, results: dict) -> Path:
     for i in itertools.count(1):
         folder = parent / (name if i == 1 else f"{name}-{i}")
         path = folder / "result.json"
-        if not path.exists() or _is_same_evaluation(path, results):
+        if not path.exists():
             return folder
-
-
-def _is_same_evaluation(path: Path, results: dict) -> bool:
-    try:
-        earlier = json.loads(path.read_text("utf-8"))
         keys = ("weights", "dataset", "split", "split_file", "checksum", "num_views")
-        return all(earlier[key] == results[key] for key in keys)
-    except (KeyError, RecursionError, TypeError, ValueError):  # damaged, or of another program
-        return False
+        with suppress(InputError, KeyError, TypeError):  # damaged, or of another program
+            earlier = read_json(path, MAX_RESULT_BYTES)
+            if all(earlier[key] == results[key] for key in keys):
+                return folder
 
 
 def write_results(
@@ -191,11 +186,7 @@ def write_results(
 ) -> None:
     """Write result.json, .md, .tex and .mat, and per_sample.csv with the worst sample first.
 
-    Args:
-        folder (Path): Where to write them.
-        results (dict): As documented above.
-        values (dict): For each metric, (N, V) float.
-        names (list[str]): "category/model" of each sample.
+    `results`, `values` and `names` are those of `make_results`.
     """
     markdown = ["# Results", "\n".join(f"- {key}: {text}" for key, text in facts(results).items())]
     comparison, tables = comparison_table(results), metric_tables(results)
