@@ -198,7 +198,7 @@ def check_same_batches(path: Path, content: dict, config, progress: Progress, sa
     """
     if not progress.batches:
         return
-    saved = {"categories": ""} | content["config"]  # older checkpoints lack this option
+    saved = content["config"]
     changed = [name for name in BATCH_OPTIONS if getattr(config, name) != saved.get(name)]
     sampler.set_epoch(progress.epoch + 1)
     possible = 0 < progress.batches <= len(sampler)

@@ -140,15 +140,9 @@ def kinds(config_class: type[Config]) -> dict[str, Kind]:
 def read_config(
     config_class: type[Config], description: str, arguments: list[str] | None = None
 ) -> Config:
-    """Resolve the options of a script from defaults, INI file and command line.
+    """Resolve the options of a script from defaults, INI file and command line (or `arguments`).
 
-    Args:
-        config_class (type): Config (train.py), EvalConfig or DemoConfig.
-        description (str): First line of --help.
-        arguments (list[str]): Command line; default: `sys.argv[1:]`.
-
-    Raises:
-        InputError: For a bad file or flag; names the file and line, or the flag.
+    An InputError names the file and line, or the flag.
     """
     known = kinds(config_class)
     parser = make_parser(config_class, description)

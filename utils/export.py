@@ -87,15 +87,8 @@ def _row_ids(points: np.ndarray) -> np.ndarray:
 def marching_cubes(probs: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
     """Extract the smooth surface where the probability is `threshold`.
 
-    A probability holds at the center of its voxel and is zero outside the grid, so the surface is
-    closed.
-
-    Args:
-        probs (ndarray): (D, D, D) float in [0, 1], axes x, y, z.
-        threshold (float): In (0, 1].
-
-    Returns:
-        tuple: Vertices and faces as of `voxels_to_mesh`.
+    A probability, of (D, D, D) float in [0, 1], holds at the center of its voxel and is zero
+    outside the grid, so the surface is closed. Vertices and faces are as of `voxels_to_mesh`.
     """
     from skimage import measure  # a slow import that nothing else needs
 
@@ -108,13 +101,7 @@ def marching_cubes(probs: np.ndarray, threshold: float) -> tuple[np.ndarray, np.
 
 
 def save_mesh(path: str | Path, vertices: np.ndarray, faces: np.ndarray) -> None:
-    """Write a mesh as `.obj`, `.ply`, `.glb` or `.stl`.
-
-    Args:
-        path (str | Path): Its suffix chooses the format.
-        vertices (ndarray): (N, 3) float.
-        faces (ndarray): (M, 3) int; may be empty.
-    """
+    """Write vertices (N, 3) float and faces (M, 3) int; the suffix chooses the format."""
     check_output(path, mesh=True)
     suffix = Path(path).suffix.lower()
     if suffix == ".obj":
@@ -152,16 +139,10 @@ EXPORTERS = {  # suffix: writer(path, probs, threshold, smooth)
 def save_prediction(
     path: str | Path, probs: np.ndarray, threshold: float, smooth: bool = False
 ) -> None:
-    """Write a prediction in the format of the path's suffix, one of `EXPORTERS`.
+    """Write a prediction, (D, D, D) float in [0, 1], in the format of the path's suffix.
 
-    Args:
-        path (str | Path): A mesh, `.binvox` (occupancy) or `.npy` (probabilities).
-        probs (ndarray): (D, D, D) float in [0, 1], axes x, y, z.
-        threshold (float): A voxel is occupied from this probability on, in (0, 1].
-        smooth (bool): Write a mesh by marching cubes, not as cubes.
-
-    Raises:
-        InputError: If no exporter has the suffix, or `smooth` is set for one that is not a mesh.
+    That is a mesh of cubes, or by marching cubes if `smooth`; `.binvox`, the voxels of at least
+    `threshold`; or `.npy`, the probabilities.
     """
     check_output(path, mesh=smooth)
     EXPORTERS[Path(path).suffix.lower()](path, probs, threshold, smooth)

@@ -30,13 +30,9 @@ class Example(NamedTuple):
 
 
 def choose_examples(ious: np.ndarray) -> list[tuple[str, int]]:
-    """Choose the best, median and worst of N samples by their IoU.
+    """Choose the best, median and worst of N samples by their IoU, (N,) float.
 
-    Args:
-        ious (ndarray): (N,) float.
-
-    Returns:
-        list: ("best", "median" or "worst", sample), at most three of each kind and none twice.
+    Returns at most three ("best", "median" or "worst", sample) of each kind, and no sample twice.
     """
     order = np.argsort(-ious, kind="stable").tolist()
     each = min(EXAMPLES_PER_KIND, max(1, len(order) // 3))
@@ -138,14 +134,14 @@ def _figure(content: str, caption: str) -> str:
     return f"<figure>{content}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
-def curve(results: dict, width: int = 680) -> str:
+def curve(results: dict) -> str:
     """Plot the mean IoU over two or more numbers of views as SVG.
 
     Categories are thin and in colors, the mean over samples is thick and that over categories
     dashed.
     """
     lines, num_views = _curve_lines(results), results["num_views"]
-    left, right, top, bottom = 48, 230, 12, 40
+    width, left, right, top, bottom = 680, 48, 230, 12, 40
     height = max(320, top + bottom + LABEL_HEIGHT * len(lines))
     ceiling = max(0.1, np.ceil(10 * max(ious.max() for _, ious, _ in lines)) / 10)
 

@@ -90,9 +90,7 @@ def make_results(
 def confidence_intervals(values: dict[str, np.ndarray], labels: np.ndarray) -> dict:
     """Bootstrap the 95% confidence intervals of both means, as `results` has them.
 
-    Args:
-        values (dict): For each metric, (N, V) float.
-        labels (ndarray): (N,) str, the category of each sample.
+    `values` has (N, V) float for each metric, and `labels` the category of each sample, (N,) str.
     """
     rng = np.random.default_rng(0)
     columns = np.concatenate([*values.values()], axis=1).astype(float)  # (N, metrics * V)

@@ -4,7 +4,6 @@ python -m utils.visualize DATASET --out sheet.png writes a contact sheet: two vi
 of each shape.
 """
 
-import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -15,12 +14,10 @@ from scipy.ndimage import uniform_filter
 from tqdm import tqdm
 
 from data.background import Cutout
-from data.binvox import read_binvox
 from data.cameras import read_views
 from data.layout import RENDERING_SIZE
-from data.occupancy import OCCUPANCY_IMAGE_FORMAT, index_any
+from data.occupancy import index_any
 from data.shapenet import ShapeNetIndex
-from data.transforms import load_image
 from utils.errors import InputError, Parser, check_ranges, run
 from utils.export import SQUARE, exposed_faces, marching_cubes
 from utils.files import atomic_write
@@ -175,16 +172,10 @@ def draw_cutout(cutout: Cutout, size: int = TILE) -> Image.Image:
 def draw_prediction(
     cutouts: list[Cutout], probs: np.ndarray, threshold: float, smooth: bool = False
 ) -> Image.Image:
-    """Draw input views, the prediction after each of them, and the last one from three more sides.
+    """Draw V input views, the prediction after each, and the last one from three more sides.
 
-    Args:
-        cutouts (list[Cutout]): V objects.
-        probs (ndarray): (V, D, D, D), the probabilities from the first 1, 2, ... V views.
-        threshold (float): Of occupancy.
-        smooth (bool): Draw the surface of `marching_cubes` in place of cubes.
-
-    Returns:
-        Image: RGB; rows hold at most 5 views.
+    `probs` (V, D, D, D) are those from the first 1, 2, ... V views. `smooth` draws the surface of
+    `marching_cubes` in place of cubes.
     """
     draw = partial(draw_surface, threshold=threshold) if smooth else draw_voxels
     grids = probs if smooth else probs >= threshold
@@ -220,20 +211,20 @@ def _title(index: ShapeNetIndex, i: int) -> str:
 
 
 def _draw_shape(index: ShapeNetIndex, i: int) -> Image.Image:
-    paths = [index.image_path(i, view) for view in range(min(2, index.num_views[i]))]
-    direction = AZIMUTH, ELEVATION
-    if index.image_format != OCCUPANCY_IMAGE_FORMAT:  # Occupancy Networks' dataset has no metadata
-        metadata_path = os.path.join(os.path.dirname(paths[0]), "rendering_metadata.txt")
-        views = read_views(metadata_path)
-        if len(views) < len(paths):
-            expected = f"{len(paths)} lines or more"
-            raise InputError(f"{metadata_path}: expected {expected}, got {len(views)}")
-        direction = views[len(paths) - 1][:2]
-    occupied = read_binvox(index.voxels_path(i))
+    num_views, direction = min(2, int(index.num_views[i])), (AZIMUTH, ELEVATION)
+    metadata_path = Path(index.image_path(i, 0)).with_name("rendering_metadata.txt")
+    if metadata_path.exists():  # Occupancy Networks' dataset has none
+        cameras = read_views(metadata_path)
+        if len(cameras) < num_views:
+            expected = f"{num_views} lines or more"
+            raise InputError(f"{metadata_path}: expected {expected}, got {len(cameras)}")
+        direction = cameras[num_views - 1][:2]
     tile = Image.new("RGB", (3 * RENDERING_SIZE, RENDERING_SIZE), "white")
-    for j, image in enumerate(map(load_image, paths)):
-        tile.paste(image, (j * RENDERING_SIZE, 0), mask=image)
-    tile.paste(draw_voxels(occupied, RENDERING_SIZE, *direction), (2 * RENDERING_SIZE, 0))
+    for view in range(num_views):
+        image = index.load_image(i, view)
+        tile.paste(image, (view * RENDERING_SIZE, 0), mask=image)
+    voxels = draw_voxels(index.load_voxels(i), RENDERING_SIZE, *direction)
+    tile.paste(voxels, (2 * RENDERING_SIZE, 0))
     return tile
 
 
