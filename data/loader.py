@@ -15,17 +15,9 @@ from data.shapenet import SampleKey, ShapeNetDataset, collate
 class TrainBatchSampler:
     """Batches of one epoch: shuffled samples, and one random number of views for each batch.
 
-    Both depend on (seed, epoch) alone. The last batch may be smaller. With several processes, a
-    batch has batch_size * world_size samples, of which each rank gets every world_size-th.
-
-    Args:
-        indices (list[int]): Samples of the split.
-        batch_size (int): Samples per batch and process.
-        min_views (int): Lower bound of the number of views.
-        max_views (int): Upper bound of it, inclusive.
-        seed (int): Of the shuffling.
-        rank (int): Number of this process.
-        world_size (int): Number of processes.
+    Both depend on (seed, epoch) alone; `max_views` is inclusive. The last batch may be smaller.
+    With several processes, a batch has batch_size * world_size samples, of which each rank gets
+    every world_size-th.
     """
 
     def __init__(

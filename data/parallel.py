@@ -25,9 +25,7 @@ def parallel_map(
     After an exception or Ctrl-C, running calls finish and the others are dropped.
 
     Args:
-        function: A picklable function of an importable module.
-        items: Its arguments, picklable.
-        label: Shown beside the progress bar.
+        function: One of an importable module, so that it can be pickled.
         processes: Default: one a core. With 1, no process is started.
         crash_result: Result of an item whose process died (a library crashed, or the system ran
             out of memory). Without it, a crash raises InputError.

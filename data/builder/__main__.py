@@ -57,13 +57,8 @@ def _parse_args() -> argparse.Namespace:
     front = "axis that points to the front (z for glTF and Sweet Home 3D, else -z)"
     add("--front", choices=AXES, help=front)
     add("--views", type=int, default=NUM_VIEWS, help="images a shape (%(default)s)")
-    add(
-        "--resolution",
-        type=int,
-        default=RESOLUTION,
-        choices=RESOLUTIONS,
-        help="voxels a side (%(default)s)",
-    )
+    resolutions = {"default": RESOLUTION, "choices": RESOLUTIONS}
+    add("--resolution", type=int, **resolutions, help="voxels a side (%(default)s)")
     variants = "stretched copies of each, 0.8 to 1.25 along each axis (%(default)s)"
     add("--variants", type=int, default=0, help=variants)
     add("--seed", type=int, default=0)

@@ -49,15 +49,9 @@ def write_shape(
     num_views: int = NUM_VIEWS,
     resolution: int = RESOLUTION,
 ) -> None:
-    """Render and voxelize a mesh, and write both; the shape appears whole or not at all.
+    """Render and voxelize a mesh, and write both as `write_files` does.
 
-    Args:
-        root: Folder of the dataset.
-        name: Of the shape, "category/shape".
-        mesh: y up, front towards +x, of any size and position.
-        rng: Samples the cameras.
-        num_views: Number of images.
-        resolution: Voxels a side.
+    Its y is up and its front towards +x, at any size and position; `rng` samples the cameras.
     """
     mesh = normalize(mesh)
     views = sample_views(num_views, rng)
@@ -72,13 +66,10 @@ def write_shape(
 def write_files(
     root: Path, name: str, images, views: list[View], voxels: np.ndarray, frame=((0, 0, 0), 1.0)
 ) -> None:
-    """Write the files of a shape; it appears whole or not at all.
+    """Write the files of a shape "category/shape"; it appears whole or not at all.
 
     Args:
-        root: Folder of the dataset.
-        name: Of the shape, "category/shape".
         images: V arrays (137, 137, 4) uint8.
-        views: Their cameras.
         voxels: (D, D, D) bool, axes x, y, z.
         frame: Lower corner and side of the grid in the shape's units.
     """
