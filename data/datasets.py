@@ -4,7 +4,6 @@ Another dataset is a file data/NAME.py with the interface of data/shapenet.py, a
 `index_any` (data/occupancy.py), which the packer and the contact sheet use too.
 """
 
-from collections import Counter
 from pathlib import Path
 
 from data.layout import SYNSETS
@@ -53,14 +52,21 @@ def open_dataset(
             raise InputError(f"split_file: {split_file}: none of its shapes are in {index.root}")
     elif splits is None:
         splits = split_sorted(index, val_fraction)
+    splits["all"] = range(len(names))
+    splits = {
+        split: sorted(i for i in indices if index.names[i] not in index.excluded)
+        for split, indices in splits.items()
+    }
     left_out = index.left_out.copy()
-    left_out["in exclude.txt"] = sum(name in index.excluded for name in names)
-    splits["all"] = [i for i, name in enumerate(names) if name not in index.excluded]
+    left_out["in exclude.txt"] = len(names) - len(splits["all"])
     if categories:
         num_included = len(splits["all"])
         splits = _of_categories(index, splits, categories)
         left_out["of other categories"] = num_included - len(splits["all"])
-    _print_sizes(index.root, splits, left_out)
+    sizes = ", ".join(f"{len(splits[split])} {split}" for split in SPLITS)
+    print(f"{index.root}: {len(splits['all'])} shapes ({sizes})")
+    if left_out := +left_out:
+        print("left out:", ", ".join(f"{count} {reason}" for reason, count in left_out.items()))
     return index, splits
 
 
@@ -69,13 +75,6 @@ def _build_synthetic() -> Path:
 
     build_synthetic(SYNTHETIC)
     return SYNTHETIC
-
-
-def _print_sizes(root: Path, splits: dict[str, list[int]], left_out: Counter) -> None:
-    sizes = ", ".join(f"{len(splits[split])} {split}" for split in SPLITS)
-    print(f"{root}: {len(splits['all'])} shapes ({sizes})")
-    if left_out := +left_out:
-        print("left out:", ", ".join(f"{count} {reason}" for reason, count in left_out.items()))
 
 
 def _of_categories(

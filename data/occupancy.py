@@ -48,8 +48,7 @@ def index_occupancy(root: str | Path) -> tuple[ShapeNetIndex, dict[str, list[int
     )
     splits = {split: [] for split in SPLITS}
     for i, name in enumerate(index.names):
-        if name not in index.excluded:
-            splits[split_of[name]].append(i)
+        splits[split_of[name]].append(i)
     return index, splits
 
 

@@ -34,7 +34,7 @@ def split_sorted(index: ShapeNetIndex, val_fraction: float) -> dict[str, list[in
         splits["train"] += category[:val_start]
         splits["val"] += category[val_start:train_end]
         splits["test"] += category[train_end:]
-    return _without_excluded(index, splits)
+    return splits
 
 
 def _originals(names: list[str]) -> list[str]:
@@ -93,7 +93,7 @@ def split_from_file(
             rows.append(i)
     missing["on disk, not in the split"] = sum(name not in uses for name in index.names)
     index = replace(index.take(rows), listed_views=listed_views, left_out=index.left_out + missing)
-    return index, _without_excluded(index, splits)
+    return index, splits
 
 
 def _read_entries(path: str | Path) -> Iterator[tuple[str, str, list[int]]]:
@@ -135,10 +135,3 @@ def _read_mesh_rcnn(content: dict, path: str | Path) -> Iterator[tuple[str, str,
                 if not (is_list and 0 < len(set(views)) == len(views)):
                     raise InputError(f"{where}/{shape}: expected a list of different views")
                 yield split, f"{category}/{shape}", views
-
-
-def _without_excluded(index: ShapeNetIndex, splits: dict[str, list[int]]) -> dict[str, list[int]]:
-    return {
-        split: sorted(i for i in indices if index.names[i] not in index.excluded)
-        for split, indices in splits.items()
-    }

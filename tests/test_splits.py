@@ -27,10 +27,10 @@ def test_sorted_split_is_80_20_with_validation_at_the_end_of_training(dataset):
 
 def test_excluded_shapes_leave_every_split_and_move_no_other(tmp_path):
     root = make_dataset(tmp_path, {"03001627": 10}, views=1)
-    before = split_sorted(index_dataset(root), 0.25)
+    _, before = open_dataset(root, "", 0.25)
     (root / "exclude.txt").write_text("# damaged\n03001627/model00\n", encoding="utf-8")
-    after = split_sorted(index_dataset(root), 0.25)
-    assert after == before | {"train": before["train"][1:]}
+    _, after = open_dataset(root, "", 0.25)
+    assert after == before | {"train": before["train"][1:], "all": before["all"][1:]}
 
 
 @pytest.mark.parametrize("num_variants", [1, 2, 3])
@@ -60,13 +60,12 @@ def test_plus_in_names_without_an_original_changes_nothing(pattern):
 
 
 def test_split_file_replaces_the_sorted_split(dataset, tmp_path):
-    index = index_dataset(dataset)
     entry = {"taxonomy_id": "03001627", "taxonomy_name": "chair"}
     entry |= {"train": ["model03", "model01"], "val": ["model09"], "test": ["gone"]}
     path = tmp_path / "split.json"
     path.write_text(json.dumps([entry]), encoding="utf-8")
-    found, splits = split_from_file(index, path)
-    assert splits == {"train": [1, 3], "val": [9], "test": []}
+    found, splits = open_dataset(dataset, str(path), 0.05)
+    assert splits == {"train": [1, 3], "val": [9], "test": [], "all": [*range(15)]}
     assert found.left_out == {"in the split, not on disk": 1, "on disk, not in the split": 12}
 
 
