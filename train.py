@@ -10,7 +10,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from data.datasets import open_dataset
 from data.loader import EvalBatchSampler, TrainBatchSampler, make_loader
-from data.shapenet import ShapeNetDataset
+from data.shapenet import ShapeNetDataset, ShapeNetIndex
 from utils import checkpoint, distributed
 from utils.checkpoint import Progress, save_checkpoint
 from utils.config import Config, read_config, write_ini
@@ -97,7 +97,8 @@ def train(config: Config, folder: Path, device: torch.device, rank: int, world_s
             metrics = {"train": {name: scalars.pop(name) for name in ("loss", "iou")}}
             if splits["val"]:
                 evaluation = evaluate(network, val_loader, precision, [config.threshold])
-                metrics |= report_validation(evaluation, val_loader.dataset)
+                means, of_categories = report_validation(evaluation, index)
+                metrics, scalars = metrics | means, scalars | of_categories
             progress.finish_epoch()
             save(checkpoint.checkpoint_path(folder, progress.epoch), **metrics)
             if rank == 0:
@@ -105,8 +106,6 @@ def train(config: Config, folder: Path, device: torch.device, rank: int, world_s
                 for split, values in metrics.items():
                     scalars |= {f"{name}/{split}": value for name, value in values.items()}
                 logger.write(progress.step, scalars, network, device, config)
-                if splits["val"]:
-                    logger.write_categories(progress.step, evaluation)
     except Interrupted:
         if progress.batches:
             save(folder / checkpoint.INTERRUPTED)
@@ -117,9 +116,11 @@ def train(config: Config, folder: Path, device: torch.device, rank: int, world_s
             logger.close()
 
 
-def report_validation(evaluation: dict, dataset: ShapeNetDataset) -> dict[str, dict]:
-    """Print the validation's loss and IoU for 1, 3, 5 and all views, and return them."""
-    categories = np.array([dataset.index.category(i) for i in evaluation["index"]])
+def report_validation(
+    evaluation: dict, index: ShapeNetIndex
+) -> tuple[dict[str, dict], dict[str, float]]:
+    """Print and return the loss and IoU for 1, 3, 5 and all views, and the IoU by category."""
+    categories = np.array([index.category(i) for i in evaluation["index"]])
     values = {"loss": evaluation["loss"], "iou": evaluation["iou"][..., 0]}  # (N, V)
     means = {name: value.mean(0, dtype=float).tolist() for name, value in values.items()}
     metrics = {"val": {name: mean[-1] for name, mean in means.items()}}
@@ -130,9 +131,10 @@ def report_validation(evaluation: dict, dataset: ShapeNetDataset) -> dict[str, d
             metrics[f"val_{num_views}_views"] = {"loss": loss, "iou": iou}
         print(f"validation, views: {num_views}, loss: {loss:.4f}, IoU: {iou:.4f}")
     of_all_views = values["iou"][:, -1]
-    rows = (f"{c} {of_all_views[categories == c].mean():.3f}" for c in sorted(set(categories)))
+    ious = {c: of_all_views[categories == c].mean() for c in sorted(set(categories.tolist()))}
+    rows = (f"{category} {iou:.3f}" for category, iou in ious.items())
     print(f"validation, views: {max_views}, IoU by category: {', '.join(rows)}")
-    return metrics
+    return metrics, {f"iou by category/{category}": iou for category, iou in ious.items()}
 
 
 if __name__ == "__main__":

@@ -74,15 +74,11 @@ def load_theano(path: str | Path) -> R2N2:
     ):
         try:
             tensor = torch.from_numpy(convert(array).astype(np.float32))
-        except ValueError as error:
+            if key in weights:  # each gate has arrays of its own there
+                tensor = torch.cat([weights[key], tensor])
+        except (RuntimeError, ValueError) as error:
             raise InputError(f"{path}: array {i} ({key}), shape {array.shape}: {error}") from None
-        weights.setdefault(key, []).append(tensor)
-    for key, gates in weights.items():  # each gate has arrays of its own there
-        try:
-            weights[key] = torch.cat(gates)
-        except RuntimeError:
-            shapes = ", ".join(str(tuple(gate.shape)) for gate in gates)
-            raise InputError(f"{path}: {key}: expected gates of one shape, got {shapes}") from None
+        weights[key] = tensor
     return load_weights(build_network(name, **VARIANTS["theano"]), weights, path)
 
 

@@ -8,6 +8,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from data.shapenet import ShapeNetDataset, index_dataset
 from models import build_network
 from tests.helpers import make_dataset
+from train import report_validation
 from utils.tensorboard import TensorBoardLogger
 
 CATEGORY = b"M\xf6bel".decode("utf-8", "surrogateescape")
@@ -23,9 +24,10 @@ def log_epoch(folder, dataset, network, precision="fp32"):
     config = SimpleNamespace(precision=precision, max_views=2, threshold=0.4)
     logger = TensorBoardLogger(folder, 0, dataset, [5, 4, 3, 2, 1, 0])
     for step in (3, 6):
-        logger.write(step, {"loss/val": 0.5 / step}, network, "cpu", config)
         ious = np.array([[[0.1], [0.2]], [[0.3], [0.6]], [[0.5], [0.8]]])
-        logger.write_categories(step, {"index": [0, 1, 5], "iou": ious})
+        evaluation = {"index": [0, 1, 5], "iou": ious, "loss": ious[..., 0]}
+        _, of_categories = report_validation(evaluation, dataset.index)
+        logger.write(step, {"loss/val": 0.5 / step} | of_categories, network, "cpu", config)
     logger.close()
     return EventAccumulator(str(folder / "tensorboard")).Reload()
 

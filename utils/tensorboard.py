@@ -1,6 +1,5 @@
 """TensorBoard logs of a training."""
 
-from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +39,7 @@ class TensorBoardLogger:
     def write(self, step: int, scalars: dict[str, float], network, device, config) -> None:
         """Log an epoch that ended with optimizer step `step`."""
         for tag, value in scalars.items():
-            self.writer.add_scalar(tag, value, step)
+            self.writer.add_scalar(printable(tag), value, step)
         predictor = Predictor(network, device, config.precision)
         for index in self.indices:
             views, target, _ = self.dataset[SampleKey(index, 0, config.max_views)]
@@ -54,14 +53,6 @@ class TensorBoardLogger:
             self.writer.add_image(tag, drawn, step, dataformats="HWC")
             self._write_mesh(f"{name}/prediction", prediction, step)
         self.inputs_written = True
-
-    def write_categories(self, step: int, evaluation: dict) -> None:
-        """Log each category's mean IoU from all views, from the result of `evaluate`."""
-        ious = defaultdict(list)
-        for index, iou in zip(evaluation["index"], evaluation["iou"][:, -1, 0], strict=True):
-            ious[self.dataset.index.category(index)].append(iou)
-        for category, values in ious.items():
-            self.writer.add_scalar(f"iou by category/{printable(category)}", np.mean(values), step)
 
     def _write_mesh(self, tag: str, occupied: np.ndarray, step: int) -> None:
         vertices, faces = voxels_to_mesh(occupied)
