@@ -61,17 +61,13 @@ def _num_faces(file: GltfFile, mesh: int) -> int:
 class _Primitive:
     """A primitive's JSON, its triangles (F, 3) and the attributes (N, size) of their vertices.
 
-    `used` are the indices (N,) of these vertices in the file, None for all.
+    `used` are the indices (N,) of these vertices in the file.
     """
 
     entry: dict
     faces: np.ndarray
     attributes: dict[str, np.ndarray]
-    used: np.ndarray | None = None
-
-    def pick(self, values: np.ndarray) -> np.ndarray:
-        """Return the rows of the vertices in use."""
-        return values if self.used is None else values[self.used]
+    used: np.ndarray
 
 
 def _read_primitive(file: GltfFile, entry: dict) -> _Primitive | None:
@@ -93,12 +89,10 @@ def _read_primitive(file: GltfFile, entry: dict) -> _Primitive | None:
     num_points = len(attributes["POSITION"])
     if faces.max() >= num_points:
         raise InputError(f"expected indices below {num_points}, got {faces.max()}")
-    primitive = _Primitive(entry, faces, attributes)
+    # Many primitives may share one large table of vertices.
     used, index = np.unique(faces, return_inverse=True)
-    if len(used) < num_points:  # many primitives may share one large table of vertices
-        primitive.used, primitive.faces = used, index.reshape(-1, 3)
-        primitive.attributes = {name: values[used] for name, values in attributes.items()}
-    return primitive
+    attributes = {name: values[used] for name, values in attributes.items()}
+    return _Primitive(entry, index.reshape(-1, 3), attributes, used)
 
 
 def _read_attributes(file: GltfFile, entry: dict) -> dict[str, np.ndarray]:
@@ -111,12 +105,10 @@ def _faces(indices: np.ndarray, mode: int) -> np.ndarray:
     """Return the triangles (F, 3) of a list, a strip or a fan."""
     if mode == TRIANGLES:
         return indices[: len(indices) // 3 * 3].reshape(-1, 3)
-    if len(indices) < 3:
-        return np.zeros((0, 3), int)
-    if mode == FAN:
-        return np.stack([np.full(len(indices) - 2, indices[0]), indices[1:-1], indices[2:]], axis=1)
-    faces = np.stack([indices[:-2], indices[1:-1], indices[2:]], axis=1)
-    faces[1::2] = faces[1::2][:, [0, 2, 1]]
+    first = indices[:-2] if mode == STRIP else indices[:1].repeat(len(indices[2:]))
+    faces = np.stack([first, indices[1:-1], indices[2:]], axis=1)
+    if mode == STRIP:
+        faces[1::2] = faces[1::2][:, [0, 2, 1]]
     return faces
 
 
@@ -169,7 +161,7 @@ def _morph(file: GltfFile, primitive: _Primitive, weights: list[float]) -> dict:
     for weight, target in zip(weights, primitive.entry.get("targets", []), strict=False):
         for name in ("POSITION", "NORMAL"):
             if weight and name in target and name in attributes:
-                delta = primitive.pick(file.array(target[name]))
+                delta = file.array(target[name])[primitive.used]
                 attributes[name] = attributes[name] + weight * delta
     return attributes
 
