@@ -13,7 +13,10 @@ GRAY = (204, 204, 204, 255)  # Blender's default material
 SMOOTH_ANGLE = np.radians(40)  # faces that meet at a smaller angle are shaded as one surface
 MAX_COORDINATE = 1e12
 MAX_UV = 1e6  # float32 has no fraction beyond it
-AXES = ("x", "y", "z", "-x", "-y", "-z")
+AXES = {
+    "x": (1, 0, 0), "y": (0, 1, 0), "z": (0, 0, 1),
+    "-x": (-1, 0, 0), "-y": (0, -1, 0), "-z": (0, 0, -1),
+}  # fmt: skip
 
 
 class Texture(NamedTuple):
@@ -156,16 +159,10 @@ def rotation(up: str, front: str) -> np.ndarray:
 
     Raises InputError when the two axes are not perpendicular.
     """
-    upward, forward = _axis(up), _axis(front)
+    upward, forward = np.array([AXES[up], AXES[front]], float)
     if upward @ forward:
         raise InputError(f"--up and --front: expected different axes, got {up} and {front}")
     return np.stack([forward, upward, np.cross(forward, upward)])
-
-
-def _axis(name: str) -> np.ndarray:
-    vector = np.zeros(3)
-    vector["xyz".index(name[-1])] = -1 if name[0] == "-" else 1
-    return vector
 
 
 def transform(mesh: Mesh, matrix: np.ndarray) -> Mesh:
