@@ -3,6 +3,7 @@
 Format: https://www.patrickmin.com/binvox/binvox.html
 """
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,9 @@ import numpy as np
 from utils.errors import InputError
 from utils.files import atomic_write, read_bytes
 
+HEADER = re.compile(
+    rb"#binvox.*\n(?:.*\n)*?dim +(\d{1,9}) +(\d{1,9}) +(\d{1,9}) *\n(?:.*\n)*?data\n"
+)
 MAX_HEADER_BYTES = 1024  # a header has about 80
 MAX_RESOLUTION = 512  # 128 MB as booleans
 
@@ -21,8 +25,15 @@ def read_binvox(path: str | Path) -> np.ndarray:
     damaged, not a cube, or of more than 512 voxels a side.
     """
     content = read_bytes(path, MAX_HEADER_BYTES + 2 * MAX_RESOLUTION**3)
-    resolution, offset = _read_header(content, path)
-    runs = np.frombuffer(content, np.uint8, offset=offset)
+    header = HEADER.match(content, 0, MAX_HEADER_BYTES)
+    if header is None:
+        raise InputError(f"{path}: expected a binvox header with 'dim' and 'data'")
+    shape = tuple(map(int, header.groups()))
+    resolution = shape[0]
+    if len(set(shape)) > 1 or not 1 <= resolution <= MAX_RESOLUTION:
+        found = "x".join(map(str, shape))
+        raise InputError(f"{path}: expected a cube of 1 to {MAX_RESOLUTION} voxels, got {found}")
+    runs = np.frombuffer(content, np.uint8, offset=header.end())
     if len(runs) % 2:
         raise InputError(f"{path}: expected pairs of (value, length) bytes, got an odd number")
     values, lengths = runs[::2], runs[1::2]
@@ -31,28 +42,8 @@ def read_binvox(path: str | Path) -> np.ndarray:
         raise InputError(f"{path}: expected {resolution**3} voxels, got {num_voxels}")
     if values.max() > 1 or lengths.min() == 0:
         raise InputError(f"{path}: expected values of 0 or 1 and lengths of 1 to 255")
-    voxels = np.repeat(values.astype(bool), lengths).reshape((resolution,) * 3)  # x, z, y
+    voxels = np.repeat(values.astype(bool), lengths).reshape(shape)  # x, z, y
     return np.ascontiguousarray(voxels.transpose(0, 2, 1))
-
-
-def _read_header(content: bytes, path) -> tuple[int, int]:
-    """Return the resolution, and the offset of the first run."""
-    lines = content[:MAX_HEADER_BYTES].split(b"\n")
-    if not lines[0].startswith(b"#binvox"):
-        raise InputError(f"{path}: expected a first line '#binvox 1', got {lines[0][:20]!r}")
-    if b"data" not in lines[:-1]:
-        raise InputError(f"{path}: expected a header that ends with a line 'data', got none")
-    end = lines.index(b"data")
-    fields = dict(line.partition(b" ")[::2] for line in lines[1:end])
-    dim = fields.get(b"dim", b"").split()
-    if len(dim) != 3 or not all(word.isdigit() and len(word) <= 9 for word in dim):
-        found = fields.get(b"dim", b"none")[:40]
-        raise InputError(f"{path}: expected 'dim' and three numbers, got {found!r}")
-    shape = [int(word) for word in dim]
-    if len(set(shape)) > 1 or not 1 <= shape[0] <= MAX_RESOLUTION:
-        found = "x".join(map(str, shape))
-        raise InputError(f"{path}: expected a cube of 1 to {MAX_RESOLUTION} voxels, got {found}")
-    return shape[0], sum(len(line) + 1 for line in lines[: end + 1])
 
 
 def write_binvox(path: str | Path, voxels: np.ndarray, translate=(0, 0, 0), scale=1.0) -> None:
