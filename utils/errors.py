@@ -86,12 +86,12 @@ def run(main) -> None:
         try:
             status = main()
         except (Exception, KeyboardInterrupt) as error:
-            status = report(error)
+            status = report_error(error)
             traceback.clear_frames(error.__traceback__)  # a DataLoader in them ends its workers
     sys.exit(status)
 
 
-def report(error: BaseException) -> int:
+def report_error(error: BaseException) -> int:
     """Print the one line for an error and return the exit status; raise what is a bug."""
     if isinstance(error, KeyboardInterrupt | Interrupted):
         print("interrupted", file=sys.stderr)

@@ -59,7 +59,7 @@ def parse_thresholds(text: str) -> tuple[float, ...]:
     """Parse numbers and ranges `first:last:step`, separated by commas; sort them."""
     values = set()
     for item in filter(None, text.split(",")):
-        first, *last_step = (PROBABILITY.parse(number, "thresholds") for number in item.split(":"))
+        first, *last_step = (PROBABILITY.parse(word, "thresholds") for word in item.split(":"))
         last, step = last_step or (first, 1)
         if not 0 <= (last - first) / step <= 1000:
             raise ValueError

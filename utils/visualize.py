@@ -198,16 +198,13 @@ def contact_sheet(index: ShapeNetIndex, columns: int, limit: int, seed: int) -> 
     """Draw two views of up to `limit` random shapes, and their voxels as seen in the second one."""
     order = np.random.default_rng(seed).permutation(len(index.names))[:limit]
     chosen = tqdm(sorted(order.tolist()), file=sys.stdout)
-    tiles = [(_draw_shape(index, i), _title(index, i)) for i in chosen]
+    tiles = []
+    for i in chosen:
+        title = f"{index.category(i)}: {index.names[i].partition('/')[2]}"
+        tiles.append((_draw_shape(index, i), title[:MAX_TITLE]))
     blank = Image.new("RGB", tiles[0][0].size, "white"), ""
     tiles += [blank] * (-len(tiles) % min(columns, len(tiles)))
     return image_grid([tiles[i : i + columns] for i in range(0, len(tiles), columns)], 28, 16)
-
-
-def _title(index: ShapeNetIndex, i: int) -> str:
-    """Return "category: shape", shortened to the width of a tile."""
-    title = f"{index.category(i)}: {index.names[i].partition('/')[2]}"
-    return title if len(title) <= MAX_TITLE else title[: MAX_TITLE - 1] + "…"
 
 
 def _draw_shape(index: ShapeNetIndex, i: int) -> Image.Image:
