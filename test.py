@@ -5,7 +5,7 @@ from pathlib import Path
 from torch.utils.data import DataLoader
 
 from data.datasets import open_dataset
-from data.loader import EvalBatchSampler, make_loader
+from data.loader import eval_batches, make_loader
 from data.shapenet import SampleKey, ShapeNetDataset
 from models import load_network
 from utils.checkpoint import find_weights
@@ -48,7 +48,7 @@ def main() -> None:
 
     def load_split(split: str) -> DataLoader:
         index.require_views(splits[split], config.max_views)
-        batches = EvalBatchSampler(splits[split], config.batch_size, config.max_views)
+        batches = eval_batches(splits[split], config.batch_size, config.max_views)
         return make_loader(dataset, batches, config.num_workers, pin_memory=device.type == "cuda")
 
     search, spread, thresholds = None, None, [config.threshold]

@@ -9,7 +9,7 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from data.datasets import open_dataset
-from data.loader import EvalBatchSampler, TrainBatchSampler, make_loader
+from data.loader import TrainBatchSampler, eval_batches, make_loader
 from data.shapenet import ShapeNetDataset, ShapeNetIndex
 from utils import checkpoint, distributed
 from utils.checkpoint import Progress, save_checkpoint
@@ -50,7 +50,7 @@ def train(config: Config, folder: Path, device: torch.device, rank: int, world_s
     train_sampler = TrainBatchSampler(
         splits["train"], config.batch_size, *views, config.seed, rank, world_size
     )
-    val_sampler = EvalBatchSampler(splits["val"][rank::world_size], config.batch_size, views[1])
+    val_sampler = eval_batches(splits["val"][rank::world_size], config.batch_size, views[1])
     make_dataset = partial(
         ShapeNetDataset, index, network.image_size, config.seed, resolution=network.resolution
     )

@@ -69,19 +69,11 @@ class TrainBatchSampler:
             yield self.world_size / len(batch) if self.rank < len(batch) else 0.0
 
 
-class EvalBatchSampler:
-    """Batches of all samples in order, each with its first `num_views` views."""
-
-    def __init__(self, indices: list[int], batch_size: int, num_views: int):
-        self.indices, self.batch_size, self.num_views = indices, batch_size, num_views
-
-    def __len__(self) -> int:
-        return -(-len(self.indices) // self.batch_size)
-
-    def __iter__(self) -> Iterator[list[SampleKey]]:
-        for start in range(0, len(self.indices), self.batch_size):
-            batch = self.indices[start : start + self.batch_size]
-            yield [SampleKey(index, 0, self.num_views) for index in batch]
+def eval_batches(indices: list[int], batch_size: int, num_views: int) -> list[list[SampleKey]]:
+    """Return the batches of all samples in order, each with its first `num_views` views."""
+    starts = range(0, len(indices), batch_size)
+    batches = (indices[start : start + batch_size] for start in starts)
+    return [[SampleKey(i, 0, num_views) for i in batch] for batch in batches]
 
 
 def make_loader(

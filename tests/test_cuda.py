@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
-from data.loader import EvalBatchSampler, TrainBatchSampler, make_loader
+from data.loader import TrainBatchSampler, eval_batches, make_loader
 from data.shapenet import ShapeNetDataset, index_dataset
 from models import NETWORKS, VARIANTS, build_network
 from tests.helpers import SMALL
@@ -137,7 +137,7 @@ def test_evaluation_matches_the_cpu(dataset, device):
     samples = ShapeNetDataset(index_dataset(dataset), 128)
     results = []
     for precision in (Precision("fp32", CPU), Precision("fp32", device)):
-        loader = make_loader(samples, EvalBatchSampler(list(range(15)), 4, 3))
+        loader = make_loader(samples, eval_batches(list(range(15)), 4, 3))
         network = make_network().to(precision.device)
         results.append(evaluate(network, loader, precision, [0.4, 0.5]))
     for key, expected in results[0].items():
@@ -153,7 +153,7 @@ def test_predictor_matches_the_cpu(device):
 
 def test_batches_are_loaded_into_pinned_memory(dataset):
     samples = ShapeNetDataset(index_dataset(dataset), 128)
-    sampler = EvalBatchSampler(list(range(6)), 4, 2)
+    sampler = eval_batches(list(range(6)), 4, 2)
     loaders = [make_loader(samples, sampler, 1, pin_memory=pin) for pin in (False, True)]
     for (images, voxels, _), pinned in zip(*loaders, strict=True):
         assert pinned[0].is_pinned() and pinned[1].is_pinned()

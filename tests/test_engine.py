@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from data.loader import EvalBatchSampler, TrainBatchSampler, make_loader
+from data.loader import TrainBatchSampler, eval_batches, make_loader
 from data.shapenet import SampleKey, ShapeNetDataset, collate, index_dataset
 from models import build_network
 from models.init import data_dependent_init
@@ -70,7 +70,7 @@ def test_evaluate_matches_single_samples_and_keeps_the_network(dataset):
     network = build_network("3D-LSTM-3", width=1 / 16)
     before = {key: value.clone() for key, value in network.state_dict().items()}
     samples = ShapeNetDataset(index_dataset(dataset), 128, seed=0, training=False)
-    batches = EvalBatchSampler(list(range(15)), 4, 2)
+    batches = eval_batches(list(range(15)), 4, 2)
     loader = make_loader(samples, batches, 0)
     measured = evaluate(network, loader, FP32, [0.3, 0.4], "")
     assert measured["index"] == list(range(15))
@@ -134,7 +134,7 @@ def test_small_network_learns_four_samples(tmp_path):
     for _ in range(30):
         train_one_epoch(network, loader, optimizer, FP32, config, progress)
         progress.finish_epoch()
-    loader = make_loader(samples, EvalBatchSampler(range(4), 4, 2), 0)
+    loader = make_loader(samples, eval_batches(range(4), 4, 2), 0)
     measured = evaluate(network, loader, FP32, [0.4], "")
     assert measured["iou"][:, -1].mean() > 0.55
 
@@ -167,7 +167,7 @@ def test_other_precisions_train_and_evaluate_nearly_the_same(dataset, name):
         config = Config(LR=0.003)
         scalars = train_one_epoch(network, loader, optimizer, precision, config, Progress())
         assert all(parameter.dtype == torch.float32 for parameter in network.parameters())
-        loader = make_loader(samples, EvalBatchSampler([0, 1], 2, 2), 0)
+        loader = make_loader(samples, eval_batches([0, 1], 2, 2), 0)
         measured = evaluate(network, loader, precision, [0.4], "")
         results.append((scalars["loss"], *measured["loss"].ravel()))
     assert results[0] == pytest.approx(results[1], rel=0.05)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from data.loader import EvalBatchSampler, TrainBatchSampler, make_loader
+from data.loader import TrainBatchSampler, eval_batches, make_loader
 from data.shapenet import SAMPLE_STREAM, ShapeNetDataset, index_dataset
 from tests.helpers import ROOT
 
@@ -31,7 +31,7 @@ def test_batches_do_not_depend_on_the_number_of_workers(dataset, num_workers):
 
 
 def test_workers_persist_over_epochs_and_leave_signals_to_the_parent(dataset):
-    sampler = EvalBatchSampler(list(range(8)), 2, 1)
+    sampler = eval_batches(list(range(8)), 2, 1)
     loader = make_loader(ShapeNetDataset(index_dataset(dataset), 128), sampler, 2)
     pids = []
     for _ in range(2):
@@ -48,10 +48,10 @@ def test_workers_persist_over_epochs_and_leave_signals_to_the_parent(dataset):
 def test_workers_do_not_delay_the_end_of_a_script(dataset, end):
     script = f"""
 import time
-from data.loader import EvalBatchSampler, make_loader
+from data.loader import eval_batches, make_loader
 from data.shapenet import ShapeNetDataset, index_dataset
 dataset = ShapeNetDataset(index_dataset({str(dataset)!r}), 128)
-loader = make_loader(dataset, EvalBatchSampler(list(range(8)), 2, 1), 2)
+loader = make_loader(dataset, eval_batches(list(range(8)), 2, 1), 2)
 batches = iter(loader)
 next(batches)
 print(time.time())
@@ -102,7 +102,7 @@ def test_sampler_and_samples_draw_from_different_streams():
 
 def test_evaluation_takes_all_samples_in_order(dataset):
     samples = ShapeNetDataset(index_dataset(dataset), 128)
-    loader = make_loader(samples, EvalBatchSampler(range(15), 4, 2))
+    loader = make_loader(samples, eval_batches(range(15), 4, 2))
     batches = list(loader)
     assert [index for _, _, indices in batches for index in indices] == list(range(15))
     assert [tuple(images.shape) for images, _, _ in batches] == [

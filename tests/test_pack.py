@@ -11,7 +11,7 @@ from PIL import Image
 
 from data.binvox import write_binvox
 from data.layout import RENDERINGS, VOXELS
-from data.loader import EvalBatchSampler, TrainBatchSampler, make_loader
+from data.loader import TrainBatchSampler, eval_batches, make_loader
 from data.pack import HEADER, PACKED, RECORD, _open, pack, use_pack
 from data.shapenet import ShapeNetDataset, index_dataset
 from tests.helpers import SMALL, assert_same, make_dataset
@@ -35,7 +35,7 @@ def root(tmp_path):
 def batches(index, num_workers: int, augmentation: str | None) -> list:
     options = {"training": True, "augmentation": augmentation} if augmentation else {}
     dataset = ShapeNetDataset(index, 128, 1, **options)
-    sampler = EvalBatchSampler([0, 1, 2], 2, 3)
+    sampler = eval_batches([0, 1, 2], 2, 3)
     if augmentation:
         sampler = TrainBatchSampler([0, 1, 2] * 4, 2, 1, 3, seed=0)
     return list(make_loader(dataset, sampler, num_workers))

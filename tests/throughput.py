@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from data.loader import EvalBatchSampler, TrainBatchSampler, make_loader
+from data.loader import TrainBatchSampler, eval_batches, make_loader
 from data.pack import pack, use_pack
 from data.parallel import num_cores
 from data.shapenet import ShapeNetDataset, ShapeNetIndex, index_dataset
@@ -56,7 +56,7 @@ class Training:
         sampler = (
             TrainBatchSampler(indices, args.batch_size, *views, seed=0)
             if training
-            else EvalBatchSampler(indices, args.batch_size, args.views)
+            else eval_batches(indices, args.batch_size, args.views)
         )
         return make_loader(dataset, sampler, args.workers, pin_memory=self.device.type == "cuda")
 
