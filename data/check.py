@@ -1,6 +1,6 @@
-"""Check every file of a dataset: python -m data.check DIR
+"""Check every file of a dataset; exit with 1 if one has a problem, also with --write-exclude.
 
-The exit status is 1 if a file has a problem, also with --write-exclude.
+python -m data.check DIR
 """
 
 from collections import Counter
@@ -186,7 +186,7 @@ def write_exclude(root: str | Path, problems: dict[str, list[str]]) -> Path:
 
 def main() -> int:
     """Print the problems of a dataset; return 1 if it has any."""
-    parser = Parser(prog="python -m data.check", description=__doc__)
+    parser = Parser(prog="python -m data.check", description=__doc__.split("\n", 1)[0])
     parser.add_argument("dataset", type=Path, help="folder of the dataset")
     parser.add_argument("--write-exclude", action="store_true", help=f"list them in {EXCLUDED}")
     parser.add_argument("--processes", type=int, help="default: all cores")
