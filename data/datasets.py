@@ -37,7 +37,10 @@ def open_dataset(
             or a category has no shapes.
     """
     if database_path == "synthetic":
-        database_path = _build_synthetic()
+        from data.builder.synthetic import build_synthetic  # needs embreex
+
+        build_synthetic(SYNTHETIC)
+        database_path = SYNTHETIC
     if not Path(database_path).is_dir():
         raise InputError(
             f"database_path: no folder {database_path}; README.md says how to get ShapeNet, and "
@@ -68,13 +71,6 @@ def open_dataset(
     if left_out := +left_out:
         print("left out:", ", ".join(f"{count} {reason}" for reason, count in left_out.items()))
     return index, splits
-
-
-def _build_synthetic() -> Path:
-    from data.builder.synthetic import build_synthetic  # needs embreex and mapbox-earcut
-
-    build_synthetic(SYNTHETIC)
-    return SYNTHETIC
 
 
 def _of_categories(

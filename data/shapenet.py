@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -236,15 +237,13 @@ class ShapeNetDataset(Dataset):
         available = self.index.views(index)
         num_views = len(available) if num_views is None else num_views
         self.index.require_views([index], num_views)
-        if not self.training:
-            images = (self.index.load_image(index, v) for v in available[:num_views])
-            return to_array([eval_transform(image, self.image_size) for image in images])
-        rng = np.random.default_rng((self.seed, epoch, index, SAMPLE_STREAM))
-        chosen = rng.choice(len(available), num_views, replace=False).tolist()
-        images = (self.index.load_image(index, available[i]) for i in chosen)
-        return to_array(
-            [train_transform(image, self.image_size, rng, self.augmentation) for image in images]
-        )
+        views, transform = available[:num_views], eval_transform
+        if self.training:
+            rng = np.random.default_rng((self.seed, epoch, index, SAMPLE_STREAM))
+            views = [available[i] for i in rng.choice(len(available), num_views, replace=False)]
+            transform = partial(train_transform, rng=rng, augmentation=self.augmentation)
+        images = (self.index.load_image(index, view) for view in views)
+        return to_array([transform(image, self.image_size) for image in images])
 
 
 def collate(samples: list) -> tuple[Tensor, Tensor, list[int]]:

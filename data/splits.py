@@ -71,11 +71,14 @@ def split_from_file(
     Raises:
         InputError: If the file is no such split, or has a shape or a view twice.
     """
+    content = read_json(path, MAX_SPLIT_BYTES)
+    has_views = isinstance(content, dict) and "taxonomy_id" not in content
+    read = _read_mesh_rcnn if has_views else _read_pix2vox
     rows = list(range(len(index.names)))
     index_of = {name: i for i, name in enumerate(index.names)}
     splits, listed_views, missing = {split: [] for split in SPLITS}, {}, Counter()
     uses: dict[str, list[tuple[str, list[int]]]] = {}  # of each name: split and views
-    for split, name, views in _read_entries(path):
+    for split, name, views in read(content, path):
         for other, used in uses.setdefault(name, []):
             if other == split or not views or not used or set(views) & set(used):
                 raise InputError(f"{path}: {name} is in {other} and in {split}")
@@ -94,13 +97,6 @@ def split_from_file(
     missing["on disk, not in the split"] = sum(name not in uses for name in index.names)
     index = replace(index.take(rows), listed_views=listed_views, left_out=index.left_out + missing)
     return index, splits
-
-
-def _read_entries(path: str | Path) -> Iterator[tuple[str, str, list[int]]]:
-    """Return what the reader of the file's form yields."""
-    content = read_json(path, MAX_SPLIT_BYTES)
-    has_views = isinstance(content, dict) and "taxonomy_id" not in content
-    return _read_mesh_rcnn(content, path) if has_views else _read_pix2vox(content, path)
 
 
 def _read_pix2vox(content, path: str | Path) -> Iterator[tuple[str, str, list[int]]]:
