@@ -18,6 +18,8 @@
 The metrics are "iou", "average_precision" and "loss"; with --surface "f_score_1pct",
 "f_score_2pct", "f_score_5pct" and "chamfer_distance" (utils/metrics.py defines them); and with
 --thresholds "iou_at_best" and so on, at the threshold chosen on validation.
+
+per_sample.csv has a row for each sample, the worst first: its name and columns METRIC_V_views.
 """
 
 import csv
