@@ -1,7 +1,6 @@
 """glTF 2.0, as JSON with separate files (.gltf) or in one file (.glb)."""
 
 import re
-from collections import Counter
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,38 +22,23 @@ MAX_DRACO_BYTES = 2**24  # a decoder may need a hundred times as much memory
 def read_gltf(content: bytes, assets: Assets) -> list[Mesh]:
     """Read a glTF file, one mesh a primitive and place."""
     file = GltfFile(content, assets)
-    placements = find_placements(file)
-    num_places = Counter(placement.mesh for placement in placements)
-    check_num_faces(sum(num * _num_faces(file, mesh) for mesh, num in num_places.items()))
-    materials = Materials(file)
-    primitives: dict[int, list[_Primitive]] = {}
-    meshes: list[Mesh] = []
+    primitives: dict[tuple[int, int], _Primitive | None] = {}
+    parts: list[tuple[Placement, _Primitive]] = []
     num_faces = 0
-    for placement in placements:
+    for placement in find_placements(file):
         if placement.joints is None and not placement.matrix[:3, :3].any():
             continue  # scaled to zero: hidden
-        if placement.mesh not in primitives:
-            entries = file.items("meshes")[placement.mesh]["primitives"]
-            found = [_read_primitive(file, entry) for entry in entries]
-            primitives[placement.mesh] = [primitive for primitive in found if primitive is not None]
-        for primitive in primitives[placement.mesh]:
-            num_faces += len(primitive.faces)
-            check_num_faces(num_faces)  # Draco may hold more than its accessor says
-            mesh = _make_mesh(file, materials, placement, primitive)
-            if mesh is not None:
-                meshes.append(mesh)
-    return meshes
-
-
-def _num_faces(file: GltfFile, mesh: int) -> int:
-    """Return a bound of a mesh's triangles."""
-    num_faces = 0
-    for entry in file.items("meshes")[mesh]["primitives"]:
-        accessor = entry.get("indices", entry["attributes"].get("POSITION"))
-        if accessor is not None:
-            count = max(file.items("accessors")[accessor]["count"], 0)
-            num_faces += count // 3 if entry.get("mode", TRIANGLES) == TRIANGLES else count
-    return num_faces
+        for i, entry in enumerate(file.items("meshes")[placement.mesh]["primitives"]):
+            key = placement.mesh, i
+            if key not in primitives:
+                primitives[key] = _read_primitive(file, entry)
+            if (primitive := primitives[key]) is not None:
+                num_faces += len(primitive.faces)
+                check_num_faces(num_faces)
+                parts.append((placement, primitive))
+    materials = Materials(file)
+    meshes = [_make_mesh(file, materials, *part) for part in parts]
+    return [mesh for mesh in meshes if mesh is not None]
 
 
 @dataclass
@@ -83,7 +67,7 @@ def _read_primitive(file: GltfFile, entry: dict) -> _Primitive | None:
         indices = (
             file.array(entry["indices"])[:, 0] if "indices" in entry else np.arange(num_points)
         )
-        faces = _faces(indices.astype(int), mode)
+        faces = _faces(indices, mode).astype(int)
     if not len(faces):
         return None
     num_points = len(attributes["POSITION"])
@@ -103,6 +87,7 @@ def _read_attributes(file: GltfFile, entry: dict) -> dict[str, np.ndarray]:
 
 def _faces(indices: np.ndarray, mode: int) -> np.ndarray:
     """Return the triangles (F, 3) of a list, a strip or a fan."""
+    check_num_faces(len(indices) // 3 if mode == TRIANGLES else len(indices) - 2)
     if mode == TRIANGLES:
         return indices[: len(indices) // 3 * 3].reshape(-1, 3)
     first = indices[:-2] if mode == STRIP else indices[:1].repeat(len(indices[2:]))
