@@ -65,8 +65,9 @@ def split_from_file(
     "val": {...}, "test": {...}}. It may divide the views of a shape between splits.
 
     Returns:
-        tuple: The index, with each shape that has listed views again at its end, with these alone,
-            and with counts of names that the file or it lacks; and the splits of that index.
+        tuple: The index, with each shape of which some views are listed again at its end, with
+            these alone, and with counts of names that the file or it lacks; and the splits of that
+            index.
 
     Raises:
         InputError: If the file is no such split, or has a shape or a view twice.
@@ -90,6 +91,8 @@ def split_from_file(
         if views and max(views) >= index.num_views[i]:
             found = f"{index.num_views[i]} views in {index.root}, got {max(views)}"
             raise InputError(f"{path}: {name}: expected a view of the {found}")
+        if views == [*index.views(i)]:
+            views = []  # the index of a shape decides its random views and crops
         splits[split].append(len(rows) if views else i)
         if views:
             listed_views[len(rows)] = views

@@ -79,7 +79,7 @@ def test_split_file_may_lack_val(tmp_path):
 
 
 def test_mesh_rcnn_split_uses_the_listed_views(dataset, tmp_path):
-    chairs = {"model03": [4, 0], "model01": [0, 1, 2, 3, 4]}
+    chairs = {"model03": [4, 0], "model01": [4, 3, 2, 1, 0]}
     content = {"train": {"03001627": chairs, "04379243": {"model00": [0, 3]}}}
     content["test"] = {"03001627": {"model03": [2, 1], "gone": [0]}}
     path = tmp_path / "split.json"
@@ -102,6 +102,18 @@ def test_mesh_rcnn_split_uses_the_listed_views(dataset, tmp_path):
     index, splits = open_dataset(dataset, path, 0)  # each shape once, with all views
     assert splits["all"] == list(range(15))
     assert all(len(index.views(i)) == 5 for i in splits["all"])
+
+
+def test_mesh_rcnn_split_of_all_views_equals_pix2vox_split(dataset, tmp_path):
+    path = tmp_path / "split.json"
+    path.write_text('[{"taxonomy_id": "03001627", "train": ["model03"], "test": ["model01"]}]')
+    index, splits = split_from_file(index_dataset(dataset), path)
+    models = {split: {"03001627": {name: [0, 1, 2, 3, 4]}}
+              for split, name in (("train", "model03"), ("test", "model01"))}  # fmt: skip
+    path.write_text(json.dumps(models))
+    same_index, same_splits = split_from_file(index_dataset(dataset), path)
+    assert (same_index.names, same_splits) == (index.names, splits)
+    assert not same_index.listed_views
 
 
 @pytest.mark.parametrize(
