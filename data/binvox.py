@@ -27,7 +27,8 @@ def read_binvox(path: str | Path) -> np.ndarray:
     content = read_bytes(path, MAX_HEADER_BYTES + 2 * MAX_RESOLUTION**3)
     header = HEADER.match(content, 0, MAX_HEADER_BYTES)
     if header is None:
-        raise InputError(f"{path}: expected a binvox header with 'dim' and 'data'")
+        expected = "a header from '#binvox' over 'dim' with three numbers to 'data'"
+        raise InputError(f"{path}: expected {expected}, got {content[:40]!r}")
     shape = tuple(map(int, header.groups()))
     resolution = shape[0]
     if len(set(shape)) > 1 or not 1 <= resolution <= MAX_RESOLUTION:
