@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -570,3 +571,18 @@ def test_ply_rows_of_several_lengths_are_bounded(read, monkeypatch):
     monkeypatch.setattr(ply_file, "MAX_ROWS", 1)
     with pytest.raises(InputError, match="at most 1 rows"):
         read("a.ply", content)
+
+
+@pytest.mark.parametrize("form", ["ascii", "binary_little_endian"])
+def test_ply_tables_of_many_columns_take_little_memory(form):
+    num_rows, num_columns = 20_000, 32
+    columns = "".join(f"property uchar p{i}\n" for i in range(num_columns))
+    head = f"ply\nformat {form} 1.0\nelement vertex {num_rows}\n{columns}end_header\n"
+    row = b"0 " * num_columns + b"\n" if form == "ascii" else bytes(num_columns)
+    order, elements, _, body = ply_file.read_header(head.encode() + num_rows * row)
+    tracemalloc.start()
+    ply_file.read_elements(body, order, elements)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(elements["vertex"].values) == num_columns
+    assert peak < (9 if form == "ascii" else 1) * len(body)

@@ -128,7 +128,11 @@ class _Rows:
             return None
         self.offset, self.num_read = end, last + 1
         names = zip(element.types, lengths, strict=True)
-        return [(rows[name].ravel(), np.full(element.count, length)) for name, length in names]
+        # Views where possible: with copies, a table of bytes would take nine times the file.
+        return [
+            (rows[name].reshape(-1), np.broadcast_to(length, element.count))
+            for name, length in names
+        ]
 
     def read_each(self, element: Element) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return the values and lengths of each property, read row by row."""
