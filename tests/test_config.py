@@ -127,6 +127,13 @@ def test_demo_refuses_flags_that_it_ignores_and_takes_any_ini_file():
         with pytest.raises(InputError, match=f"{flag.partition('=')[0]}: .* without effect in"):
             read("", flag, config_class=DemoConfig)
     assert read("", "--network=3D-GRU-3", config_class=EvalConfig).network == "3D-GRU-3"
+    for config_class, flag, words in (
+        (Config, "--no-LR", "did you mean --LR"),
+        (EvalConfig, "--no-LR", "no such option"),
+        (DemoConfig, "--images=a.png", "without a flag: demo.py a.png"),
+    ):
+        with pytest.raises(InputError, match=f"{flag.partition('=')[0]}: .*{words}"):
+            read("", flag, config_class=config_class)
 
 
 def test_paths_may_start_at_the_home_folder():

@@ -155,7 +155,7 @@ def read_config(
         flag = unknown[0].partition("=")[0]
         if not flag.startswith("-"):
             raise InputError(f"{unknown[0]}: expected --key=value")
-        if flag.removeprefix("--").removeprefix("no-") in known:
+        if flag.removeprefix("--").removeprefix("no-") in ignored_options(config_class):
             raise InputError(f"{flag}: a flag of train.py, without effect in {parser.prog}")
         negative = [f"no-{name}" for name, kind in known.items() if kind is BOOL]
         raise InputError(unknown_option(flag, ["cfg", *known, *negative]))
@@ -166,6 +166,12 @@ def read_config(
         is_text = isinstance(value, str)
         values[name] = known[name].parse(value, f"--{name}") if is_text else value
     return config_class(**values, given=frozenset(values))
+
+
+def ignored_options(config_class: type[Config]) -> set[str]:
+    """Return the keys of an INI file that a script takes but does not use."""
+    used = {*config_class.groups, *config_class.hidden_groups}
+    return {f.name for f in fields(Config) if f.metadata and f.metadata["group"] not in used}
 
 
 def make_parser(config_class: type[Config], description: str) -> Parser:

@@ -94,6 +94,7 @@ REPLACED = {
     "coarse_epochs": "removed",
     "part": "replaced by the flag --split of test.py",
     "report": "replaced by the flag --html of test.py",
+    **dict.fromkeys(("image", "images"), "name images without a flag: demo.py a.png b.png"),
 }
 
 
