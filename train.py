@@ -15,7 +15,7 @@ from utils import checkpoint, distributed
 from utils.checkpoint import Progress, save_checkpoint
 from utils.config import Config, read_config, write_ini
 from utils.device import Precision, choose_device
-from utils.engine import NonFiniteError, check_weights, evaluate, make_optimizer, train_one_epoch
+from utils.engine import NonFiniteError, check_finite, evaluate, make_optimizer, train_one_epoch
 from utils.errors import InputError, Interrupted, run
 from utils.experiment import experiment_lock, init_from_data, prepare_network
 from utils.tensorboard import TensorBoardLogger
@@ -85,7 +85,7 @@ def train(config: Config, folder: Path, device: torch.device, rank: int, world_s
     def save(path: Path, **metrics: dict) -> None:
         total = progress.all_reduce()
         if rank == 0:
-            check_weights(network)
+            check_finite(network, total)
             extra = {"config": config.to_dict(), "metrics": metrics}
             save_checkpoint(path, network, optimizer, precision.scaler, total, **extra)
             print(f"written: {path}")

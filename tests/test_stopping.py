@@ -14,6 +14,7 @@ import torch
 from data.loader import TrainBatchSampler
 from data.shapenet import SampleKey, ShapeNetDataset
 from tests.helpers import ROOT, SMALL, assert_same, make_dataset
+from utils import engine
 from utils.checkpoint import (
     INTERRUPTED,
     checkpoint_path,
@@ -25,6 +26,7 @@ from utils.distributed import catch_stop_signals, raise_if_stopped
 from utils.errors import InputError, Interrupted
 from utils.experiment import experiment_lock
 from utils.files import atomic_write
+from utils.metrics import voxel_loss
 
 resource = pytest.importorskip("resource", reason="needs the signals and limits of Unix")
 pytestmark = pytest.mark.usefixtures("no_tensorboard")
@@ -205,6 +207,20 @@ def test_non_finite_loss_names_batch_and_last_good_checkpoint(script, small, tmp
     else:
         assert "03001627/model00" in errors and "04379243/model00" in errors
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])  # fp16 leaves such a step out
+def test_non_finite_loss_before_a_stop_signal_is_not_saved(
+    script, small, tmp_path, monkeypatch, precision
+):
+    def not_a_number(*arguments):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return torch.nan * voxel_loss(*arguments)
+
+    monkeypatch.setattr(engine, "voxel_loss", not_a_number)
+    status, _, errors = script("train", *small, f"--precision={precision}")
+    assert status == 2 and "not finite; last good checkpoint: none" in errors
+    assert errors.count("\n") == 1 and not list((tmp_path / FOLDER).glob("*.pth"))
 
 
 @pytest.mark.parametrize("workers", [0, 1])

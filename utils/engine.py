@@ -131,11 +131,13 @@ def check_losses(losses: Tensor, indices: list[int], loader: DataLoader, title: 
         raise NonFiniteError(f"{title}: the loss is not finite for the batch of {names}")
 
 
-def check_weights(network: R2N2) -> None:
-    """Raise NonFiniteError, naming the parameter, if a weight is not finite."""
+def check_finite(network: R2N2, progress: Progress) -> None:
+    """Raise NonFiniteError if a weight, which it names, or the sum of the losses is not finite."""
     for name, parameter in network.named_parameters():
         if not parameter.isfinite().all():
             raise NonFiniteError(f"{name} has weights that are not finite")
+    if not progress.totals.isfinite().all():
+        raise NonFiniteError("the loss of the last step is not finite")
 
 
 @torch.no_grad()
