@@ -3,7 +3,7 @@ import os
 import pytest
 
 from utils.errors import InputError
-from utils.files import atomic_write, read_bytes, read_text
+from utils.files import atomic_write, read_bytes, read_text, remove_stale
 
 
 def test_atomic_write_replaces_the_file_or_leaves_it(tmp_path):
@@ -30,6 +30,16 @@ def test_atomic_write_gives_the_usual_permissions(tmp_path):
         temporary.touch()
     (tmp_path / "b").touch()
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
+
+
+def test_stale_entries_that_cannot_be_removed_stay(tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    os.utime(outside, (0, 0))
+    (tmp_path / ".making-a").symlink_to(outside)
+    (tmp_path / ".making-b").symlink_to(tmp_path / "gone")
+    remove_stale(tmp_path, ".making-*")
+    assert outside.is_dir()
 
 
 def test_large_files_and_devices_are_refused_before_reading(tmp_path):

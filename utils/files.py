@@ -6,7 +6,7 @@ import shutil
 import stat
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from utils.errors import InputError
@@ -41,11 +41,15 @@ def atomic_write(path: str | Path):
 
 
 def remove_stale(folder: Path, pattern: str) -> None:
-    """Remove what runs that were killed left: files and folders unchanged for an hour."""
+    """Remove what runs that were killed left: files and folders unchanged for an hour.
+
+    Those that cannot be removed stay: another user's, links, or what another run removes now.
+    """
     for path in folder.glob(pattern):
-        if time.time() - path.stat().st_mtime > 3600:
-            remove = shutil.rmtree if path.is_dir() else os.unlink
-            remove(path)
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > 3600:
+                remove = shutil.rmtree if path.is_dir() else os.unlink
+                remove(path)
 
 
 @contextmanager
