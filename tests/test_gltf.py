@@ -4,6 +4,7 @@ import base64
 import json
 import struct
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -267,6 +268,19 @@ def test_gltf_nodes_in_two_trees_take_linear_time(read):
     start = time.process_time()
     assert len(read("a.glb", content).triangles) == 1
     assert time.process_time() - start < 5
+
+
+def test_gltf_nodes_of_the_scene_are_placed_once():
+    nodes = [{} for _ in range(3000)]
+    peaks = []
+    for skins in ([], [{"joints": [0]}]):
+        content = gltf(nodes=nodes, scenes=[{"nodes": list(range(len(nodes)))}], skins=skins)
+        file = buffers.GltfFile(content, None)
+        tracemalloc.start()
+        scene.find_placements(file)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.5 * peaks[0]
 
 
 def test_gltf_shows_the_default_scene_alone(read):

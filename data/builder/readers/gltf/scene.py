@@ -28,7 +28,7 @@ def find_placements(file: GltfFile) -> list[Placement]:
     if file.items("scenes"):
         shown = file.items("scenes")[file.json.get("scene", 0)].get("nodes", [])
     matrices = _world_matrices(nodes, shown)
-    joints = _world_matrices(nodes, roots) | matrices if file.items("skins") else {}
+    joints = matrices | _world_matrices(nodes, roots, matrices) if file.items("skins") else {}
     skins: dict[int, np.ndarray] = {}
     placements, num_parts = [], 0
     for i, matrix in matrices.items():
@@ -67,12 +67,13 @@ def _instances(file: GltfFile, node: dict) -> list[np.ndarray]:
     return [_local_matrix(dict(zip(attributes, row, strict=True))) for row in rows]
 
 
-def _world_matrices(nodes: list[dict], roots: list[int]) -> dict[int, np.ndarray]:
-    """Return the matrices (4, 4) of the nodes under the roots, in the order of the tree."""
-    matrices, queue = {}, [(i, np.eye(4)) for i in reversed(roots)]
+def _world_matrices(nodes: list[dict], roots: list[int], known=()) -> dict[int, np.ndarray]:
+    """Return the matrices (4, 4) of unknown nodes under the roots, in the order of the tree."""
+    matrices, origin = {}, np.eye(4)
+    queue = [(i, origin) for i in reversed(roots)]
     while queue:
         i, parent = queue.pop()
-        if i not in matrices:  # a damaged file can have a node twice
+        if i not in matrices and i not in known:  # a damaged file can have a node twice
             matrices[i] = parent @ _local_matrix(nodes[i])
             queue += [(child, matrices[i]) for child in reversed(nodes[i].get("children", []))]
     return matrices
