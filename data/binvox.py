@@ -27,7 +27,7 @@ def read_binvox(path: str | Path) -> np.ndarray:
     content = read_bytes(path, MAX_HEADER_BYTES + 2 * MAX_RESOLUTION**3)
     header = HEADER.match(content, 0, MAX_HEADER_BYTES)
     if header is None:
-        expected = "a header from '#binvox' over 'dim' with three numbers to 'data'"
+        expected = "a header of lines '#binvox', 'dim' with three numbers, and 'data'"
         raise InputError(f"{path}: expected {expected}, got {content[:40]!r}")
     shape = tuple(map(int, header.groups()))
     resolution = shape[0]
