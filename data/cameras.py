@@ -81,20 +81,30 @@ def ray_directions(view: View, columns: np.ndarray, rows: np.ndarray, width: int
     return x[..., None] * right + (y[..., None] * down + forward)
 
 
-def read_views(path: str | Path) -> list[View]:
+def read_metadata(path: str | Path) -> list[list[float]]:
     """Read a rendering_metadata.txt: a line "azimuth elevation in-plane ratio fov" a view.
 
-    Raises InputError for a line that is not five numbers, or has an in-plane rotation.
+    Raises InputError for a line that is not five finite numbers.
     """
-    views, lines = [], read_text(path, MAX_METADATA_BYTES).splitlines()
-    for i, line in enumerate(lines, start=1):
+    rows = []
+    for i, line in enumerate(read_text(path, MAX_METADATA_BYTES).splitlines(), start=1):
         try:
-            values = [float(word) for word in line.split()]
-            azimuth, elevation, in_plane, distance_ratio, _ = values
-            if not np.isfinite(values).all():
-                raise ValueError
+            rows.append([float(word) for word in line.split()])
         except ValueError:
-            raise InputError(f"{path}:{i}: expected five numbers, got {line[:60]!r}") from None
+            rows.append([])
+        if len(rows[-1]) != 5 or not np.isfinite(rows[-1]).all():
+            raise InputError(f"{path}:{i}: expected five numbers, got {line[:60]!r}")
+    return rows
+
+
+def read_views(path: str | Path) -> list[View]:
+    """Read the cameras of a rendering_metadata.txt.
+
+    Raises InputError as `read_metadata`, and for an in-plane rotation, which a View does not have.
+    """
+    views = []
+    for i, row in enumerate(read_metadata(path), start=1):
+        azimuth, elevation, in_plane, distance_ratio, _ = row
         if in_plane != 0:
             raise InputError(f"{path}:{i}: expected an in-plane angle of 0, got {in_plane:g}")
         views.append(View(azimuth, elevation, distance_ratio))

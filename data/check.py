@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from data.binvox import read_binvox
-from data.cameras import read_views
+from data.cameras import read_metadata
 from data.images import MAX_IMAGE_BYTES
 from data.layout import EXCLUDED, RENDERING_SIZE, RENDERINGS, RESOLUTIONS, VOXELS
 from data.occupancy import is_occupancy
@@ -95,10 +95,10 @@ def check_shape(root: Path, name: str) -> Finding:
 def _check_views(folder: Path, finding: Finding) -> None:
     text = finding.read(read_text, folder / "renderings.txt", MAX_TEXT_BYTES)
     listed = None if text is None else text.splitlines()
-    views = finding.read(read_views, folder / "rendering_metadata.txt")
-    if listed is not None and views is not None and len(views) != len(listed):
+    cameras = finding.read(read_metadata, folder / "rendering_metadata.txt")
+    if listed is not None and cameras is not None and len(cameras) != len(listed):
         finding.problems.append(
-            f"rendering_metadata.txt: expected {len(listed)} lines, got {len(views)}"
+            f"rendering_metadata.txt: expected {len(listed)} lines, got {len(cameras)}"
         )
     present = {path.name for path in folder.glob("[!.]*") if path.suffix in RENDERING_SUFFIXES}
     names = sorted(present | set(listed or ()))

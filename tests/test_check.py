@@ -155,6 +155,11 @@ def test_missing_views_are_found(dataset):
     assert problems(dataset) == {"chair/b": ["expected 3 views as elsewhere, got 2"]}
 
 
+def test_a_rotated_camera_is_no_problem(dataset):
+    (rendering(dataset) / "rendering_metadata.txt").write_text("10 27 5 0.8 25\n" * 3)
+    assert problems(dataset) == {}
+
+
 def test_equal_voxels_are_only_noted(dataset):
     shutil.copy(voxels(dataset, "a"), voxels(dataset, "c"))
     assert check(dataset, processes=1) == ({}, ["chair/c: same voxels as chair/a"])
