@@ -50,14 +50,14 @@ def train(config: Config, folder: Path, device: torch.device, rank: int, world_s
     train_sampler = TrainBatchSampler(
         splits["train"], config.batch_size, *views, config.seed, rank, world_size
     )
-    val_sampler = eval_batches(splits["val"][rank::world_size], config.batch_size, views[1])
+    val_batches = eval_batches(splits["val"][rank::world_size], config.batch_size, views[1])
     make_dataset = partial(
         ShapeNetDataset, index, network.image_size, config.seed, resolution=network.resolution
     )
     train_dataset = make_dataset(training=True, augmentation=config.augmentation)
     loading = {"num_workers": config.num_workers, "pin_memory": device.type == "cuda"}
     train_loader = make_loader(train_dataset, train_sampler, **loading)
-    val_loader = make_loader(make_dataset(training=False), val_sampler, **loading)
+    val_loader = make_loader(make_dataset(training=False), val_batches, **loading)
 
     network.to(device).grad_checkpointing = config.grad_checkpointing
     optimizer = make_optimizer(network, config.LR, config.weight_decay)
