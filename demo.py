@@ -5,14 +5,14 @@ from pathlib import Path
 
 from data.photographs import find_images
 from models import load_network
-from utils.checkpoint import find_weights
+from models.checkpoint import find_weights
+from models.predictor import Predictor
 from utils.config import DemoConfig, read_config
-from utils.device import choose_device
+from utils.distributed import choose_device
+from utils.draw import draw_prediction, save_image
 from utils.errors import InputError, run
-from utils.export import check_output, save_prediction
-from utils.predictor import Predictor
 from utils.report import write_prediction_page
-from utils.visualize import draw_prediction, save_image
+from utils.voxels import check_output, save_prediction
 
 HERE = Path(__file__).parent
 DEMO_IMAGES = [HERE / "data" / "demo" / f"{i}.png" for i in range(3)]

@@ -8,12 +8,12 @@ from data.datasets import open_dataset
 from data.loader import eval_batches, make_loader
 from data.shapenet import SampleKey, ShapeNetDataset
 from models import load_network
-from utils.checkpoint import find_weights
+from models.checkpoint import find_weights
+from models.predictor import Predictor
 from utils.config import EvalConfig, read_config
-from utils.device import Precision, choose_device
+from utils.distributed import Precision, choose_device
 from utils.engine import evaluate, evaluate_view_orders
 from utils.errors import InputError, run
-from utils.predictor import Predictor
 from utils.report import Example, choose_examples, write_report
 from utils.results import (
     choose_threshold,

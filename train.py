@@ -11,13 +11,20 @@ from torch.nn.parallel import DistributedDataParallel
 from data.datasets import open_dataset
 from data.loader import TrainBatchSampler, eval_batches, make_loader
 from data.shapenet import ShapeNetDataset, ShapeNetIndex
-from utils import checkpoint, distributed
-from utils.checkpoint import Progress, save_checkpoint
+from models import checkpoint
+from models.checkpoint import experiment_lock, init_from_data, prepare_network, save_checkpoint
+from utils import distributed
 from utils.config import Config, read_config, write_ini
-from utils.device import Precision, choose_device
-from utils.engine import NonFiniteError, check_finite, evaluate, make_optimizer, train_one_epoch
+from utils.distributed import Precision, choose_device
+from utils.engine import (
+    NonFiniteError,
+    Progress,
+    check_finite,
+    evaluate,
+    make_optimizer,
+    train_one_epoch,
+)
 from utils.errors import InputError, Interrupted, run
-from utils.experiment import experiment_lock, init_from_data, prepare_network
 from utils.tensorboard import TensorBoardLogger
 
 

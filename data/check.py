@@ -13,15 +13,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from data.binvox import read_binvox
 from data.cameras import read_metadata
-from data.images import MAX_IMAGE_BYTES
 from data.layout import EXCLUDED, RENDERING_SIZE, RENDERINGS, RESOLUTIONS, VOXELS
 from data.occupancy import is_occupancy
-from data.parallel import parallel_map
+from data.photographs import MAX_IMAGE_BYTES
 from data.shapenet import RENDERING_SUFFIXES
 from utils.errors import InputError, Parser, check_ranges, escape_controls, explain, run
 from utils.files import atomic_write, read_bytes, read_text
+from utils.parallel import parallel_map
+from utils.voxels import read_binvox
 
 MAX_TEXT_BYTES = 2**20  # of renderings.txt
 

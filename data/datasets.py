@@ -1,19 +1,24 @@
 """Open a dataset by its path.
 
 Another dataset is a file data/NAME.py with the interface of data/shapenet.py, and a line in
-`index_any` (data/occupancy.py), which the packer and the contact sheet use too.
+`index_any`, which the packer and the contact sheet use too.
 """
 
 from pathlib import Path
 
 from data.layout import SYNSETS
-from data.occupancy import index_any
+from data.occupancy import index_occupancy, is_occupancy
 from data.pack import use_pack
-from data.shapenet import ShapeNetIndex
+from data.shapenet import ShapeNetIndex, index_dataset
 from data.splits import SPLITS, split_from_file, split_sorted
 from utils.errors import InputError
 
 SYNTHETIC = Path("datasets/synthetic")
+
+
+def index_any(root: str | Path) -> tuple[ShapeNetIndex, dict[str, list[int]] | None]:
+    """List the shapes under `root` in either layout, and its own splits if it has any."""
+    return index_occupancy(root) if is_occupancy(root) else (index_dataset(root), None)
 
 
 def open_dataset(

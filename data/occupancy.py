@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from data.shapenet import ShapeNetIndex, index_dataset, index_shapes
+from data.shapenet import ShapeNetIndex, index_shapes
 from data.splits import SPLITS
 from utils.errors import InputError
 from utils.files import read_text
@@ -22,11 +22,6 @@ SHAPE_NAME = re.compile(r"(?!\.)[^/\\]+")
 def is_occupancy(root: str | Path) -> bool:
     """Return whether a folder is a dataset in this layout."""
     return any(Path(root).glob("*/train.lst"))
-
-
-def index_any(root: str | Path) -> tuple[ShapeNetIndex, dict[str, list[int]] | None]:
-    """List the shapes under `root` in either layout, and its own splits if it has any."""
-    return index_occupancy(root) if is_occupancy(root) else (index_dataset(root), None)
 
 
 def index_occupancy(root: str | Path) -> tuple[ShapeNetIndex, dict[str, list[int]]]:

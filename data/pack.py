@@ -18,11 +18,10 @@ import numpy as np
 from PIL import Image
 
 from data.layout import RENDERING_SIZE, RESOLUTIONS
-from data.occupancy import index_any
-from data.parallel import parallel_map
 from data.shapenet import ShapeNetIndex
 from utils.errors import InputError, Parser, check_ranges, run
 from utils.files import TEMPORARY_SUFFIX, atomic_write, remove_stale
+from utils.parallel import parallel_map
 
 PACKED = "packed.bin"
 # The file is a header; the records, one for each file: the views and the voxels of the first shape,
@@ -163,6 +162,8 @@ def pack(root: str | Path, processes: int | None = None) -> Path:
     Raises:
         InputError: If a file cannot be read; no pack is written then.
     """
+    from data.datasets import index_any  # late: data.datasets reads packs
+
     files, _ = index_any(root)
     remove_stale(files.root, f".{PACKED}-*{TEMPORARY_SUFFIX}")
     index = _with_records(files)

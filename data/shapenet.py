@@ -17,11 +17,11 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from data.binvox import read_binvox
 from data.layout import CATEGORIES, EXCLUDED, RENDERINGS, RESOLUTION, VOXELS
 from data.transforms import eval_transform, load_image, to_array, train_transform
 from utils.errors import InputError, explain
 from utils.files import read_bytes
+from utils.voxels import read_binvox
 
 MAX_VIEWS = 255  # counted per shape, as uint8
 MAX_EXCLUDED_BYTES = 2**28

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from data.images import read_image
 from data.layout import RENDERING_SIZE
+from data.photographs import read_image
 
 EVAL_BACKGROUND = (240, 240, 240)
 # Lowest and highest value of a background's channels in training.

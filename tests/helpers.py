@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from data.binvox import write_binvox
+from utils.voxels import write_binvox
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"

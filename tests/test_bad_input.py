@@ -15,7 +15,6 @@ import pytest
 import torch
 from PIL import Image
 
-from data.binvox import read_binvox, write_binvox
 from data.shapenet import ShapeNetIndex
 from data.splits import split_from_file
 from models import build_network, load_network
@@ -24,6 +23,7 @@ from models.weights import network_state
 from tests.helpers import SMALL, make_dataset
 from utils.config import read_ini
 from utils.errors import InputError
+from utils.voxels import read_binvox, write_binvox
 
 PICTURE = "data/ShapeNetRendering/a/model00/rendering/00.png"
 VOXELS = "data/ShapeNetVox32/a/model00/model.binvox"
@@ -233,7 +233,7 @@ CASES = [
         ["data", "--out=o", "--categories=a.csv"],
         "data",
     ),
-    (["utils.visualize"], nothing, ["absent", "--out=a.png"], "absent"),
+    (["data.contact_sheet"], nothing, ["absent", "--out=a.png"], "absent"),
     (["data.check"], nothing, ["absent"], "absent"),
     *[
         (

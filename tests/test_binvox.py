@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from data.binvox import read_binvox, write_binvox
 from utils.errors import InputError
+from utils.voxels import read_binvox, write_binvox
 
 
 @pytest.mark.parametrize("resolution", [1, 5, 32, 64])

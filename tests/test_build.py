@@ -11,18 +11,17 @@ import pytest
 import trimesh
 from PIL import Image
 
-from data.binvox import read_binvox
 from data.builder import __main__ as command_line
 from data.builder import build as build_module
 from data.builder import synthetic
 from data.builder.build import Options, build, stretch
 from data.builder.mesh import make_mesh
 from data.builder.readers import assets, polygons
-from data.builder.source import category_folder
-from data.builder.sources import distinct, find_sources, with_categories
+from data.builder.sources import category_folder, distinct, find_sources, with_categories
 from data.cameras import project, read_views
 from tests.helpers import ROOT
 from utils.errors import InputError
+from utils.voxels import read_binvox
 
 OFFICIAL = Path(__file__).parents[2] / "shared" / "real"
 OBJ = trimesh.creation.box((1, 2, 3)).export(file_type="obj").encode()

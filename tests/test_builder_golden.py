@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from data.binvox import read_binvox
 from data.builder.synthetic import build_synthetic
+from utils.voxels import read_binvox
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from data import check as module
-from data.binvox import write_binvox
 from data.check import check, write_exclude
 from data.shapenet import index_dataset
 from utils.errors import InputError
+from utils.voxels import write_binvox
 
 OFFICIAL = Path(__file__).parents[2] / "shared" / "real"
 

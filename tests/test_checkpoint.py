@@ -1,10 +1,8 @@
 import pytest
 import torch
 
-from models import build_network, load_network, save_network
-from tests.helpers import assert_same
-from utils import checkpoint
-from utils.checkpoint import (
+from models import build_network, checkpoint, load_network, save_network
+from models.checkpoint import (
     Progress,
     find_resumable,
     find_weights,
@@ -12,6 +10,7 @@ from utils.checkpoint import (
     restore,
     save_checkpoint,
 )
+from tests.helpers import assert_same
 from utils.engine import make_optimizer
 from utils.errors import InputError
 

@@ -14,13 +14,12 @@ from torch.nn.parallel import DistributedDataParallel
 from data.loader import TrainBatchSampler, eval_batches, make_loader
 from data.shapenet import ShapeNetDataset, index_dataset
 from models import NETWORKS, VARIANTS, build_network
+from models.predictor import Predictor
 from tests.helpers import SMALL
-from utils.checkpoint import Progress
 from utils.config import Config
-from utils.device import Precision
-from utils.engine import evaluate, make_optimizer, to_device, train_one_epoch
+from utils.distributed import Precision
+from utils.engine import Progress, evaluate, make_optimizer, to_device, train_one_epoch
 from utils.metrics import occupancy_logits, voxel_loss
-from utils.predictor import Predictor
 
 pytestmark = [
     pytest.mark.cuda,

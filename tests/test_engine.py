@@ -9,10 +9,9 @@ from data.shapenet import SampleKey, ShapeNetDataset, collate, index_dataset
 from models import build_network
 from models.init import data_dependent_init
 from tests.helpers import make_dataset
-from utils.checkpoint import Progress
 from utils.config import Config
-from utils.device import Precision, choose_device
-from utils.engine import evaluate, learning_rate, make_optimizer, train_one_epoch
+from utils.distributed import Precision, choose_device
+from utils.engine import Progress, evaluate, learning_rate, make_optimizer, train_one_epoch
 from utils.metrics import average_precision, intersection_over_union, voxel_loss
 
 FP32 = Precision("fp32", torch.device("cpu"))

@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 import trimesh
 
-from data.binvox import read_binvox
 from utils.errors import InputError
-from utils.export import (
+from utils.voxels import (
     EXPORTERS,
     MESH_SUFFIXES,
     exposed_faces,
     marching_cubes,
+    read_binvox,
     save_mesh,
     save_prediction,
     voxels_to_mesh,

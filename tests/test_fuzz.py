@@ -13,7 +13,6 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from data.binvox import read_binvox, write_binvox
 from data.shapenet import ShapeNetIndex
 from data.splits import split_from_file
 from models import build_network
@@ -21,6 +20,7 @@ from models.convert import read_object_array
 from models.weights import network_from_state, network_state, read_torch
 from utils.config import read_ini
 from utils.errors import InputError
+from utils.voxels import read_binvox, write_binvox
 
 INTERESTING = [0, 1, 2, 127, 128, 255, 256, 65535, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1]
 integers = st.sampled_from([struct.pack(f, n % 2 ** (8 * struct.calcsize(f)))

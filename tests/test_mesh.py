@@ -5,7 +5,7 @@ import pytest
 import trimesh
 from PIL import EpsImagePlugin, Image
 
-from data import images
+from data import photographs
 from data.builder.mesh import (
     GRAY,
     concatenate,
@@ -87,7 +87,7 @@ def test_texture_outside_the_parent_folder_is_not_read(tmp_path):
 
 
 def test_texture_of_too_many_pixels_is_left_out(tmp_path, monkeypatch):
-    monkeypatch.setattr(images, "MAX_PIXELS", 100)
+    monkeypatch.setattr(photographs, "MAX_PIXELS", 100)
     (tmp_path / "t.png").write_bytes(png((1, 2, 3), size=(11, 10)))
     path = write_obj(tmp_path, "f 1/1 2/2 3/3", "newmtl m\nmap_Kd t.png\n")
     assets = FolderAssets(tmp_path)

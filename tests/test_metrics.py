@@ -6,7 +6,6 @@ from scipy.spatial import cKDTree
 from trimesh import Trimesh
 from trimesh.sample import sample_surface
 
-from utils.export import voxels_to_mesh
 from utils.metrics import (
     average_precision,
     intersection_over_union,
@@ -15,6 +14,7 @@ from utils.metrics import (
     surface_metrics,
     voxel_loss,
 )
+from utils.voxels import voxels_to_mesh
 
 
 @pytest.fixture

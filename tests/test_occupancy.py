@@ -60,7 +60,9 @@ def test_excluded_shapes_leave_every_split(occupancy):
 
 def test_contact_sheet_opens_the_layout_and_check_refuses_it(script, occupancy):
     _, root = occupancy
-    status, _, errors = script("utils.visualize", root, f"--out={root / 'sheet.png'}", "--limit=2")
+    status, _, errors = script(
+        "data.contact_sheet", root, f"--out={root / 'sheet.png'}", "--limit=2"
+    )
     assert status == 0 and (root / "sheet.png").exists(), errors
     status, _, errors = script("data.check", root)
     assert status == 2 and "Occupancy Networks" in errors and errors.count("\n") == 1

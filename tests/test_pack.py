@@ -9,7 +9,6 @@ import pytest
 import torch
 from PIL import Image
 
-from data.binvox import write_binvox
 from data.layout import RENDERINGS, VOXELS
 from data.loader import TrainBatchSampler, eval_batches, make_loader
 from data.pack import HEADER, PACKED, RECORD, _open, pack, use_pack
@@ -17,6 +16,7 @@ from data.shapenet import ShapeNetDataset, index_dataset
 from tests.helpers import SMALL, assert_same, make_dataset
 from utils.errors import InputError
 from utils.files import TEMPORARY_SUFFIX
+from utils.voxels import write_binvox
 
 
 @pytest.fixture

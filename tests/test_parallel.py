@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
-from data.parallel import parallel_map
 from utils.errors import InputError
+from utils.parallel import parallel_map
 
 
 def die_at_b(item: str) -> str:

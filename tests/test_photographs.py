@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageDraw
 
-from data import images, photographs
+from data import photographs
 from data.photographs import find_images, mask_values, object_mask, read_photograph
 from utils.errors import InputError
 
@@ -91,7 +91,7 @@ def test_srgb_and_damaged_profiles_change_nothing(tmp_path, profile):
 
 
 def test_large_jpeg_is_decoded_at_a_fraction_of_its_size(tmp_path, monkeypatch):
-    monkeypatch.setattr(images, "MAX_PIXELS", 13_000_000)
+    monkeypatch.setattr(photographs, "MAX_PIXELS", 13_000_000)
     Image.new("RGB", (8000, 6000), (10, 200, 30)).save(tmp_path / "a.jpg")
     assert max(read_photograph(tmp_path / "a.jpg").size) == photographs.WORKING_SIZE
     Image.new("L", (4000, 3500)).save(tmp_path / "a.png")

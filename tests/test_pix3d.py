@@ -7,13 +7,13 @@ import pytest
 from PIL import Image, ImageDraw
 from scipy.io import savemat
 
-from data.binvox import read_binvox
 from data.builder import pix3d
 from data.cameras import project, read_views
 from data.check import check
 from data.datasets import open_dataset
 from data.shapenet import ShapeNetDataset
 from utils.errors import InputError
+from utils.voxels import read_binvox
 
 SIDE = 32
 

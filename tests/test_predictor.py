@@ -8,10 +8,10 @@ from data.background import cut_out
 from data.photographs import read_photograph
 from data.transforms import eval_transform, load_image
 from models import build_network
+from models.predictor import Predictor
 from tests.helpers import ROOT
 from utils.errors import InputError
-from utils.export import marching_cubes, save_mesh, voxels_to_mesh
-from utils.predictor import Predictor
+from utils.voxels import marching_cubes, save_mesh, voxels_to_mesh
 
 PATHS = [ROOT / "data" / "demo" / f"{i}.png" for i in range(3)]
 

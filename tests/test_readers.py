@@ -16,8 +16,10 @@ from data.builder.readers import (
     assets,
     obj,
     parse_mesh,
-    ply_file,
     text,
+)
+from data.builder.readers import (
+    ply as ply_reader,
 )
 from data.builder.readers.polygons import triangulate
 from data.builder.voxelize import voxelize
@@ -568,7 +570,7 @@ def test_ply_rows_of_several_lengths_are_bounded(read, monkeypatch):
     content = ply(XYZ, FACE.replace("face 1", "face 2"), "0 0 0\n1 0 0\n0 1 0\n1 1 1\n")
     content += "3 0 1 2\n4 0 1 3 2\n"
     assert len(read("a.ply", content).triangles) == 3
-    monkeypatch.setattr(ply_file, "MAX_ROWS", 1)
+    monkeypatch.setattr(ply_reader, "MAX_ROWS", 1)
     with pytest.raises(InputError, match="at most 1 rows"):
         read("a.ply", content)
 
@@ -579,9 +581,9 @@ def test_ply_tables_of_many_columns_take_little_memory(form):
     columns = "".join(f"property uchar p{i}\n" for i in range(num_columns))
     head = f"ply\nformat {form} 1.0\nelement vertex {num_rows}\n{columns}end_header\n"
     row = b"0 " * num_columns + b"\n" if form == "ascii" else bytes(num_columns)
-    order, elements, _, body = ply_file.read_header(head.encode() + num_rows * row)
+    order, elements, _, body = ply_reader.read_header(head.encode() + num_rows * row)
     tracemalloc.start()
-    ply_file.read_elements(body, order, elements)
+    ply_reader.read_elements(body, order, elements)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert len(elements["vertex"].values) == num_columns

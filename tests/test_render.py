@@ -6,12 +6,12 @@ import pytest
 import trimesh
 from PIL import Image
 
-from data.binvox import read_binvox
 from data.builder.mesh import Texture, concatenate, make_mesh, normalize, rotation, transform
 from data.builder.readers import load_mesh
 from data.builder.render import render
 from data.builder.voxelize import voxelize
 from data.cameras import View, project, read_views, sample_views
+from utils.voxels import read_binvox
 
 OFFICIAL = Path(__file__).parents[2] / "shared" / "real"
 CHAIR = "1a6f615e8b1b5ae4dbbc9440457e303e"

@@ -7,6 +7,7 @@ from PIL import Image
 
 from data.background import Cutout
 from tests.browser import open_browser
+from utils.draw import draw_voxels
 from utils.report import (
     Example,
     choose_examples,
@@ -15,7 +16,6 @@ from utils.report import (
     write_report,
 )
 from utils.results import make_results
-from utils.visualize import draw_voxels
 
 EVIL = "<script>alert(1)</script>\"'&"
 

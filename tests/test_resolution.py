@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from data.binvox import read_binvox, write_binvox
 from models import build_network, load_network, save_network
 from tests.helpers import SMALL, make_dataset
+from utils.voxels import read_binvox, write_binvox
 
 
 @pytest.fixture

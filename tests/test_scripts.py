@@ -14,12 +14,12 @@ import trimesh
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from data.binvox import read_binvox
 from models import build_network, load_network, save_network
+from models.checkpoint import INTERRUPTED, checkpoint_path
 from models.weights import network_state, write_torch
 from tests.helpers import ROOT, SMALL, assert_same, make_dataset
-from utils.checkpoint import INTERRUPTED, checkpoint_path
 from utils.config import read_ini
+from utils.voxels import read_binvox
 
 
 def test_train_test_and_demo_run_in_sequence(script, small, tmp_path, dataset):

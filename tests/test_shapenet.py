@@ -8,13 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
-from data.binvox import write_binvox
 from data.check import check
 from data.datasets import open_dataset
 from data.shapenet import SampleKey, ShapeNetDataset, collate, index_dataset
 from data.transforms import load_image, train_transform
 from tests.helpers import make_dataset
 from utils.errors import InputError
+from utils.voxels import write_binvox
 
 
 def test_index_has_shapes_with_views_and_voxels_and_counts_the_rest(tmp_path):

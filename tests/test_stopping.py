@@ -13,18 +13,17 @@ import torch
 
 from data.loader import TrainBatchSampler
 from data.shapenet import SampleKey, ShapeNetDataset
-from tests.helpers import ROOT, SMALL, assert_same, make_dataset
-from utils import engine
-from utils.checkpoint import (
+from models.checkpoint import (
     INTERRUPTED,
     checkpoint_path,
+    experiment_lock,
     load_checkpoint,
     newest_checkpoint,
 )
-from utils.device import Precision
-from utils.distributed import catch_stop_signals, raise_if_stopped
+from tests.helpers import ROOT, SMALL, assert_same, make_dataset
+from utils import engine
+from utils.distributed import Precision, catch_stop_signals, raise_if_stopped
 from utils.errors import InputError, Interrupted
-from utils.experiment import experiment_lock
 from utils.files import atomic_write
 from utils.metrics import voxel_loss
 
@@ -255,7 +254,7 @@ def test_dead_worker_is_one_line_error(script, small, monkeypatch):
 
 
 def test_second_training_in_a_folder_is_refused_until_the_first_is_dead(script, small, tmp_path):
-    hold = "from pathlib import Path; import time; from utils.experiment import experiment_lock\n"
+    hold = "from pathlib import Path; import time; from models.checkpoint import experiment_lock\n"
     hold += f"with experiment_lock(Path({str(tmp_path / FOLDER)!r})):\n"
     hold += "    print('held', flush=True); time.sleep(99)"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

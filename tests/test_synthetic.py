@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.binvox import read_binvox
-from data.builder import writer
+from data.builder import build
 from data.builder.furniture import GENERATORS
 from data.builder.mesh import concatenate
 from data.builder.synthetic import build_synthetic
 from data.cameras import project, read_views
 from data.layout import SYNSETS
+from utils.voxels import read_binvox
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_interrupted_shape_leaves_nothing(tmp_path, monkeypatch):
     def interrupt(path, *_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(writer, "write_binvox", interrupt)
+    monkeypatch.setattr(build, "write_binvox", interrupt)
     with pytest.raises(KeyboardInterrupt):
         build_synthetic(tmp_path, num_shapes=1, processes=1)
     assert list(tmp_path.iterdir()) == []

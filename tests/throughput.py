@@ -17,16 +17,15 @@ import torch
 
 from data.loader import TrainBatchSampler, eval_batches, make_loader
 from data.pack import pack, use_pack
-from data.parallel import num_cores
 from data.shapenet import ShapeNetDataset, ShapeNetIndex, index_dataset
 from models import NETWORKS, build_network
 from models.profile import profile
 from tests.helpers import make_dataset
-from utils.checkpoint import Progress
 from utils.config import Config
-from utils.device import Precision, choose_device
-from utils.engine import evaluate, make_optimizer, to_device, train_one_epoch
+from utils.distributed import Precision, choose_device
+from utils.engine import Progress, evaluate, make_optimizer, to_device, train_one_epoch
 from utils.metrics import intersection_over_union, voxel_loss
+from utils.parallel import num_cores
 
 WARM_UP = 3  # steps: memory is allocated, algorithms are chosen, the network is compiled
 

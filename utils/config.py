@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 
-from data.parallel import num_cores
 from models import NETWORKS, VARIANTS
 from models.decoder import RESOLUTIONS
 from utils.errors import InputError, Parser
@@ -33,6 +32,7 @@ from utils.options import (
     number,
     unknown_option,
 )
+from utils.parallel import num_cores
 
 MAX_INI_BYTES = 2**20
 

@@ -4,6 +4,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -12,17 +13,55 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from models import R2N2
 from utils import distributed
-from utils.checkpoint import Progress
 from utils.config import Config
-from utils.device import Precision
+from utils.distributed import Precision
 from utils.metrics import compute_metrics, intersection_over_union, soft_iou_loss, voxel_loss
 
 HALVED_AFTER = (3, 10, 20, 50, 100)  # epochs, as in the PyTorch port
 
 
-def make_optimizer(network: R2N2, lr: float, weight_decay: float) -> torch.optim.Adam:
+@dataclass
+class Progress:
+    """How far a training has come.
+
+    Attributes:
+        epoch (int): Finished epochs.
+        step (int): Optimizer steps, over all epochs.
+        batches (int): Finished batches of the current epoch.
+        totals (Tensor): (3,) float32, sums over the samples of these batches: loss, IoU and 1.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    batches: int = 0
+    totals: Tensor = field(default_factory=lambda: torch.zeros(3))
+
+    def update(self, losses: Tensor, ious: Tensor, *, counted: bool = True) -> None:
+        """Add a batch: loss (B,) and IoU (B,) of its samples, unless another rank counts them."""
+        if counted:
+            self.totals += torch.stack([losses.sum(), ious.sum(), torch.ones_like(ious).sum()])
+        self.batches, self.step = self.batches + 1, self.step + 1
+
+    def shard(self, rank: int, device: torch.device) -> "Progress":
+        """Return this rank's initial totals: the saved sums on rank 0, zeros elsewhere."""
+        totals = self.totals if rank == 0 else torch.zeros(3)
+        return Progress(self.epoch, self.step, self.batches, totals.to(device))
+
+    def all_reduce(self) -> "Progress":
+        """Return the totals of all ranks, on the CPU."""
+        totals = distributed.all_reduce_sum(self.totals.detach().clone()).cpu()
+        return Progress(self.epoch, self.step, self.batches, totals)
+
+    def means(self) -> dict[str, float]:
+        loss, iou, samples = self.totals.tolist()
+        return {"loss": loss / max(samples, 1), "iou": iou / max(samples, 1)}
+
+    def finish_epoch(self) -> None:
+        self.epoch, self.batches, self.totals = self.epoch + 1, 0, torch.zeros_like(self.totals)
+
+
+def make_optimizer(network: nn.Module, lr: float, weight_decay: float) -> torch.optim.Adam:
     """Make Adam with an L2 penalty on weights, not on biases."""
     parameters = list(network.parameters())
     groups = [
@@ -131,7 +170,7 @@ def check_losses(losses: Tensor, indices: list[int], loader: DataLoader, title: 
         raise NonFiniteError(f"{title}: the loss is not finite for the batch of {names}")
 
 
-def check_finite(network: R2N2, progress: Progress) -> None:
+def check_finite(network: nn.Module, progress: Progress) -> None:
     """Raise NonFiniteError if a weight, which it names, or the sum of the losses is not finite."""
     for name, parameter in network.named_parameters():
         if not parameter.isfinite().all():
@@ -142,7 +181,7 @@ def check_finite(network: R2N2, progress: Progress) -> None:
 
 @torch.no_grad()
 def evaluate(
-    network: R2N2,
+    network: nn.Module,
     loader: DataLoader,
     precision: Precision,
     thresholds: list[float],
@@ -183,7 +222,7 @@ def evaluate(
 
 @torch.no_grad()
 def evaluate_view_orders(
-    network: R2N2,
+    network: nn.Module,
     loader: DataLoader,
     precision: Precision,
     threshold: float,

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from data.parallel import num_cores
-from utils.export import exposed_faces
+from utils.parallel import num_cores
+from utils.voxels import exposed_faces
 
 F_SCORE_PERCENT = (1, 2, 5)  # distances of the F-score, in percent of the grid's side
 POINTS_PER_EDGE = 3  # 3×3 points on each face; with 8×8, the F-score differs by less than 0.05

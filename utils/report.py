@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image
 
 from data.background import Cutout
+from utils.draw import draw_cutout, draw_layers, draw_voxels
 from utils.files import atomic_write
 from utils.tables import NOTE, comparison_table, facts, metric_tables
-from utils.visualize import draw_cutout, draw_layers, draw_voxels
 
 EXAMPLES_PER_KIND = 3
 LABEL_HEIGHT = 14  # pixels, of a line of the curve's legend

@@ -7,11 +7,11 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from data.shapenet import SampleKey, ShapeNetDataset
+from models.predictor import Predictor
+from utils.draw import COLOR, draw_voxels
 from utils.errors import InputError
-from utils.export import voxels_to_mesh
-from utils.predictor import Predictor
 from utils.results import printable
-from utils.visualize import COLOR, draw_voxels
+from utils.voxels import voxels_to_mesh
 
 NUM_SHOWN = 4
 

@@ -1,5 +1,5 @@
 "use strict";
-// Draws every <canvas data-voxels> as utils/visualize.py draws voxels, and rotates it by dragging;
+// Draws every <canvas data-voxels> as utils/draw.py draws voxels, and rotates it by dragging;
 // those in one [data-together] rotate together.
 
 const COLOR = [140, 188, 240];

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from data.builder.build import Options, build, write_failed
 from data.builder.mesh import AXES, rotation
-from data.builder.source import Source, category_folder, clean_name
 from data.builder.sources import (
+    Source,
+    category_folder,
+    clean_name,
     count_other_formats,
     distinct,
     find_sources,

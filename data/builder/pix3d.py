@@ -35,14 +35,14 @@ import numpy as np
 from scipy.io import loadmat
 
 from data.background import crop_to_object, with_alpha
-from data.builder.source import category_folder, clean_name
-from data.builder.writer import UNFINISHED, find_missing, write_files
+from data.builder.build import UNFINISHED, find_missing, write_files
+from data.builder.sources import category_folder, clean_name
 from data.cameras import View
 from data.layout import CATEGORIES, RESOLUTION, RESOLUTIONS
-from data.parallel import CRASHED, parallel_map
 from data.photographs import object_mask, read_photograph
 from utils.errors import InputError, Parser, check_ranges, explain, run
 from utils.files import atomic_write, read_bytes, read_json, remove_stale
+from utils.parallel import CRASHED, parallel_map
 
 MAX_JSON_BYTES = 2**28  # Pix3D's list has 30 MB
 MAX_VOXEL_BYTES = 2**25  # 128³ as double has 17 MB

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from data.builder.build import UNFINISHED, is_finished, write_shape
 from data.builder.furniture import GENERATORS
 from data.builder.mesh import concatenate
 from data.builder.render import require_embreex
-from data.builder.writer import UNFINISHED, is_finished, write_shape
 from data.layout import RESOLUTION, RESOLUTIONS, SYNSETS
-from data.parallel import parallel_map
 from utils.errors import Parser, check_ranges, run
 from utils.files import remove_stale
+from utils.parallel import parallel_map
 
 NUM_SHAPES = 120
 

@@ -3,14 +3,19 @@
 A training that was stopped within an epoch leaves checkpoint_interrupted.pth as well.
 """
 
+import os
 import re
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from models import R2N2
+from data.loader import TrainBatchSampler
+from data.shapenet import collate
+from models import R2N2, VARIANTS, build_network, load_network
+from models.init import data_dependent_init
+from models.network import THRESHOLD, with_resolution
 from models.weights import (
     is_dense_float,
     network_from_state,
@@ -18,8 +23,10 @@ from models.weights import (
     read_torch,
     write_torch,
 )
-from utils import distributed
+from utils.config import Config, resumed_config
+from utils.engine import Progress, to_device
 from utils.errors import InputError
+from utils.files import TEMPORARY_SUFFIX
 
 INTERRUPTED = "checkpoint_interrupted.pth"
 EPOCH_NAME = re.compile(r"checkpoint_epoch_(\d{8})\.pth")
@@ -27,46 +34,6 @@ ADAM_STATE = ("step", "exp_avg", "exp_avg_sq")  # of each parameter
 # What the batches of an epoch depend on, besides the dataset and the number of processes.
 BATCH_OPTIONS = ("seed", "batch_size", "min_views", "max_views")
 BATCH_OPTIONS += ("split_file", "val_fraction", "categories")
-
-
-@dataclass
-class Progress:
-    """How far a training has come.
-
-    Attributes:
-        epoch (int): Finished epochs.
-        step (int): Optimizer steps, over all epochs.
-        batches (int): Finished batches of the current epoch.
-        totals (Tensor): (3,) float32, sums over the samples of these batches: loss, IoU and 1.
-    """
-
-    epoch: int = 0
-    step: int = 0
-    batches: int = 0
-    totals: Tensor = field(default_factory=lambda: torch.zeros(3))
-
-    def update(self, losses: Tensor, ious: Tensor, *, counted: bool = True) -> None:
-        """Add a batch: loss (B,) and IoU (B,) of its samples, unless another rank counts them."""
-        if counted:
-            self.totals += torch.stack([losses.sum(), ious.sum(), torch.ones_like(ious).sum()])
-        self.batches, self.step = self.batches + 1, self.step + 1
-
-    def shard(self, rank: int, device: torch.device) -> "Progress":
-        """Return this rank's initial totals: the saved sums on rank 0, zeros elsewhere."""
-        totals = self.totals if rank == 0 else torch.zeros(3)
-        return Progress(self.epoch, self.step, self.batches, totals.to(device))
-
-    def all_reduce(self) -> "Progress":
-        """Return the totals of all ranks, on the CPU."""
-        totals = distributed.all_reduce_sum(self.totals.detach().clone()).cpu()
-        return Progress(self.epoch, self.step, self.batches, totals)
-
-    def means(self) -> dict[str, float]:
-        loss, iou, samples = self.totals.tolist()
-        return {"loss": loss / max(samples, 1), "iou": iou / max(samples, 1)}
-
-    def finish_epoch(self) -> None:
-        self.epoch, self.batches, self.totals = self.epoch + 1, 0, torch.zeros_like(self.totals)
 
 
 def checkpoint_path(folder: str | Path, epoch: int) -> Path:
@@ -209,3 +176,97 @@ def check_same_batches(path: Path, content: dict, config, progress: Progress, sa
             f"{path}: cannot resume within its epoch: {', '.join(changed)} changed; "
             "remove it to restart the epoch"
         )
+
+
+def prepare_network(config: Config, folder: Path) -> tuple[Config, R2N2, tuple | None]:
+    """Build, load or resume the network.
+
+    Returns:
+        tuple: The options, completed from the checkpoint or the weights; the network; path and
+            content of the checkpoint to resume from, if any.
+    """
+    if config.resume_epoch != 0:
+        path = find_resumable(folder, config.resume_epoch)
+        network, content = load_checkpoint(path)
+        config = resumed_config(config, content["config"], path)
+        return _with_options_of(network, config, path), network, (path, content)
+    if newest_checkpoint(folder):
+        raise InputError(
+            f"{folder} already contains checkpoints; resume with --resume_epoch=last or choose "
+            "another --experiment_name"
+        )
+    if config.init_weights:
+        if config.init == "data":
+            print("init = data is ignored: init_weights gives the weights")
+        network = load_network(config.init_weights)
+        network.threshold = THRESHOLD  # the stored one was chosen for the weights as they were
+        if network.resolution < config.resolution:
+            torch.manual_seed(config.seed)
+            network, new_layers = with_resolution(network, config.resolution)
+            print(
+                f"{config.init_weights}: new layers for {config.resolution}³ voxels:", *new_layers
+            )
+        return _with_options_of(network, config, config.init_weights), network, None
+    torch.manual_seed(config.seed)
+    options = VARIANTS[config.variant] | {"width": config.width, "resolution": config.resolution}
+    return config, build_network(config.network, **options), None
+
+
+def _with_options_of(network: R2N2, config: Config, path: str | Path) -> Config:
+    """Return `config` with the options of the network from `path`; refuse others that are given."""
+    found = {"network": network.name}
+    found |= {name: network.options[name] for name in ("width", "resolution")}
+    for variant, options in VARIANTS.items():
+        if options.items() <= network.options.items():
+            found["variant"] = variant
+    for name in config.given & {*found, "variant"}:
+        got = found.get(name, "the options of neither variant")
+        if (expected := getattr(config, name)) != got:
+            raise InputError(f"{path}: expected {name} = {expected}, got {got}")
+    return replace(config, **found)
+
+
+def init_from_data(network: R2N2, dataset, indices: list[int], config: Config, device) -> None:
+    """Scale the layers of a new network by the first images of 24 samples."""
+    num_views = min(2, config.max_views)
+    sampler = TrainBatchSampler(indices, 24, num_views, num_views, config.seed)
+    images, voxels, _ = collate([dataset[key] for key in next(iter(sampler))])
+    data_dependent_init(network, to_device(images, voxels, device)[0])
+
+
+@contextmanager
+def experiment_lock(folder: Path):
+    """Keep a second training out of `folder`, which is made; the lock ends with this process.
+
+    Leftovers of a killed training's unfinished writes are removed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "training.lock"
+    with open(path, "a+", encoding="utf-8") as file:
+        try:
+            _lock(file)
+        except OSError:
+            raise InputError(
+                f"{folder}: in use by another training; choose another --experiment_name"
+            ) from None
+        for leftover in folder.glob(f".*{TEMPORARY_SUFFIX}"):
+            leftover.unlink()
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # Windows keeps open files; a folder with checkpoints stays
+                path.unlink()
+                folder.rmdir()
+
+
+def _lock(file) -> None:
+    try:
+        import fcntl  # lockf, not flock: DataLoader workers would inherit a flock and keep it
+    except ImportError:
+        import msvcrt
+
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(file.fileno()).st_nlink == 0:
+            raise OSError("removed by the training that held it")

@@ -13,7 +13,7 @@ from data.photographs import convert_photograph, object_mask, read_photograph
 from data.transforms import eval_transform, letterbox
 from models import R2N2
 from models.u2net import Segmenter
-from utils.device import Precision
+from utils.distributed import Precision
 from utils.errors import InputError
 from utils.metrics import occupancy_logits
 

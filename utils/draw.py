@@ -1,26 +1,17 @@
-"""Images of voxels, and figures made of them.
+"""Images of voxels, and figures made of them."""
 
-python -m utils.visualize DATASET --out sheet.png writes a contact sheet: two views and the voxels
-of each shape.
-"""
-
-import sys
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import uniform_filter
-from tqdm import tqdm
 
 from data.background import Cutout
-from data.cameras import read_views
 from data.layout import RENDERING_SIZE
-from data.occupancy import index_any
-from data.shapenet import ShapeNetIndex
-from utils.errors import InputError, Parser, check_ranges, run
-from utils.export import SQUARE, exposed_faces, marching_cubes
+from utils.errors import InputError
 from utils.files import atomic_write
+from utils.voxels import SQUARE, exposed_faces, marching_cubes
 
 COLOR = np.array([140, 188, 240])  # RGB
 DARK = np.array([20, 66, 122])
@@ -194,37 +185,6 @@ def draw_prediction(
     return image_grid([*rows, sides])
 
 
-def contact_sheet(index: ShapeNetIndex, columns: int, limit: int, seed: int) -> Image.Image:
-    """Draw two views of up to `limit` random shapes, and their voxels as seen in the second one."""
-    order = np.random.default_rng(seed).permutation(len(index.names))[:limit]
-    chosen = tqdm(sorted(order.tolist()), file=sys.stdout)
-    tiles = []
-    for i in chosen:
-        title = f"{index.category(i)}: {index.names[i].partition('/')[2]}"
-        tiles.append((_draw_shape(index, i), title[:MAX_TITLE]))
-    blank = Image.new("RGB", tiles[0][0].size, "white"), ""
-    tiles += [blank] * (-len(tiles) % min(columns, len(tiles)))
-    return image_grid([tiles[i : i + columns] for i in range(0, len(tiles), columns)], 28, 16)
-
-
-def _draw_shape(index: ShapeNetIndex, i: int) -> Image.Image:
-    num_views, direction = min(2, int(index.num_views[i])), (AZIMUTH, ELEVATION)
-    metadata_path = Path(index.image_path(i, 0)).with_name("rendering_metadata.txt")
-    if metadata_path.exists():  # Occupancy Networks' dataset has none
-        cameras = read_views(metadata_path)
-        if len(cameras) < num_views:
-            expected = f"{num_views} lines or more"
-            raise InputError(f"{metadata_path}: expected {expected}, got {len(cameras)}")
-        direction = cameras[num_views - 1][:2]
-    tile = Image.new("RGB", (3 * RENDERING_SIZE, RENDERING_SIZE), "white")
-    for view in range(num_views):
-        image = index.load_image(i, view)
-        tile.paste(image, (view * RENDERING_SIZE, 0), mask=image)
-    voxels = draw_voxels(index.load_voxels(i), RENDERING_SIZE, *direction)
-    tile.paste(voxels, (2 * RENDERING_SIZE, 0))
-    return tile
-
-
 def save_image(path: str | Path, image: Image.Image) -> None:
     """Write an image as `.png`, `.jpg` or `.webp`."""
     image_format = OUTPUT_FORMATS[Path(path).suffix.lower()]
@@ -233,27 +193,3 @@ def save_image(path: str | Path, image: Image.Image) -> None:
             image.save(temporary, image_format)
         except ValueError as error:
             raise InputError(f"{path}: too large for {image_format}: {error}") from error
-
-
-def main() -> None:
-    parser = Parser(
-        prog="python -m utils.visualize",
-        description="Draw a contact sheet: two views and the voxels of each shape.",
-    )
-    parser.add_argument("dataset", help="dataset folder")
-    formats = ", ".join(OUTPUT_FORMATS)
-    parser.add_argument("--out", required=True, help=f"image to write: {formats}")
-    parser.add_argument("--columns", type=int, default=4, help="shapes in a row (%(default)s)")
-    parser.add_argument("--limit", type=int, default=40, help="maximum shapes (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="which shapes, if there are more")
-    args = parser.parse_args()
-    check_ranges(args, columns=(1, 100), limit=(1, 10_000), seed=(0, 2**32 - 1))
-    if Path(args.out).suffix.lower() not in OUTPUT_FORMATS:
-        raise InputError(f"--out: expected a file ending in {formats}, got {args.out}")
-    sheet = contact_sheet(index_any(args.dataset)[0], args.columns, args.limit, args.seed)
-    save_image(args.out, sheet)
-    print(f"written: {args.out}")
-
-
-if __name__ == "__main__":
-    run(main)

@@ -3,11 +3,11 @@ import pytest
 from PIL import Image
 
 from data.background import Cutout
+from data.contact_sheet import contact_sheet
 from data.shapenet import index_dataset
 from tests.helpers import make_dataset
-from utils import visualize
-from utils.visualize import (
-    contact_sheet,
+from utils import draw
+from utils.draw import (
     draw_layers,
     draw_prediction,
     draw_surface,
@@ -83,7 +83,7 @@ def test_image_grid_draws_any_file_name():
 )
 def test_prediction_shows_each_view_each_step_and_new_sides(monkeypatch, num_views, rows):
     shown = []
-    monkeypatch.setattr(visualize, "image_grid", shown.extend)
+    monkeypatch.setattr(draw, "image_grid", shown.extend)
     cutouts = [Cutout(Image.new("RGBA", (137, 137)), "mask")] * num_views
     grids = np.zeros((num_views, 8, 8, 8))
     grids[:, 2:5, 0:7, 3:5] = 0.6
@@ -92,7 +92,7 @@ def test_prediction_shows_each_view_each_step_and_new_sides(monkeypatch, num_vie
     captions = [caption for row in shown for _, caption in row]
     assert len(set(captions)) == len(captions) == 2 * num_views + 3
     last = [image.tobytes() for image, caption in shown[-1]]
-    assert len({*last, draw_voxels(grids[-1] > 0, visualize.TILE).tobytes()}) == 4
+    assert len({*last, draw_voxels(grids[-1] > 0, draw.TILE).tobytes()}) == 4
 
 
 def test_smooth_prediction_covers_what_voxels_cover():
@@ -118,7 +118,7 @@ def small(tmp_path):
 
 def test_contact_sheet_shows_views_and_voxels_below_the_name(small, monkeypatch):
     rows = []
-    monkeypatch.setattr(visualize, "image_grid", lambda found, *_: rows.extend(found))
+    monkeypatch.setattr(draw, "image_grid", lambda found, *_: rows.extend(found))
     contact_sheet(index_dataset(small), columns=2, limit=10, seed=0)
     captions = [[caption for _, caption in row] for row in rows]
     assert captions == [["chair: model00", "chair: model01"], ["box: model00", ""]]
@@ -130,7 +130,7 @@ def test_contact_sheet_shows_views_and_voxels_below_the_name(small, monkeypatch)
 def test_contact_sheet_names_empty_metadata(script, small):
     path = small / "ShapeNetRendering/box/model00/rendering/rendering_metadata.txt"
     path.write_text("")
-    status, _, errors = script("utils.visualize", small, f"--out={small}/sheet.png")
+    status, _, errors = script("data.contact_sheet", small, f"--out={small}/sheet.png")
     assert status == 2 and "box/model00/rendering/rendering_metadata.txt" in errors
     assert errors.count("\n") == 1 and not (small / "sheet.png").exists()
 
@@ -138,7 +138,7 @@ def test_contact_sheet_names_empty_metadata(script, small):
 def test_contact_sheet_is_written_in_the_format_of_the_suffix(script, small):
     for suffix, image_format in (("png", "PNG"), ("jpg", "JPEG"), ("webp", "WEBP")):
         path = small / f"sheet.{suffix}"
-        status, output, errors = script("utils.visualize", small, f"--out={path}", "--limit=1")
+        status, output, errors = script("data.contact_sheet", small, f"--out={path}", "--limit=1")
         assert (status, errors.startswith("error")) == (0, False) and path.name in output
         with Image.open(path) as image:
             assert image.format == image_format and image.width == 3 * 137 + 2 * 28
@@ -146,5 +146,5 @@ def test_contact_sheet_is_written_in_the_format_of_the_suffix(script, small):
 
 @pytest.mark.parametrize("flag", ["--columns=0", "--limit=0", "--seed=-1", "--out=sheet.xyz"])
 def test_contact_sheet_refuses_bad_flags(script, small, flag):
-    status, _, errors = script("utils.visualize", small, "--out=a.png", flag)
+    status, _, errors = script("data.contact_sheet", small, "--out=a.png", flag)
     assert status == 2 and flag.partition("=")[0] in errors and errors.count("\n") == 1
