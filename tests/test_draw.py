@@ -118,7 +118,7 @@ def small(tmp_path):
 
 def test_contact_sheet_shows_views_and_voxels_below_the_name(small, monkeypatch):
     rows = []
-    monkeypatch.setattr(draw, "image_grid", lambda found, *_: rows.extend(found))
+    monkeypatch.setattr("data.contact_sheet.image_grid", lambda found, *_: rows.extend(found))
     contact_sheet(index_dataset(small), columns=2, limit=10, seed=0)
     captions = [[caption for _, caption in row] for row in rows]
     assert captions == [["chair: model00", "chair: model01"], ["box: model00", ""]]
