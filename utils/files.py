@@ -53,23 +53,31 @@ def remove_stale(folder: Path, pattern: str) -> None:
 
 
 @contextmanager
-def open_bounded(path: str | Path, max_bytes: int):
-    """Yield the binary file at `path`; raise InputError if it is larger than `max_bytes`."""
-    with open(path, "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):  # /dev/zero never ends
-            raise InputError(f"{path}: expected a regular file, got a pipe or a device")
-        if status.st_size > max_bytes:
-            raise InputError(f"{path}: expected at most {max_bytes} bytes, got {status.st_size}")
-        yield file
+def open_bounded(path: str | Path, max_bytes: int | None = None):
+    """Yield the regular file at `path`, open in binary mode; an OSError in the block names it.
+
+    A FIFO, which an archive may contain, would block for ever, and /dev/zero never ends.
+    """
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(f"{path}: expected a regular file, got a folder, a pipe or a device")
+    if max_bytes and status.st_size > max_bytes:
+        raise InputError(f"{path}: expected at most {max_bytes} bytes, got {status.st_size}")
+    try:
+        with open(path, "rb") as file:
+            yield file
+    except OSError as error:
+        if error.filename is None:  # reading fails without the name, on a bad disk for one
+            error.filename = str(path)
+        raise
 
 
-def read_bytes(path: str | Path, max_bytes: int) -> bytes:
+def read_bytes(path: str | Path, max_bytes: int | None = None) -> bytes:
     with open_bounded(path, max_bytes) as file:
         return file.read()
 
 
-def read_text(path: str | Path, max_bytes: int) -> str:
+def read_text(path: str | Path, max_bytes: int | None = None) -> str:
     """Read a UTF-8 file, with or without a byte order mark."""
     try:
         return read_bytes(path, max_bytes).decode("utf-8-sig")
@@ -77,8 +85,7 @@ def read_text(path: str | Path, max_bytes: int) -> str:
         raise InputError(f"{path}: expected a text file in UTF-8") from None
 
 
-def read_json(path: str | Path, max_bytes: int):
-    """Read a JSON file."""
+def read_json(path: str | Path, max_bytes: int | None = None):
     text = read_text(path, max_bytes)
     try:
         return json.loads(text)
