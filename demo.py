@@ -23,7 +23,10 @@ def main() -> None:
     config = read_config(DemoConfig, __doc__)
     check_output(config.output, mesh=config.smooth)
     image_path, page_path = (Path(config.output).with_suffix(s) for s in (".png", ".html"))
-    images = find_images(config.images) or DEMO_IMAGES
+    images, notes = find_images(config.images)
+    for note in notes:
+        print(f"note: {note}")
+    images = images or DEMO_IMAGES
     if image_path.resolve() in [path.resolve() for path in images]:
         raise InputError(f"output: {image_path}, beside {config.output}, is an input image")
 

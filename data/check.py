@@ -16,7 +16,6 @@ from PIL import Image
 from data.cameras import read_metadata
 from data.layout import EXCLUDED, RENDERING_SIZE, RENDERINGS, RESOLUTIONS, VOXELS
 from data.occupancy import is_occupancy
-from data.photographs import MAX_IMAGE_BYTES
 from data.shapenet import RENDERING_SUFFIXES
 from utils.errors import InputError, Parser, check_ranges, escape_controls, explain, run
 from utils.files import atomic_write, read_bytes, read_text
@@ -107,7 +106,7 @@ def _check_views(folder: Path, finding: Finding) -> None:
         if name not in present:  # nor read: the list may name a file elsewhere
             finding.problems.append(f"{name}: missing")
             continue
-        if (content := finding.read(read_bytes, folder / name, MAX_IMAGE_BYTES)) is None:
+        if (content := finding.read(read_bytes, folder / name)) is None:
             continue
         if listed is not None and name not in listed:
             finding.problems.append(f"{name}: not in renderings.txt")

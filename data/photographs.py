@@ -7,22 +7,72 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
 from utils.errors import InputError
-from utils.files import read_bytes
+from utils.files import read_bytes, refuse_placeholder
 
-MAX_IMAGE_BYTES = 2**28
-MAX_PIXELS = 8192**2  # once decoded; JPEG can be decoded at a fraction of its size
+MAX_PIXELS = 2**27  # half a gigabyte as RGBA
 READABLE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "AVIF")  # EPS runs a program
 HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+OTHER_SUFFIXES = {*".heic .heif .hif .pjpeg .pjp .jif .jfi .mpo".split()}  # unknown to Pillow
+WORKING_SIZE = 1024  # longest side in pixels; the network sees 137
+MAX_ASPECT_ERROR = 0.02  # of a mask: sizes are rounded
+MAX_NAMED = 5  # unused files in a note
+SRGB = ImageCms.createProfile("sRGB")
+
+
+def find_images(paths: list[str]) -> tuple[list[Path], list[str]]:
+    """Find the images that paths, folders and patterns such as `chair*.jpg` name.
+
+    Returns:
+        tuple: The images, and a note on each folder or pattern that also names something else.
+
+    Raises:
+        InputError: For a folder or a pattern without images.
+    """
+    images, notes = [], []
+    for path in map(Path, paths):
+        if path.is_dir():
+            entries = path.iterdir()
+        elif glob.has_magic(path.name) and not path.exists():
+            entries = path.parent.glob(path.name)
+        else:
+            images.append(path)
+            continue
+        entries = sorted(entry for entry in entries if not entry.name.startswith("."))
+        found = [entry for entry in entries if _is_image_name(entry)]
+        unused = _list_names([entry for entry in entries if entry not in found])
+        if not found:
+            raise InputError(f"{path}: no images found" + (unused and f", only {unused}"))
+        images += found
+        if unused:
+            notes.append(f"{path}: not used: {unused}")
+    return images, notes
+
+
+def _is_image_name(path: Path) -> bool:
+    suffix = path.suffix.lower()
+    readable = Image.registered_extensions().get(suffix) in READABLE_FORMATS
+    return (readable or suffix in OTHER_SUFFIXES) and not path.is_dir()
+
+
+def _list_names(entries: list[Path]) -> str:
+    names = [f"{entry.name}/" if entry.is_dir() else entry.name for entry in entries]
+    listed = ", ".join(names[:MAX_NAMED])
+    if len(names) > MAX_NAMED:
+        listed += f" and {len(names) - MAX_NAMED} more"
+    if any(entry.is_dir() for entry in entries):
+        listed += " (subfolders are not searched)"
+    return listed
 
 
 def read_image(
     path: str | Path, convert: Callable[[Image.Image], Image.Image], side: int | None = None
 ) -> Image.Image:
-    """Read an image file of at most 256 MB as `decode_image` does, HEIC too."""
-    content = read_bytes(path, MAX_IMAGE_BYTES)
+    """Read an image file as `decode_image` does, HEIC too."""
+    content = read_bytes(path)
     is_heif = content[4:8] == b"ftyp" and content[8:12] in HEIF_BRANDS
     try:
         if is_heif:
@@ -57,23 +107,38 @@ def decode_image(
         formats: As PIL names them.
 
     Raises:
-        InputError: If it is damaged, incomplete, in another format, or over 67 million pixels.
+        InputError: If it is damaged, incomplete, in another format, or too large to decode.
     """
+    refuse_placeholder(content)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of many pixels, which MAX_PIXELS limits; broken EXIF
-            with Image.open(io.BytesIO(content), formats=formats) as image:
-                if side:
-                    image.draft("RGB", (side, side))
-                if image.width * image.height > MAX_PIXELS:
-                    raise ValueError(f"{image.width}x{image.height} pixels, over {MAX_PIXELS}")
-                image.load()
-                return convert(to_8_bits(image))
-    except MemoryError:
+            image = _open(content, side, formats)
+            image.load()
+            return convert(to_8_bits(image))
+    except InputError:
         raise
+    except UnidentifiedImageError:
+        expected = ", ".join(formats)
+        reason = f"expected an image ({expected}), got another format or a damaged file"
+        raise InputError(reason) from None
+    except (MemoryError, Image.DecompressionBombError):
+        raise InputError("too many pixels to decode; scale the image down") from None
     except Exception as error:  # decoders raise anything for a damaged file
-        reason = str(error).partition(" <")[0]  # without the address of the buffer
-        raise InputError(f"expected an image, got: {reason}") from error
+        raise InputError(f"damaged image: {error}") from error
+
+
+def _open(content: bytes, side: int | None, formats) -> Image.Image:
+    if content.startswith(b"\xff\xd8"):
+        image = JpegImageFile(io.BytesIO(content))  # Image.open refuses many pixels before draft()
+        if side:
+            image.draft("RGB", (side, side))
+    else:
+        image = Image.open(io.BytesIO(content), formats=formats)
+    if image.width * image.height > MAX_PIXELS:
+        size = f"{image.width}x{image.height}"
+        raise InputError(f"{size} pixels, over {MAX_PIXELS // 10**6} million; scale the image down")
+    return image
 
 
 def to_8_bits(image: Image.Image) -> Image.Image:
@@ -83,36 +148,8 @@ def to_8_bits(image: Image.Image) -> Image.Image:
         gray.info = image.info  # EXIF, color profile
         return gray
     if image.mode in ("I", "F"):
-        raise ValueError("more than 16 bits per pixel")
+        raise InputError("32 bits per channel; save it with 8 or 16")
     return image
-
-
-WORKING_SIZE = 1024  # longest side in pixels; the network sees 137
-PHOTOGRAPH_SUFFIXES = {*".png .jpg .jpeg .webp .bmp .gif .tif .tiff .avif .heic .heif".split()}
-MAX_ASPECT_ERROR = 0.02  # of a mask: sizes are rounded
-SRGB = ImageCms.createProfile("sRGB")
-
-
-def find_images(paths: list[str]) -> list[Path]:
-    """Return the images that paths, folders and patterns such as `chair*.jpg` name.
-
-    Raises InputError for a folder or a pattern without images.
-    """
-    found = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            files = path.iterdir()
-        elif glob.has_magic(path.name) and not path.exists():
-            files = path.parent.glob(path.name)
-        else:
-            found.append(path)
-            continue
-        shown = (file for file in files if not file.name.startswith("."))  # not macOS' ._ files
-        images = sorted(file for file in shown if file.suffix.lower() in PHOTOGRAPH_SUFFIXES)
-        if not images:
-            raise InputError(f"{path}: no images found")
-        found += images
-    return found
 
 
 def read_photograph(path: str | Path) -> Image.Image:

@@ -17,13 +17,13 @@ SCALES, LIGHTS, TINTS, GAMMAS = (0.82, 1.12), (0.6, 1.25), (0.92, 1.08), (0.7, 1
 
 def load_image(path: str | Path) -> Image.Image:
     """Read an image as upright RGBA, 137×137; another size is scaled as by `letterbox`."""
-    image = read_image(path, _to_upright_rgba)
-    return image if image.size == (RENDERING_SIZE, RENDERING_SIZE) else letterbox(image)
+    return read_image(path, _to_rendering)
 
 
-def _to_upright_rgba(image: Image.Image) -> Image.Image:
+def _to_rendering(image: Image.Image) -> Image.Image:
     ImageOps.exif_transpose(image, in_place=True)
-    return image if image.mode == "RGBA" else image.convert("RGBA")
+    image = image if image.mode == "RGBA" else image.convert("RGBA")
+    return image if image.size == (RENDERING_SIZE, RENDERING_SIZE) else letterbox(image)
 
 
 def letterbox(image: Image.Image) -> Image.Image:

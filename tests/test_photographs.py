@@ -1,11 +1,12 @@
 import struct
+import sys
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageDraw
 
-from data import photographs
 from data.photographs import find_images, mask_values, object_mask, read_photograph
+from data.transforms import load_image
 from utils.errors import InputError
 
 
@@ -90,13 +91,20 @@ def test_srgb_and_damaged_profiles_change_nothing(tmp_path, profile):
     np.testing.assert_allclose(pixel, (200, 60, 10), atol=1)
 
 
-def test_large_jpeg_is_decoded_at_a_fraction_of_its_size(tmp_path, monkeypatch):
-    monkeypatch.setattr(photographs, "MAX_PIXELS", 13_000_000)
-    Image.new("RGB", (8000, 6000), (10, 200, 30)).save(tmp_path / "a.jpg")
-    assert max(read_photograph(tmp_path / "a.jpg").size) == photographs.WORKING_SIZE
-    Image.new("L", (4000, 3500)).save(tmp_path / "a.png")
-    with pytest.raises(InputError, match=r"a\.png"):
+def test_jpeg_of_200_megapixels_is_read_and_others_are_refused_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)  # Pillow would not write them
+    Image.new("L", (16400, 12300), 200).save(tmp_path / "a.jpg")
+    Image.new("1", (16400, 12300)).save(tmp_path / "a.png")
+    monkeypatch.undo()
+    assert read_photograph(tmp_path / "a.jpg").size == (1024, 768)
+    with pytest.raises(InputError, match=r"a\.png: .* pixels.*scale the image down$"):
         read_photograph(tmp_path / "a.png")
+
+
+def test_error_names_the_image_that_exceeds_the_memory(tmp_path):
+    Image.new("1", (60_000_000, 1)).save(tmp_path / "a.png")
+    with pytest.raises(InputError, match=r"a\.png: "):
+        load_image(tmp_path / "a.png")
 
 
 def test_avif_is_read(tmp_path):
@@ -105,18 +113,27 @@ def test_avif_is_read(tmp_path):
 
 
 def test_heic_names_the_package_that_reads_it(tmp_path, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "pillow_heif", None)
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
     (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
     with pytest.raises(InputError, match="pip install pillow-heif"):
         read_photograph(tmp_path / "a.heic")
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"no image", b"\x89PNG\r\n\x1a\n", b"%!PS-Adobe-3.0 EPSF-3.0\n"]
+    "content, reason",
+    [
+        (b"", "empty"),
+        (b"no image", "another format"),
+        (b"\x89PNG\r\n\x1a\n", "damaged"),
+        (b"\xff\xd8\xff\xe0", "damaged"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "another format"),  # a program
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
+        (b"\xef\xbb\xbf\r\n<!DOCTYPE html><html>", "web page"),
+    ],
 )
-def test_file_that_is_no_image_is_refused_by_name(tmp_path, content):
+def test_file_that_is_no_image_is_refused_by_name_and_reason(tmp_path, content, reason):
     (tmp_path / "a.png").write_bytes(content)
-    with pytest.raises(InputError, match=r"a\.png"):
+    with pytest.raises(InputError, match=rf"a\.png: .*{reason}"):
         read_photograph(tmp_path / "a.png")
 
 
@@ -139,16 +156,17 @@ def test_mask_of_another_shape_than_the_image_is_refused():
     assert object_mask(gradient("RGBA", (201, 100)), (400, 200)).shape == (200, 400)
 
 
-def test_folders_and_patterns_name_their_images(tmp_path):
-    names = ["b.JPG", "a.png", "c[1].png", "notes.txt", "._a.png"]
-    for name in names:
+def test_folders_and_patterns_name_their_images_and_what_else_is_there(tmp_path):
+    names = ["a.png", "b.JPG", "c[1].png", "d.jfif", "e.jpe", "f.pjpeg", "g.hif"]
+    for name in (*names, "notes.txt", "._a.png"):
         (tmp_path / name).touch()
-    images = [tmp_path / name for name in ("a.png", "b.JPG", "c[1].png")]
-    assert find_images([str(tmp_path)]) == images
-    assert find_images([str(tmp_path / "*.png")]) == [images[0], images[2]]
-    assert find_images([str(tmp_path / "*")]) == images
-    assert find_images([str(path) for path in images]) == images  # brackets and all
-    for path in (tmp_path / "*.gif", tmp_path / "empty"):
-        (tmp_path / "empty").mkdir(exist_ok=True)
+    (tmp_path / "masks.png").mkdir()
+    images = [tmp_path / name for name in names]
+    found, (note,) = find_images([str(tmp_path)])
+    assert found == images
+    assert "notes.txt" in note and "masks.png/" in note and "subfolders" in note
+    assert find_images([str(tmp_path / "[a-d]*")]) == (images[:4], [])
+    assert find_images([str(path) for path in images]) == (images, [])  # brackets and all
+    for path in (tmp_path / "*.gif", tmp_path / "masks.png"):
         with pytest.raises(InputError, match="no images"):
             find_images([str(path)])
