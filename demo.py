@@ -48,11 +48,12 @@ def main() -> None:
     occupied = probs >= threshold
     save_prediction(config.output, probs[-1], threshold, config.smooth)
     print(f"{config.output}: {occupied[-1].sum()} occupied voxels (y up, front +x)")
-    save_image(image_path, draw_prediction(cutouts, probs, threshold, config.smooth))
+    captioned = [(c.image, "" if c.source == "rendering" else c.caption) for c in cutouts]
+    save_image(image_path, draw_prediction(captioned, probs, threshold, config.smooth))
     print(f"{image_path}: input views, result after each view, result from three sides")
     if config.html:
         title, gates = f"3D-R2N2: {network.name}", predictor.gates(views)
-        write_prediction_page(page_path, title, cutouts, occupied, gates)
+        write_prediction_page(page_path, title, captioned, occupied, gates)
         print(f"{page_path}: the result, to rotate in a browser, and the gates at each view")
     elif page_path.exists():
         print(f"note: {page_path} was not written by this run (--html)")

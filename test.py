@@ -17,15 +17,14 @@ from utils.errors import InputError, run
 from utils.report import Example, choose_examples, write_report
 from utils.results import (
     choose_threshold,
+    format_results,
     make_results,
-    metric_values,
     printable,
     random_orders,
     results_dir,
     view_order_spread,
     write_results,
 )
-from utils.tables import format_results
 
 
 def main() -> None:
@@ -51,23 +50,25 @@ def main() -> None:
         batches = eval_batches(splits[split], config.batch_size, config.max_views)
         return make_loader(dataset, batches, config.num_workers, pin_memory=device.type == "cuda")
 
-    search, spread, thresholds = None, None, [config.threshold]
+    search, spread, threshold = None, None, config.threshold
     if config.thresholds:
         loader, title = load_split("val"), "choosing the threshold"
         val = evaluate(network, loader, precision, config.thresholds, title)
         search = choose_threshold(val["iou"][:, -1], config.thresholds)
-        thresholds.append(search["best"])
+        threshold = search["best"]
     loader, title = load_split(config.split), f"evaluating {weights.name}"
-    evaluation = evaluate(network, loader, precision, thresholds, title, config.surface)
+    evaluation = evaluate(network, loader, precision, [threshold], title, config.surface)
     if config.permutations:
         orders = random_orders(config.max_views, config.permutations)
-        ious = evaluate_view_orders(network, loader, precision, config.threshold, orders)
+        ious = evaluate_view_orders(network, loader, precision, threshold, orders)
         spread = view_order_spread(ious, orders)
 
     indices = evaluation.pop("index")
     names = [printable(index.names[i]) for i in indices]
     categories = [printable(index.category(i)) for i in indices]
-    values = metric_values(evaluation)
+    values = {  # (N, V), without the axis of the one threshold
+        name: value.reshape(value.shape[:2]) for name, value in evaluation.items()
+    }
     results = make_results(
         values,
         names,
@@ -77,21 +78,21 @@ def main() -> None:
         dataset=printable(str(index.root)),
         split=config.split,
         split_file=printable(config.split_file),
-        threshold=config.threshold,
+        threshold=threshold,
         threshold_search=search,
         view_orders=spread,
     )
     print(format_results(results))
     folder = results_dir(experiment, results)
     write_results(folder, results, values, names)
-    print(f"{folder}: result.json, result.md, result.tex, result.mat, per_sample.csv")
+    print(f"{folder}: result.json, result.md, per_sample.csv")
     (folder / "report.html").unlink(missing_ok=True)  # of an earlier evaluation
     if config.html:
         predictor = Predictor(network, device, config.precision)
         examples = []
         for kind, i in choose_examples(values["iou"][:, -1]):
             views, target, _ = dataset[SampleKey(indices[i], 0, config.max_views)]
-            prediction = predictor.predict(views) >= config.threshold
+            prediction = predictor.predict(views) >= threshold
             examples.append(Example(kind, names[i], values["iou"][i], views, target, prediction))
         write_report(folder / "report.html", results, examples)
         print(f"{folder / 'report.html'}: tables, and voxels to rotate in a browser")

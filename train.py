@@ -10,9 +10,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 from data.datasets import open_dataset
 from data.loader import TrainBatchSampler, eval_batches, make_loader
-from data.shapenet import ShapeNetDataset, ShapeNetIndex
+from data.shapenet import SampleKey, ShapeNetDataset, ShapeNetIndex
 from models import checkpoint
 from models.checkpoint import experiment_lock, init_from_data, prepare_network, save_checkpoint
+from models.predictor import Predictor
 from utils import distributed
 from utils.config import Config, read_config, write_ini
 from utils.distributed import Precision, choose_device
@@ -26,6 +27,8 @@ from utils.engine import (
 )
 from utils.errors import InputError, Interrupted, run
 from utils.tensorboard import TensorBoardLogger
+
+NUM_SHOWN = 4  # samples drawn in TensorBoard
 
 
 def main() -> None:
@@ -85,8 +88,14 @@ def train(config: Config, folder: Path, device: torch.device, rank: int, world_s
     wrapped = DistributedDataParallel(network) if world_size > 1 else network
 
     if rank == 0:
-        shown = splits["val"] or splits["train"]
-        logger = TensorBoardLogger(folder, progress.step, val_loader.dataset, shown)
+        predictor = Predictor(network, device, config.precision)
+        logger = TensorBoardLogger(
+            folder,
+            progress.step,
+            config.num_epochs,
+            shown_samples(val_loader.dataset, splits["val"] or splits["train"], config.max_views),
+            lambda images: predictor.predict(images) >= config.threshold,
+        )
         write_ini(folder / "config.ini", config)
 
     def save(path: Path, **metrics: dict) -> None:
@@ -112,7 +121,7 @@ def train(config: Config, folder: Path, device: torch.device, rank: int, world_s
                 (folder / checkpoint.INTERRUPTED).unlink(missing_ok=True)
                 for split, values in metrics.items():
                     scalars |= {f"{name}/{split}": value for name, value in values.items()}
-                logger.write(progress.step, scalars, network, device, config)
+                logger.write(progress.step, progress.epoch, scalars)
     except Interrupted:
         if progress.batches:
             save(folder / checkpoint.INTERRUPTED)
@@ -121,6 +130,16 @@ def train(config: Config, folder: Path, device: torch.device, rank: int, world_s
     finally:
         if rank == 0:
             logger.close()
+
+
+def shown_samples(dataset: ShapeNetDataset, indices: list[int], num_views: int) -> list[tuple]:
+    """Return name, views and voxels of the first few samples, for TensorBoard."""
+    samples = []
+    for i in indices[:NUM_SHOWN]:
+        views, voxels, _ = dataset[SampleKey(i, 0, num_views)]
+        name = f"{dataset.index.category(i)} {dataset.index.names[i].partition('/')[2]}"
+        samples.append((name, views, voxels.astype(bool)))
+    return samples
 
 
 def report_validation(

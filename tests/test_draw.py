@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.background import Cutout
 from data.contact_sheet import contact_sheet
 from data.shapenet import index_dataset
 from tests.helpers import make_dataset
@@ -84,10 +83,10 @@ def test_image_grid_draws_any_file_name():
 def test_prediction_shows_each_view_each_step_and_new_sides(monkeypatch, num_views, rows):
     shown = []
     monkeypatch.setattr(draw, "image_grid", shown.extend)
-    cutouts = [Cutout(Image.new("RGBA", (137, 137)), "mask")] * num_views
+    views = [(Image.new("RGBA", (137, 137)), "cut out")] * num_views
     grids = np.zeros((num_views, 8, 8, 8))
     grids[:, 2:5, 0:7, 3:5] = 0.6
-    draw_prediction(cutouts, grids, 0.5)
+    draw_prediction(views, grids, 0.5)
     assert [len(row) for row in shown] == rows
     captions = [caption for row in shown for _, caption in row]
     assert len(set(captions)) == len(captions) == 2 * num_views + 3

@@ -7,8 +7,6 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import uniform_filter
 
-from data.background import Cutout
-from data.layout import RENDERING_SIZE
 from utils.errors import InputError
 from utils.files import atomic_write
 from utils.voxels import SQUARE, exposed_faces, marching_cubes
@@ -22,7 +20,6 @@ SIDE_AZIMUTHS = (120, 210, 300)  # azimuths of the further drawings of a predict
 TILE = 320  # pixels
 CHECKER = 8  # pixels of a square behind a cut-out
 MAX_COLUMNS = 5
-MAX_TITLE = 44  # characters over a tile of the contact sheet
 OUTPUT_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
 
@@ -150,38 +147,42 @@ def image_grid(
     return page
 
 
-def draw_cutout(cutout: Cutout, size: int = TILE) -> Image.Image:
-    """Draw an object, over a checkerboard where its background was removed, as RGB."""
-    grid = np.indices((RENDERING_SIZE, RENDERING_SIZE))  # (2, 137, 137)
-    squares = (grid // CHECKER).sum(0) % 2  # of 0 and 1
-    contrast = 0 if cutout.source == "rendering" else 15
+def draw_view(image: Image.Image, caption: str, size: int = TILE) -> Image.Image:
+    """Draw an RGBA input view, over a checkerboard where the background was removed, as RGB.
+
+    A view without a caption is a rendering, which never had a background.
+    """
+    squares = (np.indices(image.size[::-1]) // CHECKER).sum(0) % 2  # (H, W) of 0 and 1
+    contrast = 15 if caption else 0
     page = Image.fromarray(np.uint8(240 + contrast * squares)).convert("RGBA")
-    page.alpha_composite(cutout.image)
+    page.alpha_composite(image)
     return page.convert("RGB").resize((size, size), Image.Resampling.BICUBIC)
 
 
 def draw_prediction(
-    cutouts: list[Cutout], probs: np.ndarray, threshold: float, smooth: bool = False
+    views: list[tuple[Image.Image, str]], probs: np.ndarray, threshold: float, smooth: bool = False
 ) -> Image.Image:
     """Draw V input views, the prediction after each, and the last one from three more sides.
 
-    `probs` (V, D, D, D) are those from the first 1, 2, ... V views. `smooth` draws the surface of
-    `marching_cubes` in place of cubes.
+    `views` are images and captions, as of `draw_view`, and `probs` (V, D, D, D) the predictions
+    from the first 1, 2, ... V of them. `smooth` draws the surface of `marching_cubes` in place of
+    cubes.
     """
     draw = partial(draw_surface, threshold=threshold) if smooth else draw_voxels
     grids = probs if smooth else probs >= threshold
     inputs, growth = [], []
-    for i, (cutout, grid) in enumerate(zip(cutouts, grids, strict=True), start=1):
-        name = f"input {i}" if len(cutouts) > 1 else "input"
-        source = "" if cutout.source == "rendering" else f": {cutout.caption}"
-        inputs.append((draw_cutout(cutout), name + source))
+    for i, ((image, caption), grid) in enumerate(zip(views, grids, strict=True), start=1):
+        name = f"input {i}" if len(views) > 1 else "input"
+        inputs.append((draw_view(image, caption), f"{name}: {caption}" if caption else name))
         empty = "" if probs[i - 1].max() >= threshold else ": empty"
         growth.append((draw(grid, TILE), f"after {i} view{'s' if i > 1 else ''}{empty}"))
-    starts = range(0, len(cutouts), MAX_COLUMNS)
+    starts = range(0, len(views), MAX_COLUMNS)
     rows = [row[start : start + MAX_COLUMNS] for start in starts for row in (inputs, growth)]
-    if len(cutouts) == 1:
+    if len(views) == 1:
         rows = [inputs + growth]
-    sides = [(draw(grids[-1], TILE, side), f"result from {side}°") for side in SIDE_AZIMUTHS]
+    sides = [
+        (draw(grids[-1], TILE, side), f"result from azimuth {side}°") for side in SIDE_AZIMUTHS
+    ]
     return image_grid([*rows, sides])
 
 

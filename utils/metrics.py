@@ -151,14 +151,15 @@ def compute_metrics(
 
     Args are those of the metrics. Metrics with a threshold are (B, T), the others (B,).
     """
-    values = {name: metric(logits, voxels) for name, metric in METRICS.items()}
-    at_thresholds = [{"iou": intersection_over_union(logits, voxels, t)} for t in thresholds]
-    if surface:
-        for row, threshold in zip(at_thresholds, thresholds, strict=True):
+    at_thresholds = []
+    for threshold in thresholds:
+        row = {"iou": intersection_over_union(logits, voxels, threshold)}
+        if surface:
             row |= surface_metrics(logits, voxels, threshold)
-    for name in at_thresholds[0]:
-        values[name] = torch.stack([row[name] for row in at_thresholds], dim=-1)
-    return values
+        at_thresholds.append(row)
+    names = at_thresholds[0]
+    values = {name: torch.stack([row[name] for row in at_thresholds], dim=-1) for name in names}
+    return values | {name: metric(logits, voxels) for name, metric in METRICS.items()}
 
 
 METRICS = {"loss": voxel_loss, "average_precision": average_precision}

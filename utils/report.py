@@ -9,10 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from data.background import Cutout
-from utils.draw import draw_cutout, draw_layers, draw_voxels
+from utils.draw import draw_layers, draw_view, draw_voxels
 from utils.files import atomic_write
-from utils.tables import NOTE, comparison_table, facts, metric_tables
+from utils.results import Table, facts, metric_tables
 
 EXAMPLES_PER_KIND = 3
 LABEL_HEIGHT = 14  # pixels, of a line of the curve's legend
@@ -46,10 +45,9 @@ def write_report(path: Path, results: dict, examples: list[Example]) -> None:
     """Write report.html: what result.json holds, and examples with their voxels."""
     lines = (f"<li>{escape(name)}: {escape(text)}</li>" for name, text in facts(results).items())
     body = ["<ul>", *lines, "</ul>"]
-    body += [comparison_table(results).html(), f"<p>{escape(NOTE)}</p>"]
     if results["num_views"] > 1:
         body += ["<h2>IoU over the number of views</h2>", curve(results)]
-    body += [table.html() for table in metric_tables(results)]
+    body += [_table(table) for table in metric_tables(results)]
     body += ["<h2>Samples</h2>", "<p>Drag the voxels to rotate them.</p>"]
     for example in examples:
         figures = [
@@ -68,17 +66,22 @@ def write_report(path: Path, results: dict, examples: list[Example]) -> None:
 
 
 def write_prediction_page(
-    path: str | Path, title: str, cutouts: list[Cutout], occupied, gates: dict[str, np.ndarray]
+    path: str | Path,
+    title: str,
+    views: list[tuple[Image.Image, str]],
+    occupied: np.ndarray,
+    gates: dict[str, np.ndarray],
 ) -> None:
     """Write a page of V input views with the prediction and the recurrence's gates at each of them.
 
-    `occupied` is (V, D, D, D) bool, and `gates` what `Predictor.gates` returns.
+    `views` are images and captions, as of `draw_view`, `occupied` is (V, D, D, D) bool, and `gates`
+    has the mean of each gate at each view by its name, (V, 4, 4, 4) float.
     """
     ranges = {name: (values.min(), values.max()) for name, values in gates.items()}
     columns = []
-    for i, (cutout, grid) in enumerate(zip(cutouts, occupied, strict=True)):
-        caption = f"input {i + 1}: {cutout.caption}"
-        view = _image(np.asarray(draw_cutout(cutout)), caption, width=256)
+    for i, ((image, caption), grid) in enumerate(zip(views, occupied, strict=True)):
+        name = f"input {i + 1}: {caption}" if caption else f"input {i + 1}"
+        view = _image(np.asarray(draw_view(image, caption)), name, width=256)
         columns.append([view, _canvas(grid, f"after view {i + 1}")])
         for name, values in gates.items():
             layers = np.asarray(draw_layers(values[i], *ranges[name]))
@@ -109,6 +112,14 @@ def write_page(path: str | Path, title: str, body: list[str]) -> None:
     ]
     with atomic_write(path) as temporary:
         temporary.write_text("\n".join(lines), encoding="utf-8")
+
+
+def _table(table: Table) -> str:
+    lines = []
+    for i, row in enumerate([table.header, *table.rows]):
+        cell = "td" if i else "th"
+        lines.append("<tr>" + "".join(f"<{cell}>{escape(x)}</{cell}>" for x in row) + "</tr>")
+    return "\n".join([f"<h2>{escape(table.title)}</h2>", "<table>", *lines, "</table>"])
 
 
 def _section(title: str, *groups: list[str], layout: str = "rows") -> list[str]:

@@ -1,4 +1,4 @@
-"""Evaluation results: means, confidence intervals and files.
+"""Evaluation results: means, confidence intervals, tables and files.
 
 `results`, which result.json holds, is a dictionary of
 
@@ -6,20 +6,16 @@
 - "split", "split_file", "checksum": what was evaluated, the file of the split (empty: sorted 80/20)
   and the SHA-256 of the sorted sample names;
 - "num_samples" N, "num_views" V and "threshold";
-- "threshold_search": null, or what `choose_threshold` found on the validation split;
+- "threshold_search": null, or how `choose_threshold` chose the threshold on the validation split;
 - "view_orders": null, or what `view_order_spread` found with --permutations;
 - "categories": {name: {"num_samples": n, "iou": [V means], "loss": [V means], ...}}, the means for
   1, 2, ... V input views;
 - "overall": the same for "mean_over_samples" and "mean_over_categories";
 - "confidence_intervals": their 95% intervals, {"mean_over_samples": {"iou": [V pairs of low and
   high], ...}, ...}, from 2,000 bootstrap resamples of the samples (of each category, for the mean
-  over categories).
+  over categories); null where there is only one sample to draw from.
 
-The metrics are "iou", "average_precision" and "loss"; with --surface "f_score_1pct",
-"f_score_2pct", "f_score_5pct" and "chamfer_distance" (utils/metrics.py defines them); and with
---thresholds "iou_at_best" and so on, at the threshold chosen on validation.
-
-per_sample.csv has a row for each sample, the worst first: its name and columns METRIC_V_views.
+utils/metrics.py defines the metrics.
 """
 
 import csv
@@ -27,31 +23,26 @@ import hashlib
 import io
 import itertools
 import json
+import re
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-import scipy.io
 
 from utils.errors import InputError
 from utils.files import atomic_write, read_json
-from utils.tables import NOTE, comparison_table, facts, metric_tables
 
 NUM_RESAMPLES = 2000
-MAX_RESULT_BYTES = 2**28  # a category takes 2 kB
-
-
-def metric_values(evaluation: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Name the metrics of an evaluation at one threshold, or at that and the best: each (N, V).
-
-    Args:
-        evaluation (dict): For each metric, (N, V) or (N, V, T) float, T of 1 or 2.
-    """
-    values = {}
-    for name, value in sorted(evaluation.items(), key=lambda item: -item[1].ndim):
-        at_thresholds = np.moveaxis(np.atleast_3d(value), -1, 0)  # one, or two, of (N, V)
-        values |= dict(zip((name, f"{name}_at_best"), at_thresholds, strict=False))
-    return values
+TITLES = {
+    "iou": "IoU",
+    "average_precision": "Average precision",
+    "loss": "Loss",
+    "f_score_1pct": "F-score at 1% of the grid's side",
+    "f_score_2pct": "F-score at 2% of the grid's side",
+    "f_score_5pct": "F-score at 5% of the grid's side",
+    "chamfer_distance": "Chamfer distance (grid's side = 1)",
+}
 
 
 def make_results(
@@ -80,7 +71,7 @@ def make_results(
     for name in values:
         over_categories[name] = np.mean([row[name] for row in rows.values()], axis=0).tolist()
     return settings | {
-        "checksum": checksum(names),
+        "checksum": hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest(),
         "num_samples": len(names),
         "num_views": values["iou"].shape[1],
         "categories": rows,
@@ -102,16 +93,19 @@ def confidence_intervals(values: dict[str, np.ndarray], labels: np.ndarray) -> d
         counts = (np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(NUM_RESAMPLES))
         return np.stack([count @ rows for count in counts]) / n
 
-    of_categories = [resampled_means(columns[labels == label]) for label in np.unique(labels)]
-    means = {
-        "mean_over_samples": resampled_means(columns),
-        "mean_over_categories": np.mean(of_categories, axis=0),
+    groups = {
+        "mean_over_samples": [columns],
+        "mean_over_categories": [columns[labels == label] for label in np.unique(labels)],
     }
     intervals = {}
-    for name, draws in means.items():
+    for name, parts in groups.items():
+        if min(map(len, parts)) == 1:  # resamples of one sample don't vary: the width would be 0
+            intervals[name] = None
+            continue
+        draws = np.mean([resampled_means(rows) for rows in parts], axis=0)
         bounds = np.quantile(draws, [0.025, 0.975], axis=0).T  # (metrics * V, 2)
-        parts = np.split(bounds, len(values))
-        intervals[name] = {m: part.tolist() for m, part in zip(values, parts, strict=True)}
+        of_metrics = zip(values, np.split(bounds, len(values)), strict=True)
+        intervals[name] = {metric: pairs.tolist() for metric, pairs in of_metrics}
     return intervals
 
 
@@ -144,21 +138,11 @@ def view_order_spread(ious: np.ndarray, orders: list[list[int]]) -> dict:
         orders (list): The P permutations of the views.
 
     Returns:
-        dict: "orders", "iou" (the P means over samples), their "mean", "std", "min" and "max", and
-            "sample_std", the mean over samples of the standard deviation over orders.
+        dict: "orders", "iou" (the P means over samples) and "sample_std" (the mean over samples of
+            the standard deviation over orders).
     """
-    means = ious.mean(0, dtype=float)
-    return {
-        "orders": orders,
-        "iou": means.tolist(),
-        **{name: float(getattr(means, name)()) for name in ("mean", "std", "min", "max")},
-        "sample_std": float(ious.std(1, dtype=float).mean()),
-    }
-
-
-def checksum(names: list[str]) -> str:
-    """Hash sample names, sorted, one per line, with SHA-256."""
-    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
+    means, deviations = ious.mean(0, dtype=float), ious.std(1, dtype=float)
+    return {"orders": orders, "iou": means.tolist(), "sample_std": float(deviations.mean())}
 
 
 def printable(text: str) -> str:
@@ -166,17 +150,92 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+class Table(NamedTuple):
+    """A titled table of text."""
+
+    title: str
+    header: list[str]
+    rows: list[list[str]]
+
+    def markdown(self) -> str:
+        """Render as Markdown with aligned columns, which a terminal shows as well."""
+        rows = [[escape_markdown(cell) for cell in row] for row in (self.header, *self.rows)]
+        widths = [max(3, *map(len, column)) for column in zip(*rows, strict=True)]
+        rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+        lines = [
+            " | ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
+            for row in (rows[0], rule, *rows[1:])
+        ]
+        return "\n".join([f"## {self.title}", "", *(f"| {line} |" for line in lines)])
+
+
+def escape_markdown(text: str) -> str:
+    """Return text that Markdown shows as it is, on one line."""
+    return re.sub(r"([\\|<>&*`\[\]])", r"\\\1", " ".join(text.split()))
+
+
+def metric_tables(results: dict) -> list[Table]:
+    """Tabulate each metric, a row for each category and a column for each number of views."""
+    views = [f"{i} view{'s' if i > 1 else ''}" for i in range(1, results["num_views"] + 1)]
+    metrics = [name for name in results["overall"]["mean_over_samples"] if name != "num_samples"]
+    tables = []
+    for metric in metrics:
+        rows = [_row(name, row, metric) for name, row in results["categories"].items()]
+        for name, row in results["overall"].items():
+            rows.append(_row(name.replace("_", " "), row, metric))
+            if intervals := results["confidence_intervals"][name]:
+                bounds = (f"{low:.3f}-{high:.3f}" for low, high in intervals[metric])
+                rows.append(["95% interval", "", *bounds])
+        header = ["category", "samples", *views]
+        tables.append(Table(TITLES.get(metric, metric), header, rows))
+    return tables
+
+
+def _row(name: str, row: dict, metric: str) -> list[str]:
+    return [name, str(row["num_samples"]), *(f"{mean:.4f}" for mean in row[metric])]
+
+
+def facts(results: dict) -> dict[str, str]:
+    """Describe what was evaluated, and how."""
+    split_file = results["split_file"] or "sorted 80/20"
+    lines = {
+        "weights": f"{results['weights']} ({results['network']})",
+        "samples": f"{results['num_samples']} in split '{results['split']}' of "
+        f"{results['dataset']} ({split_file})",
+        "checksum": f"sha256 {results['checksum']}",
+        "threshold": f"{results['threshold']:g}",
+    }
+    if search := results["threshold_search"]:
+        lines["threshold"] += f", chosen on {search['num_samples']} samples in split 'val'"
+    if spread := results["view_orders"]:
+        lines["order of views"] = (
+            f"IoU {min(spread['iou']):.4f} to {max(spread['iou']):.4f} in {len(spread['orders'])} "
+            f"random orders, standard deviation of a sample {spread['sample_std']:.4f} on average"
+        )
+    if not results["confidence_intervals"]["mean_over_categories"]:
+        reason = "a category with one sample does not show how samples vary"
+        lines["95% interval"] = f"none for the mean over categories: {reason}"
+    return lines
+
+
+def format_results(results: dict) -> str:
+    """Format what was evaluated and the table of each metric as Markdown."""
+    lines = (f"- {name}: {escape_markdown(text)}" for name, text in facts(results).items())
+    tables = (table.markdown() for table in metric_tables(results))
+    return "\n\n".join(["\n".join(lines), *tables])
+
+
 def results_dir(parent: Path, results: dict) -> Path:
-    """Choose a folder that doesn't hold the results of other weights, samples, views or dataset."""
+    """Choose a folder that doesn't hold the results of another evaluation."""
     name = f"{results['split']}-{Path(results['weights']).stem}"
     for i in itertools.count(1):
         folder = parent / (name if i == 1 else f"{name}-{i}")
         path = folder / "result.json"
         if not path.exists():
             return folder
-        keys = ("weights", "dataset", "split", "split_file", "checksum", "num_views")
+        keys = ("weights", "dataset", "split", "split_file", "checksum", "num_views", "threshold")
         with suppress(InputError, KeyError, TypeError):  # damaged, or of another program
-            earlier = read_json(path, MAX_RESULT_BYTES)
+            earlier = read_json(path)
             if all(earlier[key] == results[key] for key in keys):
                 return folder
 
@@ -184,36 +243,19 @@ def results_dir(parent: Path, results: dict) -> Path:
 def write_results(
     folder: Path, results: dict, values: dict[str, np.ndarray], names: list[str]
 ) -> None:
-    """Write result.json, .md, .tex and .mat, and per_sample.csv with the worst sample first.
+    """Write result.json, result.md and per_sample.csv.
 
-    `results`, `values` and `names` are those of `make_results`.
+    `results`, `values` and `names` are those of `make_results`. The CSV file has a row for each
+    sample, the worst first: its name and columns METRIC_V_views.
     """
-    markdown = ["# Results", "\n".join(f"- {key}: {text}" for key, text in facts(results).items())]
-    comparison, tables = comparison_table(results), metric_tables(results)
-    markdown += [comparison.markdown(), NOTE]
-    markdown += [table.markdown() for table in tables]
     texts = {
         "result.json": json.dumps(results, indent=2) + "\n",
-        "result.md": "\n\n".join(markdown) + "\n",
-        "result.tex": "\n\n".join(table.latex() for table in [comparison, *tables]) + "\n",
+        "result.md": f"# Results\n\n{format_results(results)}\n",
         "per_sample.csv": _csv(values, names),
     }
     for name, text in texts.items():
         with atomic_write(folder / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
-    arrays = {
-        "samples": np.array(names, object),
-        "categories": np.array([*results["categories"]], object),
-        "threshold": results["threshold"],
-    }
-    for metric, value in values.items():
-        arrays[f"sample_{metric}"] = value  # (N, V)
-        rows = results["categories"].values()
-        arrays[f"category_{metric}"] = np.array([row[metric] for row in rows])
-        for name, row in results["overall"].items():
-            arrays[f"{name}_{metric}"] = np.array(row[metric])
-    with atomic_write(folder / "result.mat") as temporary:
-        scipy.io.savemat(temporary, arrays, appendmat=False)
 
 
 def _csv(values: dict[str, np.ndarray], names: list[str]) -> str:

@@ -1,58 +1,73 @@
 """TensorBoard logs of a training."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
-from data.shapenet import SampleKey, ShapeNetDataset
-from models.predictor import Predictor
 from utils.draw import COLOR, draw_voxels
 from utils.errors import InputError
 from utils.results import printable
 from utils.voxels import voxels_to_mesh
 
-NUM_SHOWN = 4
+IMAGE_EPOCHS = 5  # epochs from one drawing to the next
 
 
 class TensorBoardLogger:
-    """A writer of scalars, and of predictions for the first few of `indices` in `dataset`.
+    """A writer of scalars after each epoch, and of predictions for a few samples.
+
+    Predictions are drawn after the first epoch, every five epochs, and the last one, which also
+    writes meshes to rotate.
 
     Args:
         folder (Path): The experiment's; logs go to its subfolder `tensorboard`.
         step (int): Optimizer steps done; logs of later ones are dropped.
-        dataset (ShapeNetDataset): For evaluation.
-        indices (list[int]): Of samples in the dataset.
+        num_epochs (int): The last epoch.
+        samples (list): The name of each sample, its views (V, S, S, 3) uint8 and its voxels
+            (D, D, D) bool.
+        predict (Callable): Maps a sample's views to the predicted voxels (D, D, D) bool.
     """
 
-    def __init__(self, folder: Path, step: int, dataset: ShapeNetDataset, indices: list[int]):
+    def __init__(
+        self,
+        folder: Path,
+        step: int,
+        num_epochs: int,
+        samples: list[tuple[str, np.ndarray, np.ndarray]],
+        predict: Callable[[np.ndarray], np.ndarray],
+    ):
         if printable(str(folder)) != str(folder):
             raise InputError(f"saved_models_path: TensorBoard needs a name in UTF-8, got {folder}")
         self.writer = SummaryWriter(folder / "tensorboard", purge_step=step + 1)
-        self.dataset, self.indices = dataset, indices[:NUM_SHOWN]
+        self.num_epochs, self.samples, self.predict = num_epochs, samples, predict
         self.inputs_written = False
 
     def close(self) -> None:
         self.writer.close()
 
-    def write(self, step: int, scalars: dict[str, float], network, device, config) -> None:
-        """Log an epoch that ended with optimizer step `step`."""
+    def write(self, step: int, epoch: int, scalars: dict[str, float]) -> None:
+        """Log an epoch, counted from 1, that ended with optimizer step `step`."""
         for tag, value in scalars.items():
             self.writer.add_scalar(printable(tag), value, step)
-        predictor = Predictor(network, device, config.precision)
-        for index in self.indices:
-            views, target, _ = self.dataset[SampleKey(index, 0, config.max_views)]
-            prediction = predictor.predict(views) >= config.threshold
-            name = printable(self.dataset.index.names[index])
-            if not self.inputs_written:
-                self.writer.add_images(f"{name}/views", views, step, dataformats="NHWC")
-                self._write_mesh(f"{name}/ground truth", target.astype(bool), step)
-            drawn = np.hstack([np.asarray(draw_voxels(grid)) for grid in (target, prediction)])
-            tag = f"{name}/ground truth and prediction"
-            self.writer.add_image(tag, drawn, step, dataformats="HWC")
-            self._write_mesh(f"{name}/prediction", prediction, step)
-        self.inputs_written = True
+        is_last = epoch >= self.num_epochs
+        if is_last or epoch % IMAGE_EPOCHS == 1:
+            for name, views, target in self.samples:
+                self._write_sample(step, printable(name), views, target, mesh=is_last)
+            self.inputs_written = True
+
+    def _write_sample(self, step: int, name: str, views, target, *, mesh: bool) -> None:
+        # TensorBoard sorts tags: these come after those of all scalars.
+        if not self.inputs_written:
+            self.writer.add_images(f"views/{name}", views, step, dataformats="NHWC")
+        prediction = self.predict(views)
+        drawn = np.hstack([np.asarray(draw_voxels(grid)) for grid in (target, prediction)])
+        tag = f"voxels, ground truth and prediction/{name}"
+        self.writer.add_image(tag, drawn, step, dataformats="HWC")
+        if mesh:
+            self._write_mesh(f"voxels, ground truth/{name}", target, step)
+            self._write_mesh(f"voxels, prediction/{name}", prediction, step)
 
     def _write_mesh(self, tag: str, occupied: np.ndarray, step: int) -> None:
         vertices, faces = voxels_to_mesh(occupied)
