@@ -13,7 +13,7 @@ import numpy as np
 from utils.errors import InputError
 from utils.files import atomic_write, read_text
 
-MAX_METADATA_BYTES = 2**20  # a view takes about 60
+METADATA = "rendering_metadata.txt"
 MAX_DISTANCE = 1.75  # from the origin at distance_ratio 1
 FOCAL_LENGTH = 35 / 32  # in image widths: a 35 mm lens and a 32 mm sensor
 NOMINAL_FOV = 25  # last column of the official metadata; the true angle is 49.1 degrees
@@ -81,32 +81,19 @@ def ray_directions(view: View, columns: np.ndarray, rows: np.ndarray, width: int
     return x[..., None] * right + (y[..., None] * down + forward)
 
 
-def read_metadata(path: str | Path) -> list[list[float]]:
-    """Read a rendering_metadata.txt: a line "azimuth elevation in-plane ratio fov" a view.
+def read_views(path: str | Path) -> list[View]:
+    """Read a rendering_metadata.txt: a line "azimuth elevation in-plane ratio fov" for each view.
 
     Raises InputError for a line that is not five finite numbers.
     """
-    rows = []
-    for i, line in enumerate(read_text(path, MAX_METADATA_BYTES).splitlines(), start=1):
-        try:
-            rows.append([float(word) for word in line.split()])
-        except ValueError:
-            rows.append([])
-        if len(rows[-1]) != 5 or not np.isfinite(rows[-1]).all():
-            raise InputError(f"{path}:{i}: expected five numbers, got {line[:60]!r}")
-    return rows
-
-
-def read_views(path: str | Path) -> list[View]:
-    """Read the cameras of a rendering_metadata.txt.
-
-    Raises InputError as `read_metadata`, and for an in-plane rotation, which a View does not have.
-    """
     views = []
-    for i, row in enumerate(read_metadata(path), start=1):
-        azimuth, elevation, in_plane, distance_ratio, _ = row
-        if in_plane != 0:
-            raise InputError(f"{path}:{i}: expected an in-plane angle of 0, got {in_plane:g}")
+    for i, line in enumerate(read_text(path).splitlines(), start=1):
+        try:
+            azimuth, elevation, _, distance_ratio, _ = numbers = [float(w) for w in line.split()]
+        except ValueError:
+            numbers = [np.nan]
+        if not np.isfinite(numbers).all():
+            raise InputError(f"{path}:{i}: expected five numbers, got {line!r}")
         views.append(View(azimuth, elevation, distance_ratio))
     return views
 

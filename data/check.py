@@ -1,28 +1,24 @@
-"""Check every file of a dataset; exit with 1 if one has a problem, also with --write-exclude.
+"""Check every file of a dataset; exit with 1 if one has a problem.
 
 python -m data.check DIR
 """
 
+import os
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import partial
-from hashlib import blake2b
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
-from data.cameras import read_metadata
-from data.layout import EXCLUDED, RENDERING_SIZE, RENDERINGS, RESOLUTIONS, VOXELS
-from data.occupancy import is_occupancy
-from data.shapenet import RENDERING_SUFFIXES
-from utils.errors import InputError, Parser, check_ranges, escape_controls, explain, run
+from data.cameras import METADATA, read_views
+from data.datasets import index_any
+from data.layout import EXCLUDED, RENDERING_SIZE, RESOLUTIONS
+from data.shapenet import ShapeNetIndex, read_excluded
+from utils.errors import InputError, Parser, check_ranges, explain, run
 from utils.files import atomic_write, read_bytes, read_text
 from utils.parallel import parallel_map
-from utils.voxels import read_binvox
-
-MAX_TEXT_BYTES = 2**20  # of renderings.txt
 
 
 @dataclass
@@ -30,164 +26,135 @@ class Finding:
     """Problems of one shape, and what is compared with other shapes."""
 
     name: str
-    problems: list[str] = field(default_factory=list)
-    num_views: int | None = None
+    num_views: int
     resolution: int | None = None
-    images: list[tuple[bytes, str]] = field(default_factory=list)  # digest and file name
-    voxels: bytes | None = None  # digest
-
-    def read(self, reader, path: Path, *args):
-        """Return reader(path, *args); note an error as a problem and return None."""
-        try:
-            return reader(path, *args)
-        except FileNotFoundError:
-            self.problems.append(f"{path.name}: missing")
-        except (InputError, OSError) as error:
-            self.problems.append(explain(error).replace(str(path), path.name))
-        return None
+    problems: list[str] = field(default_factory=list)
+    images: dict[str, bytes] = field(default_factory=dict)  # digest by file name
+    voxels: dict[str, bytes] = field(default_factory=dict)
 
 
 def check(root: str | Path, processes: int | None = None) -> tuple[dict[str, list[str]], list[str]]:
     """Open every file of the shapes under `root`.
 
     Returns:
-        tuple: A dict of "category/shape" to its problems, and notes on shapes that are usable but
-            have the voxels of another.
+        tuple: A dict of "category/shape" to its problems, and notes on what does no harm: shapes
+            with the voxels of another, and files that are not views.
 
     Raises:
-        InputError: If there is no shape, or the layout is that of Occupancy Networks.
+        InputError: If there is no shape with both views and voxels.
     """
-    root = Path(root)
-    if is_occupancy(root):
-        raise InputError(f"{root}: only ShapeNet's layout is checked, not Occupancy Networks'")
-    folders = [f for tree in (RENDERINGS, VOXELS) for f in (root / tree).glob("[!.]*/[!.]*")]
-    names = sorted({"/".join(folder.parts[-2:]) for folder in folders if folder.is_dir()})
-    if not names:
-        raise InputError(f"{root}: no shapes in {RENDERINGS} and {VOXELS}")
-    findings = parallel_map(partial(check_shape, root), names, "check", processes)
-    for attribute, unit in (("num_views", "views"), ("resolution", "voxels per side")):
-        _compare_numbers(findings, attribute, unit)
-    _compare_images(findings)
-    notes = _find_equal_voxels(findings)
-    return {f.name: f.problems for f in findings if f.problems}, notes
+    index, _ = index_any(root)
+    findings = parallel_map(check_shape, index.split_up(), "check", processes)
+    _compare_numbers(findings, "num_views", "views")
+    _compare_numbers(findings, "resolution", "voxels per side")
+    for finding, problem in _find_repeats(findings, "images"):
+        finding.problems.append(problem)
+    problems = {finding.name: finding.problems for finding in findings if finding.problems}
+    notes = [f"{finding.name}: {note}" for finding, note in _find_repeats(findings, "voxels")]
+    for reason, names in index.left_out.items():
+        if reason.startswith("shapes "):
+            problems |= {name: [reason.removeprefix("shapes ")] for name in names}
+        else:
+            notes += [f"{name}: not a view" for name in names]
+    return problems, notes
 
 
-def check_shape(root: Path, name: str) -> Finding:
-    """Open the files of one shape."""
-    finding = Finding(name)
-    folder = root / RENDERINGS / name / "rendering"
-    if folder.is_dir():
-        _check_views(folder, finding)
-    else:
-        finding.problems.append("no renderings")
-    voxels = finding.read(read_binvox, root / VOXELS / name / "model.binvox")
-    if voxels is not None:
-        finding.resolution = len(voxels)
-        finding.voxels = _digest(voxels.tobytes())
-        if len(voxels) not in RESOLUTIONS:
-            finding.problems.append(f"model.binvox: expected 32³ or 64³, got {len(voxels)}³")
-        if voxels.all() or not voxels.any():
-            finding.problems.append(f"model.binvox: {'full' if voxels.all() else 'empty'}")
+def check_shape(shape: ShapeNetIndex) -> Finding:
+    """Open the files of an index of one shape."""
+    views = shape.views[0]
+    finding = Finding(shape.names[0], len(views))
+    missing = set(range(max(views))) - set(views)
+    finding.problems += [f"view {view}: missing" for view in sorted(missing)]
+    for view, name in views.items():
+        try:
+            content = read_bytes(shape.image_path(0, view))
+            finding.images[name] = sha256(content).digest()
+            problem = _find_image_problem(content)
+        except (InputError, OSError) as error:
+            problem = explain(error)
+        if problem:
+            finding.problems.append(f"{name}: {problem}")
+    try:
+        metadata = Path(shape.views_folder(0), METADATA)
+        if metadata.exists() and (num_cameras := len(read_views(metadata))) != len(views):
+            problem = f"expected a line for each of {len(views)} views, got {num_cameras}"
+            finding.problems.append(f"{METADATA}: {problem}")
+        _check_voxels(shape, finding)
+    except (InputError, OSError) as error:
+        finding.problems.append(explain(error))
     return finding
 
 
-def _check_views(folder: Path, finding: Finding) -> None:
-    text = finding.read(read_text, folder / "renderings.txt", MAX_TEXT_BYTES)
-    listed = None if text is None else text.splitlines()
-    cameras = finding.read(read_metadata, folder / "rendering_metadata.txt")
-    if listed is not None and cameras is not None and len(cameras) != len(listed):
-        finding.problems.append(
-            f"rendering_metadata.txt: expected {len(listed)} lines, got {len(cameras)}"
-        )
-    present = {path.name for path in folder.glob("[!.]*") if path.suffix in RENDERING_SUFFIXES}
-    names = sorted(present | set(listed or ()))
-    finding.num_views = len(names)
-    for name in names:
-        if name not in present:  # nor read: the list may name a file elsewhere
-            finding.problems.append(f"{name}: missing")
-            continue
-        if (content := finding.read(read_bytes, folder / name)) is None:
-            continue
-        if listed is not None and name not in listed:
-            finding.problems.append(f"{name}: not in renderings.txt")
-        finding.images.append((_digest(content), name))
-        if problem := _image_problem(content):
-            finding.problems.append(f"{name}: {problem}")
-
-
-def _digest(content: bytes) -> bytes:
-    return blake2b(content, digest_size=16).digest()
-
-
-def _image_problem(content: bytes) -> str | None:
-    """Return what is wrong with a rendering's file, or None."""
+def _find_image_problem(content: bytes) -> str:
+    """Return what is wrong with the file of a view, if anything."""
     try:
         with Image.open(BytesIO(content), formats=["PNG", "JPEG"]) as image:
-            mode = "RGBA" if image.format == "PNG" else "RGB"
-            if image.mode != mode or image.size != (RENDERING_SIZE, RENDERING_SIZE):
-                width, height = image.size
-                expected = f"{RENDERING_SIZE}x{RENDERING_SIZE} {mode}"
-                return f"expected {expected}, got {width}x{height} {image.mode}"
-            if image.format == "JPEG":
-                image.load()
-                return None
-            alpha = np.asarray(image)[..., 3]
-    except Exception as error:  # a damaged file can raise anything in a decoder
-        return f"damaged: {error or type(error).__name__}"
-    if alpha.min() == 255:
+            image.load()
+    except Exception as error:  # decoders raise anything for a damaged file
+        return f"damaged: {error}"
+    mode = "RGBA" if image.format == "PNG" else "RGB"
+    if image.mode != mode or image.size != (RENDERING_SIZE, RENDERING_SIZE):
+        expected = f"{RENDERING_SIZE}x{RENDERING_SIZE} {mode}"
+        return f"expected {expected}, got {image.width}x{image.height} {image.mode}"
+    if mode == "RGB":
+        return ""
+    low, high = image.getchannel("A").getextrema()
+    if low == 255:
         return "full: no background"
-    return None if alpha.any() else "empty: nothing but background"
+    return "" if high else "empty: nothing but background"
+
+
+def _check_voxels(shape: ShapeNetIndex, finding: Finding) -> None:
+    voxels = shape.load_voxels(0)
+    finding.resolution, name = len(voxels), os.path.basename(shape.voxels_path(0))
+    finding.voxels[name] = sha256(voxels.tobytes()).digest()
+    if len(voxels) not in RESOLUTIONS:
+        finding.problems.append(f"{name}: expected 32³ or 64³ voxels, got {len(voxels)}³")
+    if voxels.min() == voxels.max():
+        finding.problems.append(f"{name}: {'full' if voxels.all() else 'empty'}")
 
 
 def _compare_numbers(findings: list[Finding], attribute: str, unit: str) -> None:
     """Note the shapes whose number differs from the most common one."""
-    numbers = [getattr(f, attribute) for f in findings]
+    numbers = [getattr(finding, attribute) for finding in findings]
     counts = Counter(number for number in numbers if number is not None)
     for finding, number in zip(findings, numbers, strict=True):
         if number is not None and number != (usual := counts.most_common(1)[0][0]):
             finding.problems.append(f"expected {usual} {unit} as elsewhere, got {number}")
 
 
-def _compare_images(findings: list[Finding]) -> None:
-    """Note images that are there twice."""
-    first: dict[bytes, tuple[str, str]] = {}
+def _find_repeats(findings: list[Finding], attribute: str) -> list[tuple[Finding, str]]:
+    """Return which files have the content of an earlier one."""
+    first, repeats = {}, []
     for finding in findings:
-        for digest, image in finding.images:
-            name, other = first.setdefault(digest, (finding.name, image))
-            if (name, other) != (finding.name, image):
-                place = "" if name == finding.name else f"{name}/"
-                finding.problems.append(f"{image}: same as {place}{other}")
+        for name, digest in getattr(finding, attribute).items():
+            place = f"{finding.name}/{name}"
+            if (other := first.setdefault(digest, place)) != place:
+                repeats.append((finding, f"{name}: same as {other}"))
+    return repeats
 
 
-def _find_equal_voxels(findings: list[Finding]) -> list[str]:
-    owners: dict[bytes, str] = {}
-    found = [f for f in findings if f.voxels is not None]
-    pairs = [(f.name, owners.setdefault(f.voxels, f.name)) for f in found]
-    return [f"{name}: same voxels as {owner}" for name, owner in pairs if owner != name]
-
-
-def write_exclude(root: str | Path, problems: dict[str, list[str]]) -> Path:
-    """Write the shapes with problems to exclude.txt, which keeps them out of every split.
-
-    Names that do not fit in a line of it are printed and skipped.
-    """
+def write_exclude(root: str | Path, problems: dict[str, list[str]]) -> None:
+    """Add the shapes with problems to exclude.txt, which keeps them out of every split."""
     path = Path(root) / EXCLUDED
-    lines = ["# Written by data.check; one category/shape per line."]
-    for name, reasons in problems.items():
-        if "\n" in name or name != name.strip() or name.startswith("#"):
-            print(f"{name!r}: not written to {EXCLUDED}; rename the folder")
-            continue
-        lines += [*(f"# {escape_controls(reason)}" for reason in reasons), name]
-    with atomic_write(path) as temporary:  # folder names need not be UTF-8
-        temporary.write_bytes(("\n".join(lines) + "\n").encode("utf-8", "surrogateescape"))
-    return path
+    added = [name for name in problems if name not in read_excluded(root)]
+    if not added:
+        print(f"{path}: nothing to add")
+        return
+    text = read_text(path).rstrip("\n") if path.exists() else "# One category/shape per line."
+    for name in added:
+        text += "".join(f"\n# {reason}" for reason in problems[name]) + f"\n{name}"
+    with atomic_write(path) as temporary:
+        temporary.write_text(f"{text}\n", "utf-8")
+    print(f"{path}: {len(added)} shapes added")
 
 
 def main() -> int:
     """Print the problems of a dataset; return 1 if it has any."""
     parser = Parser(prog="python -m data.check", description=__doc__.split("\n", 1)[0])
     parser.add_argument("dataset", type=Path, help="folder of the dataset")
-    parser.add_argument("--write-exclude", action="store_true", help=f"list them in {EXCLUDED}")
+    remedy = f"list the shapes with a problem in DATASET/{EXCLUDED}: train.py and test.py skip them"
+    parser.add_argument("--write-exclude", action="store_true", help=remedy)
     parser.add_argument("--processes", type=int, help="default: all cores")
     args = parser.parse_args()
     check_ranges(args, processes=(1, 1024))
@@ -197,9 +164,9 @@ def main() -> int:
             print(f"{name}: {reason}")
     for note in notes:
         print(f"note: {note}")
-    print(f"{len(problems)} shapes with problems, {len(notes)} with the voxels of another")
+    print(f"{len(problems)} shapes have a problem")
     if args.write_exclude:
-        print(f"wrote {write_exclude(args.dataset, problems)}")
+        write_exclude(args.dataset, problems)
     return int(bool(problems))
 
 

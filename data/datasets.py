@@ -6,9 +6,9 @@ Another dataset is a file data/NAME.py with the interface of data/shapenet.py, a
 
 from pathlib import Path
 
-from data.layout import SYNSETS
+from data.layout import EXCLUDED, SYNSETS
 from data.occupancy import index_occupancy, is_occupancy
-from data.pack import use_pack
+from data.packed import use_pack
 from data.shapenet import ShapeNetIndex, index_dataset
 from data.splits import SPLITS, split_from_file, split_sorted
 from utils.errors import InputError
@@ -38,8 +38,7 @@ def open_dataset(
             has each shape once, with all views even if `split_file` lists some.
 
     Raises:
-        InputError: If the dataset or the split cannot be read, its packed.bin is out of date,
-            or a category has no shapes.
+        InputError: If the dataset or the split cannot be read, or a category has no shapes.
     """
     if database_path == "synthetic":
         from data.builder.synthetic import build_synthetic  # needs embreex
@@ -53,7 +52,7 @@ def open_dataset(
         )
     index, splits = index_any(database_path)
     index = use_pack(index)
-    names = index.names  # split_from_file adds to them
+    names = index.names  # split_from_file may add rows
     if split_file:
         index, splits = split_from_file(index, split_file)
         if not any(splits.values()):
@@ -61,20 +60,24 @@ def open_dataset(
     elif splits is None:
         splits = split_sorted(index, val_fraction)
     splits["all"] = range(len(names))
+
+    excluded = [name for name in names if name in index.excluded]
+    left_out = index.left_out | {f"shapes in {EXCLUDED}": excluded}
     splits = {
         split: sorted(i for i in indices if index.names[i] not in index.excluded)
         for split, indices in splits.items()
     }
-    left_out = index.left_out.copy()
-    left_out["in exclude.txt"] = len(names) - len(splits["all"])
     if categories:
-        num_included = len(splits["all"])
+        included = splits["all"]
         splits = _of_categories(index, splits, categories)
-        left_out["of other categories"] = num_included - len(splits["all"])
+        others = sorted(set(included) - set(splits["all"]))
+        left_out["shapes of other categories"] = [names[i] for i in others]
+
     sizes = ", ".join(f"{len(splits[split])} {split}" for split in SPLITS)
     print(f"{index.root}: {len(splits['all'])} shapes ({sizes})")
-    if left_out := +left_out:
-        print("left out:", ", ".join(f"{count} {reason}" for reason, count in left_out.items()))
+    for reason, found in left_out.items():
+        if found:
+            print(f"left out: {reason}: {len(found)}, such as {found[0]}")
     return index, splits
 
 

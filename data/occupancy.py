@@ -5,18 +5,12 @@ img_choy2016/{000..023}.jpg, ShapeNetRendering's views on white, and model.binvo
 voxels. Its other files (cameras.npz, points.npz, ...) are not needed.
 """
 
-import re
-from collections import Counter
 from pathlib import Path
 
 from data.shapenet import ShapeNetIndex, index_shapes
 from data.splits import SPLITS
 from utils.errors import InputError
 from utils.files import read_text
-
-OCCUPANCY_IMAGE_FORMAT = "{name}/img_choy2016/{view:03d}.jpg"
-MAX_LIST_BYTES = 2**26
-SHAPE_NAME = re.compile(r"(?!\.)[^/\\]+")
 
 
 def is_occupancy(root: str | Path) -> bool:
@@ -36,25 +30,16 @@ def index_occupancy(root: str | Path) -> tuple[ShapeNetIndex, dict[str, list[int
     for category in sorted(path.parent for path in root.glob("*/train.lst")):
         for split in SPLITS:
             path = category / f"{split}.lst"
-            if split != "val" or path.exists():
-                _read_list(path, split, split_of)
-    index = index_shapes(
-        root, sorted(split_of), Counter(), OCCUPANCY_IMAGE_FORMAT, "{name}/model.binvox"
-    )
+            if split == "val" and not path.exists():
+                continue
+            for shape in filter(None, map(str.strip, read_text(path).splitlines())):
+                name = f"{category.name}/{shape}"
+                if name in split_of:
+                    raise InputError(f"{path}: {name} is in {split_of[name]} and in {split}")
+                split_of[name] = split
+
+    index = index_shapes(root, sorted(split_of), "{name}/img_choy2016", "{name}/model.binvox")
     splits = {split: [] for split in SPLITS}
     for i, name in enumerate(index.names):
         splits[split_of[name]].append(i)
     return index, splits
-
-
-def _read_list(path: Path, split: str, split_of: dict[str, str]) -> None:
-    """Add the shapes of a list to `split_of`."""
-    for i, line in enumerate(read_text(path, MAX_LIST_BYTES).splitlines(), start=1):
-        shape = line.strip()
-        if shape and not SHAPE_NAME.fullmatch(shape):  # it could lead out of the dataset
-            raise InputError(f"{path}:{i}: expected the name of a folder, got {shape[:60]!r}")
-        name = f"{path.parent.name}/{shape}"
-        if other := split_of.get(name):
-            raise InputError(f"{path}:{i}: {name} is in {other} and in {split}")
-        if shape:
-            split_of[name] = split

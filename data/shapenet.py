@@ -4,10 +4,11 @@ The layout is that of data/layout.py.
 """
 
 import os
-from collections import Counter
-from collections.abc import Iterable, Sequence
+import re
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,15 +21,15 @@ from torch.utils.data import Dataset
 from data.layout import CATEGORIES, EXCLUDED, RENDERINGS, RESOLUTION, VOXELS
 from data.transforms import eval_transform, load_image, to_array, train_transform
 from utils.errors import InputError, explain
-from utils.files import read_bytes
+from utils.files import read_text
 from utils.voxels import read_binvox
 
-MAX_VIEWS = 255  # counted per shape, as uint8
-MAX_EXCLUDED_BYTES = 2**28
-IMAGE_FORMAT = f"{RENDERINGS}/{{name}}/rendering/{{view:02d}}.png"
+VIEWS_FORMAT = f"{RENDERINGS}/{{name}}/rendering"
 VOXELS_FORMAT = f"{VOXELS}/{{name}}/model.binvox"
-RENDERING_SUFFIXES = (".png", ".jpg", ".jpeg")  # one per dataset; JPEG has no alpha channel
-SAMPLE_STREAM = 1  # TrainBatchSampler draws from (seed, epoch), which NumPy pads with zeros
+VIEW_FILE = re.compile(r"(\d{2,3})\.(png|jpg|jpeg)")
+FILES_BESIDE_VIEWS = {"renderings.txt", "rendering_metadata.txt", "cameras.npz"}
+# Separates the samples' random streams from the sampler's: NumPy reads (s, e) as (s, e, 0, 0).
+SAMPLE_STREAM = 1
 
 
 @dataclass(frozen=True)
@@ -38,41 +39,47 @@ class ShapeNetIndex:
     Attributes:
         root (Path): Folder of the dataset.
         names (list[str]): "category/shape", sorted.
-        num_views (ndarray): (N,) uint8, the number of images of each shape.
+        views (list[dict[int, str]]): The file name of each view of a shape, by its number.
         excluded (frozenset[str]): Names that exclude.txt keeps out of every split.
-        left_out (Counter): Numbers of unusable shapes and categories, by reason.
-        listed_views (dict): The views to use of shapes that don't use all of theirs.
-        image_format, voxels_format (str): Paths of a shape's files in root, by name and view.
+        left_out (dict[str, list[str]]): What is not used: names of shapes or files, by reason.
+        views_format, voxels_format (str): A shape's folder of views and its voxels, within root.
     """
 
     root: Path
     names: list[str]
-    num_views: np.ndarray
+    views: list[dict[int, str]]
     excluded: frozenset[str] = frozenset()
-    left_out: Counter = field(default_factory=Counter)
-    listed_views: dict[int, list[int]] = field(default_factory=dict)
-    image_format: str = IMAGE_FORMAT
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+    views_format: str = VIEWS_FORMAT
     voxels_format: str = VOXELS_FORMAT
 
-    def take(self, rows: list[int]) -> "ShapeNetIndex":
-        """Return an index of these shapes; one may be there several times."""
-        names = [self.names[i] for i in rows]
-        return replace(self, names=names, num_views=self.num_views[rows])
+    def __str__(self) -> str:
+        return f"{self.root}: {', '.join(self.names)}"
 
-    def views(self, i: int) -> Sequence[int]:
-        """Return the numbers of the views to use of a shape."""
-        return self.listed_views.get(i) or range(self.num_views[i])
+    def split_up(self) -> "list[ShapeNetIndex]":
+        """Return an index of each shape alone, for another process to read."""
+        return [
+            replace(self, names=[name], views=[views], excluded=frozenset(), left_out={})
+            for name, views in zip(self.names, self.views, strict=True)
+        ]
 
     def category(self, i: int) -> str:
         """Return the English name of an official category, else the folder's name."""
         folder = self.names[i].partition("/")[0]
         return CATEGORIES.get(folder, folder)
 
-    def image_path(self, i: int, view: int) -> str:  # joining a Path takes 10 times as long
-        return f"{self.root}/" + self.image_format.format(name=self.names[i], view=view)
+    def label(self, i: int) -> str:
+        """Return "category/shape" with the category's English name."""
+        return f"{self.category(i)}/{self.names[i].partition('/')[2]}"
 
-    def voxels_path(self, i: int) -> Path:
-        return self.root / self.voxels_format.format(name=self.names[i])
+    def views_folder(self, i: int) -> str:
+        return f"{self.root}/{self.views_format.format(name=self.names[i])}"
+
+    def image_path(self, i: int, view: int) -> str:
+        return f"{self.views_folder(i)}/{self.views[i][view]}"  # a Path takes 10 times as long
+
+    def voxels_path(self, i: int) -> str:
+        return f"{self.root}/{self.voxels_format.format(name=self.names[i])}"
 
     def load_image(self, i: int, view: int) -> Image.Image:
         """Return a view as RGBA, 137×137."""
@@ -85,11 +92,10 @@ class ShapeNetIndex:
     def require_views(self, indices: Iterable[int], num_views: int) -> None:
         """Raise InputError, naming the first shape that has fewer views."""
         for i in indices:
-            if (available := len(self.views(i))) < num_views:
-                folder = os.path.dirname(self.image_path(i, 0))
-                listed = " in split_file" * (i in self.listed_views)
+            if len(self.views[i]) < num_views:
+                found = f"got {len(self.views[i])}: {', '.join(self.views[i].values())}"
                 raise InputError(
-                    f"{folder}: expected {num_views} views (max_views), got {available}{listed}"
+                    f"{self.views_folder(i)}: expected {num_views} views (max_views), {found}"
                 )
 
 
@@ -105,71 +111,64 @@ def index_dataset(root: str | Path) -> ShapeNetIndex:
             raise InputError(
                 f"{root}: no folder {tree}; README.md says how to get ShapeNet or build a dataset"
             )
-    names, left_out = [], Counter()
-    for category in sorted(_folders(root / RENDERINGS) | _folders(root / VOXELS)):
-        shapes = _folders(root / RENDERINGS / category) | _folders(root / VOXELS / category)
-        left_out["empty categories"] += not shapes
-        names += [f"{category}/{shape}" for shape in sorted(shapes)]
-    return index_shapes(root, names, left_out)
+    trees = root / RENDERINGS, root / VOXELS
+    names = {
+        f"{category}/{shape}"
+        for tree in trees
+        for category in _list_folder(tree)
+        for shape in _list_folder(tree / category)
+    }
+    in_order = sorted(names, key=lambda name: name.split("/"))
+    return index_shapes(root, in_order, VIEWS_FORMAT, VOXELS_FORMAT)
 
 
 def index_shapes(
-    root: Path,
-    names: list[str],
-    left_out: Counter,
-    image_format: str = IMAGE_FORMAT,
-    voxels_format: str = VOXELS_FORMAT,
+    root: Path, names: list[str], views_format: str, voxels_format: str
 ) -> ShapeNetIndex:
-    """Index those shapes that have voxels and views; the suffix is the one of most views."""
-    usable, counts, folder_format = [], [], os.path.dirname(image_format)
+    """Index those shapes that have both views and voxels."""
+    usable, views, left_out = [], [], defaultdict(list)
     for name in names:
-        num_views = _count_by_suffix(f"{root}/{folder_format.format(name=name)}")
-        if not any(num_views):
-            left_out["without views"] += 1
+        folder = views_format.format(name=name)
+        found, others = _find_views(_list_folder(f"{root}/{folder}"))
+        if others:
+            left_out["files that are not views"] += [f"{folder}/{other}" for other in others]
+        if not found:
+            left_out["shapes without views"].append(name)
         elif not os.path.exists(f"{root}/{voxels_format.format(name=name)}"):
-            left_out["without voxels"] += 1
+            left_out["shapes without voxels"].append(name)
         else:
             usable.append(name)
-            counts.append(num_views)
+            views.append(found)
     if not usable:
         raise InputError(f"{root}: no shape with both views and voxels")
-    counts = np.minimum(counts, MAX_VIEWS).astype(np.uint8)  # (N, suffixes)
-    used = counts.sum(0, int).argmax()
-    suffix, num_views = RENDERING_SUFFIXES[used], counts[:, used]
-    left_out[f"without {suffix} views"] = int((num_views == 0).sum())
-    image_format = os.path.splitext(image_format)[0] + suffix
     excluded = read_excluded(root)
-    index = ShapeNetIndex(
-        root, usable, num_views, excluded, +left_out, {}, image_format, voxels_format
-    )
-    return index.take(np.flatnonzero(num_views).tolist())
+    return ShapeNetIndex(root, usable, views, excluded, left_out, views_format, voxels_format)
 
 
-def _folders(path: str | Path) -> set[str]:
+def _list_folder(path: str | Path) -> tuple[str, ...]:
+    """Return the sorted names in a folder, but for hidden ones; none if there is no such folder."""
     try:
-        with os.scandir(path) as entries:
-            return {e.name for e in entries if e.is_dir() and not e.name.startswith(".")}
+        return tuple(sorted(name for name in os.listdir(path) if not name.startswith(".")))
     except (FileNotFoundError, NotADirectoryError):
-        return set()
+        return ()
 
 
-def _count_by_suffix(path: str) -> list[int]:
-    """Return the number of images with each suffix."""
-    try:
-        names = [name for name in os.listdir(path) if name[0] != "."]
-    except (FileNotFoundError, NotADirectoryError):
-        names = []
-    return [sum(name.endswith(suffix) for name in names) for suffix in RENDERING_SUFFIXES]
+@lru_cache  # most folders hold the same names
+def _find_views(files: tuple[str, ...]) -> tuple[dict[int, str], list[str]]:
+    """Return the names of the views in a folder, by number, and of other files.
+
+    Of 00.jpg and 00.png, the latter is the view.
+    """
+    matches = [match for file in files if (match := VIEW_FILE.fullmatch(file))]
+    views = dict(sorted((int(match[1]), match[0]) for match in matches))
+    known = FILES_BESIDE_VIEWS.union(views.values())
+    return views, [file for file in files if file not in known]
 
 
 def read_excluded(root: Path) -> frozenset[str]:
     """Return the names in exclude.txt, if there is one."""
     path = root / EXCLUDED
-    content = read_bytes(path, MAX_EXCLUDED_BYTES) if path.exists() else b""
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):  # UTF-16, as some Windows tools write
-        raise InputError(f"{path}: expected a text file in UTF-8")
-    text = content.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
-    lines = text.split("\n")  # not splitlines, which splits at other characters too
+    lines = read_text(path).splitlines() if path.exists() else []
     return frozenset(line.strip() for line in lines if line.strip() and not line.startswith("#"))
 
 
@@ -234,7 +233,7 @@ class ShapeNetDataset(Dataset):
     def load_views(self, key: SampleKey) -> np.ndarray:
         """Return a sample's images, (V, S, S, 3) uint8."""
         index, epoch, num_views = key
-        available = self.index.views(index)
+        available = list(self.index.views[index])
         num_views = len(available) if num_views is None else num_views
         self.index.require_views([index], num_views)
         views, transform = available[:num_views], eval_transform

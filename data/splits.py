@@ -1,7 +1,6 @@
 """Training, validation and test splits, as lists of indices into a dataset's index."""
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import groupby
@@ -12,7 +11,6 @@ from utils.errors import InputError
 from utils.files import read_json
 
 SPLITS = ("train", "val", "test")
-MAX_SPLIT_BYTES = 2**28  # the 43,784 names of ShapeNet take 2 MB
 VARIANT = re.compile(r"\+\d+$")  # data.builder names stretched variants of a shape NAME+1, NAME+2
 
 
@@ -65,72 +63,71 @@ def split_from_file(
     "val": {...}, "test": {...}}. It may divide the views of a shape between splits.
 
     Returns:
-        tuple: The index, with each shape of which some views are listed again at its end, with
-            these alone, and with counts of names that the file or it lacks; and the splits of that
-            index.
+        tuple: The index and its splits. A shape with listed views gets a row of its own;
+            `left_out` has the names missing on either side.
 
     Raises:
-        InputError: If the file is no such split, or has a shape or a view twice.
+        InputError: If the file is no such split, has a view twice, or has one that is not on disk.
     """
-    content = read_json(path, MAX_SPLIT_BYTES)
-    has_views = isinstance(content, dict) and "taxonomy_id" not in content
-    read = _read_mesh_rcnn if has_views else _read_pix2vox
-    rows = list(range(len(index.names)))
-    index_of = {name: i for i, name in enumerate(index.names)}
-    splits, listed_views, missing = {split: [] for split in SPLITS}, {}, Counter()
-    uses: dict[str, list[tuple[str, list[int]]]] = {}  # of each name: split and views
-    for split, name, views in read(content, path):
-        for other, used in uses.setdefault(name, []):
-            if other == split or not views or not used or set(views) & set(used):
-                raise InputError(f"{path}: {name} is in {other} and in {split}")
-        uses[name].append((split, views))
-        if name not in index_of:
-            missing["in the split, not on disk"] += 1
+    names, views = index.names.copy(), index.views.copy()
+    row_of = {name: i for i, name in enumerate(index.names)}
+    splits = {split: [] for split in SPLITS}
+    split_of_view: dict[str, dict[int, str]] = {}  # by the shape's name
+    missing = []
+    for split, name, listed in _read_shapes(path):
+        if name not in row_of:
+            missing.append(name)
             continue
-        i = index_of[name]
-        if views and max(views) >= index.num_views[i]:
-            found = f"{index.num_views[i]} views in {index.root}, got {max(views)}"
-            raise InputError(f"{path}: {name}: expected a view of the {found}")
-        if views == [*index.views(i)]:
-            views = []  # the index of a shape decides its random views and crops
-        splits[split].append(len(rows) if views else i)
-        if views:
-            listed_views[len(rows)] = views
-            rows.append(i)
-    missing["on disk, not in the split"] = sum(name not in uses for name in index.names)
-    index = replace(index.take(rows), listed_views=listed_views, left_out=index.left_out + missing)
-    return index, splits
+        row = row_of[name]
+        files = index.views[row]
+        used = split_of_view.setdefault(name, {})
+        for view in files if listed is None else listed:
+            if view not in files:
+                raise InputError(f"{path}: {split}: {name}: no view {view} in {index.root}")
+            if view in used:
+                raise InputError(f"{path}: {name} is in {used[view]} and in {split}")
+            used[view] = split
+        if listed is not None and listed != list(files):
+            row = len(names)  # only then: a shape's row decides its random views and crops
+            names.append(name)
+            views.append({view: files[view] for view in listed})
+        splits[split].append(row)
+
+    unused = [name for name in index.names if name not in split_of_view]
+    left_out = index.left_out | {
+        "shapes in the split, not on disk": missing,
+        "shapes on disk, not in the split": unused,
+    }
+    return replace(index, names=names, views=views, left_out=left_out), splits
 
 
-def _read_pix2vox(content, path: str | Path) -> Iterator[tuple[str, str, list[int]]]:
-    """Yield split, "category/shape" and no views."""
-    for i, entry in enumerate(content if isinstance(content, list) else [content]):
-        where = f"{path}: entry {i}"
-        if not isinstance(entry, dict) or not isinstance(entry.get("taxonomy_id"), str):
-            raise InputError(f"{where}: expected an object with a string 'taxonomy_id'")
+def _read_shapes(path: str | Path) -> list[tuple[str, str, list[int] | None]]:
+    """Return the split, the name and the views (None: all) of each shape in a split file."""
+    content = read_json(path)
+    try:
+        entries = [content] if isinstance(content, dict) else content
+        if not any(split in entry for entry in entries for split in SPLITS):
+            raise InputError(
+                f"{path}: expected the shapes of train, val and test, got something else (a list "
+                "of categories?); leave split_file empty for 3D-R2N2's own split"
+            )
+        read = _read_mesh_rcnn if isinstance(content, dict) else _read_pix2vox
+        return list(read(content))
+    except (AttributeError, KeyError, TypeError):
+        raise InputError(
+            f"{path}: expected a split in the form of Pix2Vox or of Mesh R-CNN"
+        ) from None
+
+
+def _read_pix2vox(content: list[dict]) -> Iterator[tuple[str, str, None]]:
+    for entry in content:
         for split in SPLITS:
-            shapes = entry.get(split, [] if split == "val" else None)
-            if not isinstance(shapes, list) or not all(isinstance(s, str) for s in shapes):
-                raise InputError(f"{where}: {split}: expected a list of shape names")
-            for shape in shapes:
-                yield split, f"{entry['taxonomy_id']}/{shape}", []
+            for shape in entry.get(split, []):
+                yield split, f"{entry['taxonomy_id']}/{shape}", None
 
 
-def _read_mesh_rcnn(content: dict, path: str | Path) -> Iterator[tuple[str, str, list[int]]]:
-    """Yield split, "category/shape" and its views."""
-    if unknown := content.keys() - set(SPLITS):
-        expected = f"the splits {', '.join(SPLITS)}"
-        raise InputError(f"{path}: expected {expected}, got {min(unknown)[:40]!r}")
+def _read_mesh_rcnn(content: dict) -> Iterator[tuple[str, str, list[int]]]:
     for split in SPLITS:
-        categories = content.get(split, {} if split == "val" else None)
-        if not isinstance(categories, dict):
-            raise InputError(f"{path}: {split}: expected an object of categories")
-        for category, shapes in categories.items():
-            where = f"{path}: {split}: {category}"
-            if not isinstance(shapes, dict):
-                raise InputError(f"{where}: expected an object of shapes and their views")
+        for category, shapes in content.get(split, {}).items():
             for shape, views in shapes.items():
-                is_list = isinstance(views, list) and all(type(v) is int and v >= 0 for v in views)
-                if not (is_list and 0 < len(set(views)) == len(views)):
-                    raise InputError(f"{where}/{shape}: expected a list of different views")
-                yield split, f"{category}/{shape}", views
+                yield split, f"{category}/{shape}", list(views)

@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from data.pack import pack, use_pack
+from data.pack import pack
+from data.packed import use_pack
 from data.shapenet import SampleKey, ShapeNetDataset, index_dataset
 from models import build_network
 from tests import reference

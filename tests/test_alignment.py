@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from data.builder.synthetic import build_synthetic
-from data.cameras import project, read_views
+from data.cameras import METADATA, project, read_views
 from data.shapenet import SampleKey, ShapeNetDataset, index_dataset
 
 CROP = (137 - 128) // 2
@@ -30,8 +30,8 @@ def mean_overlap(root, name, turn=lambda voxels: voxels):
     position = index.names.index(name)
     samples = ShapeNetDataset(index, 128, seed=0, training=False)
     images, voxels, _ = samples[SampleKey(position, 0, 24)]
-    views = read_views(Path(index.image_path(position, 0)).with_name("rendering_metadata.txt"))
-    header = index.voxels_path(position).read_bytes()[:200]
+    views = read_views(Path(index.views_folder(position), METADATA))
+    header = Path(index.voxels_path(position)).read_bytes()[:200]
     side_length = float(header.partition(b"scale ")[2].split()[0])
     overlaps = []
     for image, view in zip(images, views, strict=True):

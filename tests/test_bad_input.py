@@ -183,12 +183,8 @@ SPLITS = [
     ("", "s.json"),
     ("{", "s.json"),
     ("[" * 100000, "s.json"),
-    ("[1]", "entry 0"),
+    ("[1]", "s.json"),
     (b"\xff\xff", "s.json"),
-    ("NaN", "entry 0"),
-    (split({**ENTRY, "train": "model00"}), "train"),
-    (split({**ENTRY, "train": [1]}), "train"),
-    (split({**ENTRY, "taxonomy_id": 5}), "taxonomy_id"),
     (split({**ENTRY, "test": ["model00"]}), "model00"),
     (split({**ENTRY, "test": ["model01"], "train": []}), "'train'"),
     (split({**ENTRY, "train": ["absent"]}), "split_file: s.json: none of its shapes are in data"),
@@ -283,7 +279,7 @@ def test_truncated_file_is_refused_or_read_whole(tmp_path, original):
     np.save(tmp_path / "a.npy", np.array([np.zeros(3), np.ones(2)], object), allow_pickle=True)
     (tmp_path / "a.json").write_text(split(ENTRY))
     shutil.copy(original / "w.pth", tmp_path / "a.pth")
-    index = ShapeNetIndex(tmp_path, [], np.zeros(0, np.uint8))
+    index = ShapeNetIndex(tmp_path, [], [])
     readers = {
         "a.binvox": read_binvox,
         "a.npy": read_object_array,

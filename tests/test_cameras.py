@@ -76,7 +76,7 @@ def test_write_views_matches_official_format(tmp_path):
     assert text == "209.190372118 25.4208381993 0 0.848215613661 25\n"
 
 
-@pytest.mark.parametrize("line", ["1 2 3", "a b c d e", "1 2 30 0.8 25"])
+@pytest.mark.parametrize("line", ["1 2 3", "a b c d e", "1 2 0 nan 25"])
 def test_read_views_names_bad_line(tmp_path, line):
     path = Path(tmp_path, "views.txt")
     path.write_text(f"1 2 0 0.8 25\n{line}\n")

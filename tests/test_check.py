@@ -1,199 +1,146 @@
 import os
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from data import check as module
-from data.check import check, write_exclude
+from data.check import check
 from data.shapenet import index_dataset
 from utils.errors import InputError
 from utils.voxels import write_binvox
 
-OFFICIAL = Path(__file__).parents[2] / "shared" / "real"
 
-
-def image(generator) -> Image.Image:
-    pixels = generator.integers(0, 256, (137, 137, 4), dtype=np.uint8)
+def random_image(rng) -> Image.Image:
+    pixels = rng.integers(0, 256, (137, 137, 4), dtype=np.uint8)
     pixels[:40] = 0
     return Image.fromarray(pixels)
 
 
 @pytest.fixture
 def dataset(tmp_path) -> Path:
-    generator = np.random.default_rng(0)
-    for model in ("a", "b", "c"):
-        folder = tmp_path / "ShapeNetRendering" / "chair" / model / "rendering"
+    rng = np.random.default_rng(0)
+    for shape in ("a", "b", "c"):
+        folder = views(tmp_path, shape)
         folder.mkdir(parents=True)
-        for number in range(3):
-            image(generator).save(folder / f"{number:02d}.png")
-        (folder / "renderings.txt").write_text("00.png\n01.png\n02.png\n")
-        (folder / "rendering_metadata.txt").write_text("10 27 0 0.8 25\n" * 3)
-        occupied = generator.random((32, 32, 32)) < 0.3
-        write_binvox(tmp_path / "ShapeNetVox32" / "chair" / model / "model.binvox", occupied)
+        for view in range(3):
+            random_image(rng).save(folder / f"{view:02d}.png")
+        (folder / "rendering_metadata.txt").write_text("10 27 5 0.8 25\n" * 3)
+        write_binvox(voxels(tmp_path, shape), rng.random((32, 32, 32)) < 0.3)
     return tmp_path
 
 
-def rendering(dataset: Path, model: str = "b") -> Path:
-    return dataset / "ShapeNetRendering" / "chair" / model / "rendering"
+def views(dataset: Path, shape: str = "b") -> Path:
+    return dataset / "ShapeNetRendering" / "chair" / shape / "rendering"
 
 
-def voxels(dataset: Path, model: str = "b") -> Path:
-    return dataset / "ShapeNetVox32" / "chair" / model / "model.binvox"
+def voxels(dataset: Path, shape: str = "b") -> Path:
+    return dataset / "ShapeNetVox32" / "chair" / shape / "model.binvox"
 
 
-def problems(dataset: Path) -> dict[str, list[str]]:
-    return check(dataset, processes=1)[0]
-
-
-def test_sound_dataset_has_no_problems(dataset):
+def test_sound_dataset_has_no_problems(dataset, real):
     assert check(dataset, processes=1) == ({}, [])
+    assert check(real, processes=1) == ({}, [])
 
 
 def test_result_does_not_depend_on_the_number_of_processes(dataset):
-    (rendering(dataset) / "01.png").unlink()
+    (views(dataset) / "01.png").unlink()
     assert check(dataset, processes=2) == check(dataset, processes=1)
 
 
 def test_defects_of_the_official_archives_are_found(dataset):
     """A car without renderings, a rifle without voxels, a chair with a broken image."""
-    shutil.rmtree(rendering(dataset, "a").parent)
+    shutil.rmtree(views(dataset, "a").parent)
     shutil.rmtree(voxels(dataset, "b").parent)
-    path = rendering(dataset, "c") / "02.png"
+    path = views(dataset, "c") / "02.png"
     path.write_bytes(path.read_bytes()[:2000])
-    found = problems(dataset)
-    assert found["chair/a"] == ["no renderings"]
-    assert found["chair/b"] == ["model.binvox: missing"]
-    (problem,) = found["chair/c"]
-    assert problem.startswith("02.png: damaged: ")
+    problems, _ = check(dataset, processes=1)
+    assert problems.keys() == {"chair/a", "chair/b", "chair/c"}
+    assert problems["chair/a"] == ["without views"] and problems["chair/b"] == ["without voxels"]
+    assert problems["chair/c"][0].startswith("02.png: damaged: ")
 
 
-def damage(name, action):
-    return pytest.param(action, name, id=name)
+def image(*arguments):
+    return lambda d: Image.new(*arguments).save(views(d) / "01.png")
+
+
+def content(data: bytes):
+    return lambda d: (views(d) / "01.png").write_bytes(data)
+
+
+def copy(shape: str, view: str):
+    return lambda d: shutil.copy(views(d, shape) / view, views(d) / "01.png")
+
+
+def metadata(text: str):
+    return lambda d: (views(d) / "rendering_metadata.txt").write_text(text)
+
+
+def grid(occupied):
+    return lambda d: write_binvox(voxels(d), occupied)
 
 
 @pytest.mark.parametrize(
-    ("action", "expected"),
+    ("expected", "damage"),
     [
-        damage("01.png: missing", lambda d: (rendering(d) / "01.png").unlink()),
-        damage("01.png: damaged", lambda d: (rendering(d) / "01.png").write_bytes(b"")),
-        damage(
-            "01.png: damaged",
-            lambda d: (rendering(d) / "01.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(40)),
-        ),
-        damage(
-            "01.png: expected 137x137 RGBA, got 10x20 RGBA",
-            lambda d: Image.new("RGBA", (10, 20)).save(rendering(d) / "01.png"),
-        ),
-        damage(
-            "01.png: expected 137x137 RGBA, got 137x137 RGB",
-            lambda d: Image.new("RGB", (137, 137)).save(rendering(d) / "01.png"),
-        ),
-        damage(
-            "01.png: empty",
-            lambda d: Image.new("RGBA", (137, 137)).save(rendering(d) / "01.png"),
-        ),
-        damage(
-            "01.png: full",
-            lambda d: Image.new("RGBA", (137, 137), "red").save(rendering(d) / "01.png"),
-        ),
-        damage(
-            "01.png: same as 00.png",
-            lambda d: shutil.copy(rendering(d) / "00.png", rendering(d) / "01.png"),
-        ),
-        damage(
-            "01.png: same as chair/a/02.png",
-            lambda d: shutil.copy(rendering(d, "a") / "02.png", rendering(d) / "01.png"),
-        ),
-        damage(
-            "03.png: not in renderings.txt",
-            lambda d: image(np.random.default_rng(9)).save(rendering(d) / "03.png"),
-        ),
-        damage("renderings.txt: missing", lambda d: (rendering(d) / "renderings.txt").unlink()),
-        damage(
-            "rendering_metadata.txt: expected 3 lines, got 2",
-            lambda d: (rendering(d) / "rendering_metadata.txt").write_text("1 2 0 1 25\n" * 2),
-        ),
-        damage(
-            "rendering_metadata.txt:3: expected five numbers, got '1 2'",
-            lambda d: (rendering(d) / "rendering_metadata.txt").write_text(
-                "1 2 0 1 25\n" * 2 + "1 2\n"
-            ),
-        ),
-        damage(
-            "../../a/rendering/01.png: missing",
-            lambda d: (rendering(d) / "renderings.txt").write_text(
-                "00.png\n01.png\n../../a/rendering/01.png\n"
-            ),
-        ),
-        damage(
-            "model.binvox: expected 32768 voxels",
-            lambda d: voxels(d).write_bytes(voxels(d).read_bytes()[:-2]),
-        ),
-        damage("model.binvox: empty", lambda d: write_binvox(voxels(d), np.zeros((32, 32, 32)))),
-        damage("model.binvox: full", lambda d: write_binvox(voxels(d), np.ones((32, 32, 32)))),
-        damage(
-            "expected 32 voxels per side as elsewhere, got 16",
-            lambda d: write_binvox(voxels(d), np.eye(16)[..., None] * np.ones(16)),
-        ),
+        ("view 1: missing", lambda d: (views(d) / "01.png").unlink()),
+        ("expected 3 views as elsewhere, got 2", lambda d: (views(d) / "02.png").unlink()),
+        ("01.png: damaged", content(b"")),
+        ("01.png: damaged", content(b"\x89PNG\r\n\x1a\n" + bytes(40))),
+        ("01.png: expected 137x137 RGBA, got 10x20 RGBA", image("RGBA", (10, 20))),
+        ("01.png: expected 137x137 RGBA, got 137x137 RGB", image("RGB", (137, 137))),
+        ("01.png: empty", image("RGBA", (137, 137))),
+        ("01.png: full", image("RGBA", (137, 137), "red")),
+        ("01.png: same as chair/b/00.png", copy("b", "00.png")),
+        ("01.png: same as chair/a/02.png", copy("a", "02.png")),
+        ("rendering_metadata.txt: expected a line for each", metadata("1 2 0 1 25\n" * 2)),
+        ("rendering_metadata.txt:2: expected five numbers", metadata("1 2 0 1 25\n1 2\n")),
+        ("model.binvox: expected 32768 voxels", lambda d: os.truncate(voxels(d), 2000)),
+        ("model.binvox: empty", grid(np.zeros((32, 32, 32)))),
+        ("model.binvox: full", grid(np.ones((32, 32, 32)))),
+        ("model.binvox: expected 32³ or 64³ voxels, got 16³", grid(np.indices((16, 16, 16))[0])),
+        ("expected 32 voxels per side as elsewhere, got 64", grid(np.indices((64, 64, 64))[0])),
     ],
 )
-def test_each_kind_of_damage_is_found(dataset, action, expected):
-    action(dataset)
-    found = problems(dataset)
-    assert list(found) == ["chair/b"]
-    assert any(problem.startswith(expected) for problem in found["chair/b"])
+def test_each_kind_of_damage_is_found(dataset, damage, expected):
+    damage(dataset)
+    problems, _ = check(dataset, processes=1)
+    assert list(problems) == ["chair/b"]
+    assert any(expected in problem for problem in problems["chair/b"])
 
 
-def test_missing_views_are_found(dataset):
-    (rendering(dataset) / "02.png").unlink()
-    (rendering(dataset) / "renderings.txt").write_text("00.png\n01.png\n")
-    (rendering(dataset) / "rendering_metadata.txt").write_text("10 27 0 0.8 25\n" * 2)
-    assert problems(dataset) == {"chair/b": ["expected 3 views as elsewhere, got 2"]}
+def test_files_that_cannot_be_read_are_problems_of_their_shape(dataset):
+    (views(dataset, "a") / "01.png").unlink()
+    os.mkfifo(views(dataset, "a") / "01.png")
+    voxels(dataset).unlink()
+    voxels(dataset).symlink_to("/proc/self/mem")  # reading it is an I/O error
+    problems, _ = check(dataset, processes=1)
+    assert "01.png" in problems["chair/a"][0] and "model.binvox" in problems["chair/b"][0]
 
 
-def test_a_rotated_camera_is_no_problem(dataset):
-    (rendering(dataset) / "rendering_metadata.txt").write_text("10 27 5 0.8 25\n" * 3)
-    assert problems(dataset) == {}
-
-
-def test_equal_voxels_are_only_noted(dataset):
+def test_equal_voxels_and_files_that_are_not_views_are_only_noted(dataset):
     shutil.copy(voxels(dataset, "a"), voxels(dataset, "c"))
-    assert check(dataset, processes=1) == ({}, ["chair/c: same voxels as chair/a"])
+    shutil.copy(views(dataset) / "00.png", views(dataset) / "00 (1).png")
+    problems, (equal, other) = check(dataset, processes=1)
+    assert not problems and "chair/c" in equal and "chair/a" in equal and "00 (1).png" in other
 
 
 def test_folder_without_shapes_is_an_error(tmp_path):
-    with pytest.raises(InputError, match="no shapes in"):
+    with pytest.raises(InputError, match=str(tmp_path)):
         check(tmp_path)
 
 
-def test_exclude_file_has_names_below_their_reasons(dataset):
-    (rendering(dataset) / "01.png").unlink()
-    text = write_exclude(dataset, problems(dataset)).read_text()
-    lines = text.splitlines()
-    assert [line for line in lines if not line.startswith("#")] == ["chair/b"]
-    assert "# 01.png: missing" in lines
-
-
-def test_exclude_file_keeps_names_that_are_not_utf8_and_skips_those_of_two_lines(dataset, capsys):
-    odd = os.fsdecode(b"chair/m\xff"), "chair/x\u2028y", "chair/two\nlines", "#a/b"
-    write_exclude(dataset, {name: ["a\nchair/a: missing"] for name in odd})
-    assert index_dataset(dataset).excluded == {*odd[:2]}
-    assert "two\\nlines" in capsys.readouterr().out
-
-
-def test_command_prints_problems_and_returns_1(dataset, capsys, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["check", str(dataset), "--processes", "1", "--write-exclude"])
-    assert module.main() == 0
-    (rendering(dataset) / "01.png").unlink()
-    assert module.main() == 1
-    assert "chair/b: 01.png: missing" in capsys.readouterr().out
-    assert "chair/b\n" in (dataset / "exclude.txt").read_text()
-
-
-@pytest.mark.skipif(not OFFICIAL.is_dir(), reason="no official data in ../shared/real")
-def test_official_shapes_have_no_problems():
-    assert check(OFFICIAL, processes=1) == ({}, [])
+def test_shapes_with_problems_are_added_to_the_excluded_ones(script, dataset):
+    command = "data.check", dataset, "--processes=1", "--write-exclude"
+    status, _, _ = script(*command)
+    assert status == 0 and not (dataset / "exclude.txt").exists()
+    (dataset / "exclude.txt").write_text("# mine\nchair/c")
+    (views(dataset) / "01.png").unlink()
+    for _ in range(2):  # the second time, nothing is added
+        status, output, _ = script(*command)
+        assert status == 1 and "chair/b: view 1: missing" in output
+        text = (dataset / "exclude.txt").read_text()
+        assert text.startswith("# mine\nchair/c\n") and text.count("chair/b\n") == 1
+        assert "# view 1: missing\n" in text
+    assert index_dataset(dataset).excluded == {"chair/b", "chair/c"}

@@ -71,7 +71,7 @@ def good_weights(_path) -> bytes:
 
 
 def read_split(path):
-    split_from_file(ShapeNetIndex(path, ["a/x"], np.array([1])), path)
+    split_from_file(ShapeNetIndex(path, ["a/x"], [{0: "00.png"}]), path)
 
 
 def read_weights(path):

@@ -1,5 +1,6 @@
 """The index, samples and transforms of data/shapenet.py and data/transforms.py."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -8,7 +9,6 @@ import pytest
 import torch
 from PIL import Image
 
-from data.check import check
 from data.datasets import open_dataset
 from data.shapenet import SampleKey, ShapeNetDataset, collate, index_dataset
 from data.transforms import load_image, train_transform
@@ -17,27 +17,21 @@ from utils.errors import InputError
 from utils.voxels import write_binvox
 
 
-def test_index_has_shapes_with_views_and_voxels_and_counts_the_rest(tmp_path):
+def test_index_has_shapes_with_views_and_voxels_and_names_the_rest(tmp_path):
     root = make_dataset(tmp_path, {"03001627": 6})
     shutil.rmtree(root / "ShapeNetRendering/03001627/model01")
     shutil.rmtree(root / "ShapeNetVox32/03001627/model02")
     for image in (root / "ShapeNetRendering/03001627/model03/rendering").iterdir():
         image.unlink()
     (root / "ShapeNetVox32/03001627/model04/model.binvox").unlink()
+    (root / "ShapeNetVox32/empty").mkdir()
     index = index_dataset(root)
     assert index.names == ["03001627/model00", "03001627/model05"]
-    assert index.left_out == {"without views": 2, "without voxels": 2}
-    assert index.category(0) == "chair" and index.num_views.tolist() == [5, 5]
-
-
-@pytest.mark.parametrize("tree", ["ShapeNetRendering", "ShapeNetVox32"])
-def test_empty_category_is_skipped_and_counted(tmp_path, tree):
-    root = make_dataset(tmp_path, {"03001627": 2}, views=1)
-    (root / tree / "04379243").mkdir()
-    (root / tree / "notes.txt").touch()
-    index = index_dataset(root)
-    assert index.names == ["03001627/model00", "03001627/model01"]
-    assert index.left_out == {"empty categories": 1}
+    assert index.left_out == {
+        "shapes without views": ["03001627/model01", "03001627/model03"],
+        "shapes without voxels": ["03001627/model02", "03001627/model04"],
+    }
+    assert index.category(0) == "chair" and index.label(1) == "chair/model05"
 
 
 @pytest.mark.parametrize("tree", ["ShapeNetRendering", "ShapeNetVox32"])
@@ -51,9 +45,44 @@ def test_no_usable_shape_and_missing_tree_are_errors(tmp_path, tree):
         index_dataset(root)
 
 
+def test_views_are_found_by_number_and_other_files_are_named(tmp_path, capsys):
+    root = make_dataset(tmp_path, {"03001627": 2}, views=4)
+    folder = root / "ShapeNetRendering/03001627/model00/rendering"
+    others = ["00 (1).png", "00_depth.png", "01.png.bak", "1.png", "notes.txt"]
+    for name in (*others, "renderings.txt", "rendering_metadata.txt", ".DS_Store", "._00.png"):
+        (folder / name).write_bytes((folder / "00.png").read_bytes())
+    expected = ShapeNetDataset(index_dataset(root), 128)[0][0]
+    (folder / "01.png").unlink()  # a gap
+    (folder / "02.png").rename(folder / "120.png")
+    index, _ = open_dataset(root, "", 0)
+    assert list(index.views[0]) == [0, 3, 120] and list(index.views[1]) == [0, 1, 2, 3]
+    assert "files that are not views: 5, such as" in capsys.readouterr().out
+    found = ShapeNetDataset(index, 128)[0][0]
+    assert np.array_equal(found, expected[[0, 3, 2]])
+    for epoch in range(8):
+        ShapeNetDataset(index, 128, training=True)[SampleKey(0, epoch, 3)]
+
+
+@pytest.mark.parametrize("name", ["02.png", "model.binvox"])
+@pytest.mark.parametrize("kind", ["pipe", "unreadable disk", "folder"])
+def test_file_that_cannot_be_read_is_named(tmp_path, name, kind):
+    root = make_dataset(tmp_path, {"a": 1}, views=3)
+    (path,) = root.rglob(name)
+    path.unlink()
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/proc/self/mem")  # reading it is an I/O error
+    with pytest.raises(InputError, match=f"{name}: ") as error:
+        ShapeNetDataset(index_dataset(root), 128)[0]
+    assert "\n" not in str(error.value)
+
+
 def test_open_dataset_splits_the_official_shapes(real, capsys):
     index, splits = open_dataset(str(real), "", 0.05)
-    assert len(splits["all"]) == 5 and set(index.num_views) == {24}
+    assert len(splits["all"]) == 5 and set(map(len, index.views)) == {24}
     assert sorted(splits["train"] + splits["val"] + splits["test"]) == splits["all"]
     assert "5 shapes" in capsys.readouterr().out
 
@@ -181,20 +210,16 @@ def test_incomplete_image_is_an_error_or_has_all_its_pixels(dataset, tmp_path):
 
 
 def test_jpeg_renderings_are_read(tmp_path):
-    root = make_dataset(tmp_path, {"03001627": 3}, views=2)
+    root = make_dataset(tmp_path, {"03001627": 2}, views=2)
     expected = ShapeNetDataset(index_dataset(root), 128)[1][0]
-    for path in root.glob("ShapeNetRendering/*/*/rendering/*.png"):
-        if "model00" not in path.parts:
-            white = Image.new("RGBA", (137, 137), (240, 240, 240))
-            white.alpha_composite(load_image(path))
-            white.convert("RGB").save(path.with_suffix(".jpg"), quality=95)
-            path.unlink()
+    for path in root.glob("ShapeNetRendering/*/model01/rendering/*.png"):
+        white = Image.new("RGBA", (137, 137), (240, 240, 240))
+        white.alpha_composite(load_image(path))
+        white.convert("RGB").save(path.with_suffix(".jpg"), quality=95)
+        path.unlink()
     index = index_dataset(root)
-    assert index.names == ["03001627/model01", "03001627/model02"]
-    assert index.left_out == {"without .jpg views": 1}
-    got = ShapeNetDataset(index, 128)[0][0]
-    assert np.abs(got.astype(int) - expected).mean() < 4
-    assert check(root)[0].keys() == {*index.names, "03001627/model00"}
+    assert len(index.names) == 2 and not index.left_out
+    assert np.abs(ShapeNetDataset(index, 128)[1][0].astype(int) - expected).mean() < 4
 
 
 def test_categories_select_from_every_split(dataset, tmp_path, capsys):
@@ -202,7 +227,7 @@ def test_categories_select_from_every_split(dataset, tmp_path, capsys):
     for name in ("table", "04379243"):
         _, splits = open_dataset(dataset, "", 0.05, name)
         assert splits == {split: [i for i in everything[split] if i >= 10] for split in everything}
-    assert "5 shapes" in (out := capsys.readouterr().out) and "10 of other categories" in out
+    assert "5 shapes" in (out := capsys.readouterr().out) and "shapes of other categories: 10," in out
     assert open_dataset(dataset, "", 0.05, "table, chair")[1] == everything
     with pytest.raises(InputError, match=r"categories: .*'lamp'.*chair, table"):
         open_dataset(dataset, "", 0.05, "chair,lamp")

@@ -11,7 +11,7 @@ from utils.errors import InputError
 
 
 def index_of(*names: str) -> ShapeNetIndex:
-    return ShapeNetIndex("", sorted(names), np.ones(len(names), np.uint8))
+    return ShapeNetIndex("", sorted(names), [{0: "00.png"}] * len(names))
 
 
 def test_sorted_split_is_80_20_with_validation_at_the_end_of_training(dataset):
@@ -66,7 +66,8 @@ def test_split_file_replaces_the_sorted_split(dataset, tmp_path):
     path.write_text(json.dumps([entry]), encoding="utf-8")
     found, splits = open_dataset(dataset, str(path), 0.05)
     assert splits == {"train": [1, 3], "val": [9], "test": [], "all": [*range(15)]}
-    assert found.left_out == {"in the split, not on disk": 1, "on disk, not in the split": 12}
+    assert found.left_out["shapes in the split, not on disk"] == ["03001627/gone"]
+    assert len(found.left_out["shapes on disk, not in the split"]) == 12
 
 
 def test_split_file_may_lack_val(tmp_path):
@@ -86,7 +87,7 @@ def test_mesh_rcnn_split_uses_the_listed_views(dataset, tmp_path):
     path.write_text(json.dumps(content), encoding="utf-8")
     index, splits = split_from_file(index_dataset(dataset), path)
     assert splits == {"train": [15, 16, 17], "val": [], "test": [18]}
-    assert index.left_out == {"in the split, not on disk": 1, "on disk, not in the split": 12}
+    assert index.left_out["shapes in the split, not on disk"] == ["03001627/gone"]
     assert index.names[15] == index.names[18]  # its views are divided between two splits
 
     samples = ShapeNetDataset(index, 128)
@@ -96,24 +97,22 @@ def test_mesh_rcnn_split_uses_the_listed_views(dataset, tmp_path):
     rng = ShapeNetDataset(index, 128, training=True)
     seen = {rng[SampleKey(15, epoch, 1)][0].tobytes() for epoch in range(4)}
     assert len(seen) == 4
-    with pytest.raises(InputError, match=r"expected 3 views .* got 2 in split_file"):
+    with pytest.raises(InputError, match=r"expected 3 views .* got 2: 04\.png, 00\.png"):
         index.require_views(splits["train"], 3)
 
     index, splits = open_dataset(dataset, path, 0)  # each shape once, with all views
     assert splits["all"] == list(range(15))
-    assert all(len(index.views(i)) == 5 for i in splits["all"])
+    assert all(len(index.views[i]) == 5 for i in splits["all"])
 
 
 def test_mesh_rcnn_split_of_all_views_equals_pix2vox_split(dataset, tmp_path):
     path = tmp_path / "split.json"
     path.write_text('[{"taxonomy_id": "03001627", "train": ["model03"], "test": ["model01"]}]')
-    index, splits = split_from_file(index_dataset(dataset), path)
-    models = {split: {"03001627": {name: [0, 1, 2, 3, 4]}}
-              for split, name in (("train", "model03"), ("test", "model01"))}  # fmt: skip
-    path.write_text(json.dumps(models))
-    same_index, same_splits = split_from_file(index_dataset(dataset), path)
-    assert (same_index.names, same_splits) == (index.names, splits)
-    assert not same_index.listed_views
+    expected = split_from_file(index_dataset(dataset), path)
+    every = [0, 1, 2, 3, 4]
+    train, test = {"model03": every}, {"model01": every}
+    path.write_text(json.dumps({"train": {"03001627": train}, "test": {"03001627": test}}))
+    assert split_from_file(index_dataset(dataset), path) == expected
 
 
 @pytest.mark.parametrize(
@@ -122,21 +121,32 @@ def test_mesh_rcnn_split_of_all_views_equals_pix2vox_split(dataset, tmp_path):
         "",
         "[1]",
         "3",
-        '[{"taxonomy_id": 1}]',
-        '[{"taxonomy_id": "a", "train": [], "val": []}]',
-        '[{"taxonomy_id": "a", "train": [1], "val": [], "test": []}]',
-        '[{"taxonomy_id": "a", "train": ["x"], "val": ["x"], "test": []}]',
-        '{"train": {}}',
-        '{"train": {"a": ["x"]}, "test": {}}',
-        '{"train": {"a": {"x": [0, 0]}}, "test": {}}',
-        '{"train": {"a": {"x": [0, 1]}}, "test": {"a": {"x": [1]}}}',
-        '{"train": {"a": {"x": [true]}}, "test": {}}',
-        '{"train": {}, "test": {}, "train_eval": {}}',
-        '{"train": {"03001627": {"model00": [5]}}, "test": {}}',
+        '[{"taxonomy_id": "a", "train": 1}]',
+        '{"taxonomy_id": "03001627", "train": ["model00"]}',
+        '[{"taxonomy_id": "03001627", "train": ["model00"], "test": ["model00"]}]',
+        '{"train": {"a": ["x"]}}',
+        '{"train": {"03001627": {"model00": [0, 0]}}}',
+        '{"train": {"03001627": {"model00": [0, 1]}}, "test": {"03001627": {"model00": [1]}}}',
+        '{"train": {"03001627": {"model00": [5]}}}',
     ],
 )
 def test_bad_split_file_is_an_error(dataset, tmp_path, content):
     path = tmp_path / "split.json"
     path.write_text(content, encoding="utf-8")
     with pytest.raises(InputError, match=r"split\.json"):
+        split_from_file(index_dataset(dataset), path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '[{"taxonomy_id": "03001627", "taxonomy_name": "chair"}]',  # Pix2Vox's first ShapeNet.json
+        '{"03001627": {"id": "03001627", "name": "chair"}}',  # 3D-R2N2's own
+        '[{"synsetId": "03001627", "name": "chair", "children": []}]',  # ShapeNet's taxonomy.json
+    ],
+)
+def test_list_of_categories_as_split_file_is_explained(dataset, tmp_path, content):
+    path = tmp_path / "split.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match=r"split\.json: .*list of categories.*split_file empty"):
         split_from_file(index_dataset(dataset), path)

@@ -16,7 +16,8 @@ from pathlib import Path
 import torch
 
 from data.loader import TrainBatchSampler, eval_batches, make_loader
-from data.pack import pack, use_pack
+from data.pack import pack
+from data.packed import use_pack
 from data.shapenet import ShapeNetDataset, ShapeNetIndex, index_dataset
 from models import NETWORKS, build_network
 from models.profile import profile
