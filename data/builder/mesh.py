@@ -11,8 +11,7 @@ from utils.errors import InputError
 
 GRAY = (204, 204, 204, 255)  # Blender's default material
 SMOOTH_ANGLE = np.radians(40)  # faces that meet at a smaller angle are shaded as one surface
-MAX_COORDINATE = 1e12
-MAX_UV = 1e6  # float32 has no fraction beyond it
+MIN_HEIGHT = 1e-7  # of a triangle, in its longest sides; float32 is as coarse
 AXES = {
     "x": (1, 0, 0), "y": (0, 1, 0), "z": (0, 0, 1),
     "-x": (-1, 0, 0), "-y": (0, -1, 0), "-z": (0, 0, -1),
@@ -61,10 +60,10 @@ def make_mesh(triangles, colors=GRAY, normals=None, uv=None, texture: Texture | 
         uv: (F, 3, 2), v pointing up. Without it, the texture is left out.
         texture: Image that the colors are multiplied with.
 
-    Raises InputError when a coordinate is not finite or beyond 1e12.
+    Raises InputError when a coordinate is not finite.
     """
-    if not np.abs(triangles).max(initial=0) < MAX_COORDINATE:
-        raise InputError(f"expected finite coordinates below {MAX_COORDINATE:g}")
+    if not np.isfinite(triangles).all():
+        raise InputError("expected finite coordinates, got infinity or no number")
     num_faces = len(triangles)
     textured = uv is not None and texture is not None
     if normals is None:
@@ -79,7 +78,7 @@ def make_mesh(triangles, colors=GRAY, normals=None, uv=None, texture: Texture | 
         triangles,
         normals,
         np.broadcast_to(np.asarray(colors, np.uint8), (num_faces, 3, 4)),
-        np.clip(np.nan_to_num(uv), -MAX_UV, MAX_UV) if textured else np.zeros((num_faces, 3, 2)),
+        np.nan_to_num(uv, posinf=0, neginf=0) if textured else np.zeros((num_faces, 3, 2)),
         np.full(num_faces, 0 if textured else -1),
         [texture] if textured else [],
     )
@@ -106,12 +105,34 @@ def concatenate(meshes: list[Mesh]) -> Mesh:
     return Mesh(*arrays, np.concatenate(indices), list(textures.values()))
 
 
+def select(mesh: Mesh, faces: np.ndarray) -> Mesh:
+    """Return the faces of a mesh at indices, or where a mask (F,) is true."""
+    names = ("triangles", "normals", "colors", "uv", "texture")
+    return replace(mesh, **{name: getattr(mesh, name)[faces] for name in names})
+
+
+def drop_degenerate(mesh: Mesh) -> Mesh:
+    """Leave out faces without an area: they cannot be seen, but could be far from all others.
+
+    Raises InputError when no face is left.
+    """
+    edges = np.roll(mesh.triangles, -1, axis=1) - mesh.triangles
+    area = np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=1)
+    longest = np.linalg.norm(edges, axis=2).max(axis=1)
+    has_area = area > MIN_HEIGHT * longest**2
+    if not has_area.any():
+        raise InputError("expected triangles with an area, found none")
+    return select(mesh, has_area)
+
+
 def smooth_normals(triangles: np.ndarray) -> np.ndarray:
     """Return corner normals (F, 3, 3) of triangles (F, 3, 3).
 
     Faces that meet in an edge at less than 40 degrees share the normals of its ends; sharper edges
     stay sharp.
     """
+    if not len(triangles):
+        return triangles
     flat = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
     unit = flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-30)
     points = _merge_points(triangles)

@@ -82,7 +82,7 @@ class Source:
             content = read_entry(archive, self.entry)
             folder = entry_path(archive.getinfo(self.entry)).rpartition("/")[0]
             assets = ArchiveAssets(archive, folder)
-            return parse_mesh(content, PurePosixPath(self.entry).suffix, assets), assets
+            return parse_mesh(content, PurePosixPath(self.entry).name, assets), assets
 
 
 def is_hidden(path: Path | PurePosixPath) -> bool:

@@ -1,10 +1,11 @@
 """Read mesh files of several formats with their materials."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from data.builder.mesh import Mesh, concatenate
+from data.builder.mesh import Mesh, concatenate, drop_degenerate, select
 from data.builder.readers.assets import MAX_FILE_BYTES, Assets, FolderAssets
 from data.builder.readers.gltf import read_gltf
 from data.builder.readers.obj import read_obj
@@ -25,22 +26,39 @@ READERS = {
 
 
 def load_mesh(path: str | Path, assets: Assets | None = None) -> Mesh:
-    """Read a mesh file with its materials.
-
-    Raises InputError when it is damaged, or has no triangle or more than 600,000.
-    """
+    """Read a mesh file with its materials; raise InputError as `parse_mesh` does."""
     path = Path(path)
     assets = assets or FolderAssets(path.parent)
-    return parse_mesh(read_bytes(path, MAX_FILE_BYTES), path.suffix, assets)
+    return parse_mesh(read_bytes(path, MAX_FILE_BYTES), path.name, assets)
 
 
-def parse_mesh(content: bytes, suffix: str, assets: Assets) -> Mesh:
-    """Read the bytes of a mesh file whose format is one of READERS."""
+def parse_mesh(content: bytes, name: str, assets: Assets) -> Mesh:
+    """Read the content of a mesh file whose name ends in one of READERS.
+
+    Faces without an area are left out, and so are invisible ones unless all are. Raises InputError
+    when it is damaged or has no triangles.
+    """
+    kind = name.rpartition(".")[2].lower()
     try:
-        with np.errstate(all="ignore"):  # of numbers that are checked later
-            return concatenate(READERS[suffix.lower()](content, assets))
+        with np.errstate(all="ignore"):  # what is not finite is refused by make_mesh
+            mesh = concatenate(READERS[f".{kind}"](content, assets, name))
+            return _drop_invisible(drop_degenerate(mesh), assets)
     except InputError:
         raise
     except Exception as error:  # a damaged file can break a parser in any way
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise InputError(f"cannot be read as {suffix[1:]}: {reason}") from error
+        raise InputError(f"cannot be read as {kind}: {reason}") from error
+
+
+def _drop_invisible(mesh: Mesh, assets: Assets) -> Mesh:
+    """Leave out faces whose alpha is 0; where all are, their exporter meant opaque."""
+    has_alpha = [texture.pixels[..., 3].any() for texture in mesh.textures]
+    visible = mesh.colors[..., 3].any(axis=1) & np.array([*has_alpha, True])[mesh.texture]
+    if visible.all():
+        return mesh
+    if visible.any():
+        assets.note("faces whose opacity is 0 are left out")
+        return select(mesh, visible)
+    assets.note("the opacity of all faces is 0; they are built as opaque")
+    opaque = [t._replace(pixels=t.pixels | np.uint8([0, 0, 0, 255])) for t in mesh.textures]
+    return replace(mesh, colors=mesh.colors | np.uint8([0, 0, 0, 255]), textures=opaque)

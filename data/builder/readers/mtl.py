@@ -12,79 +12,81 @@ from data.builder.readers.text import split_keyword, split_lines
 from data.photographs import mask_values
 
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$")
-MAX_ARGUMENTS = {"s": 3, "o": 3, "t": 3, "mm": 2}  # of a map's options; all others take one
+MAX_NUMBERS = {"s": 3, "o": 3, "t": 3, "mm": 2}  # the other options of a map take one word
 
 
 @dataclass
 class MtlMaterial:
-    """A color, RGB in [0, 1], and a texture with the scale and offset of its coordinates."""
+    """A color and a texture that is multiplied with it.
 
-    folder: str = ""  # of the library, where its images are
-    color: tuple[float, float, float] | None = None
-    opacity: float | None = None
-    image_name: str = ""
-    alpha_name: str = ""  # of the image of map_d
+    rgba: (4,) in [0, 255].
+    has_color: Whether the file gives a color or a texture.
+    scale, offset: Of the texture coordinates u and v.
+    """
+
+    rgba: np.ndarray
+    has_color: bool
     texture: Texture | None = None
     scale: tuple[float, float] = (1, 1)
     offset: tuple[float, float] = (0, 0)
-    clamp: bool = False
-
-    @property
-    def rgba(self) -> np.ndarray:
-        """What the texture is multiplied with, (4,) uint8."""
-        rgb = GRAY[:3] if self.color is None else np.clip(self.color, 0, 1) * 255
-        opacity = 1 if self.opacity is None else np.clip(self.opacity, 0, 1)
-        return np.rint([*rgb, 255 * opacity]).astype(np.uint8)
-
-    def load_texture(self, assets: Assets) -> None:
-        """Set `texture` if there is an image that can be read; it replaces the color."""
-        pixels, mask = (
-            assets.get_image(name, self.folder) if name else None
-            for name in (self.image_name, self.alpha_name)
-        )
-        if pixels is not None:
-            self.color = (1, 1, 1)
-        elif self.image_name and not any(self.color or ()):
-            self.color = None  # exporters write black where a texture covers it
-        if mask is not None and assets.has_room(self.alpha_name):
-            pixels = _join_alpha(np.full_like(mask, 255) if pixels is None else pixels, mask)
-            assets.num_texture_bytes += pixels.nbytes
-        if pixels is not None:
-            self.texture = Texture(pixels, (self.clamp,) * 2)
 
 
-def read_materials(content: bytes, names: set[str], folder: str) -> dict[str, MtlMaterial]:
-    """Return those materials of an MTL file whose names in lower case are in `names`."""
-    materials: dict[str, MtlMaterial] = {}
-    current = MtlMaterial()
+def read_materials(content: bytes) -> dict[str, dict[str, str]]:
+    """Return the statements of an MTL file by material and keyword in lower case."""
+    materials: dict[str, dict[str, str]] = {}
+    statements: dict[str, str] = {}
     for line in split_lines(content):
         keyword, rest = split_keyword(line)
-        keyword = keyword.lower()
         if keyword == "newmtl":
-            is_used = rest.casefold() in names
-            current = materials.setdefault(rest, MtlMaterial(folder)) if is_used else MtlMaterial()
-        elif keyword == "kd":
-            current.color = _color(rest) or current.color
-        elif keyword in ("d", "tr") and rest:
-            _read_opacity(keyword, rest, current)
-        elif keyword == "map_kd" and rest:
-            _read_map(rest, current)
-        elif keyword == "map_d" and rest:
-            _read_map(rest, mask := MtlMaterial())
-            current.alpha_name = mask.image_name
+            statements = materials.setdefault(rest, {})
+        elif rest:
+            statements[keyword] = rest
     return materials
 
 
-def _read_opacity(keyword: str, text: str, material: MtlMaterial) -> None:
-    """Set the opacity of "d 0.3", "d -halo 0.3" or, where there is no d, "Tr 0.7".
+def make_material(statements: dict[str, str], folder: str, assets: Assets) -> MtlMaterial:
+    """Return the material of statements; its images are looked up from `folder`."""
+    color = _numbers(statements.get("kd", ""))
+    is_black = color is not None and not any(color)
+    emission = _numbers(statements.get("ke", ""))
+    if is_black and emission and any(emission):
+        color, is_black = emission, False
+    maps = ["map_kd", "map_ka", "map_ke"] if is_black else ["map_kd", "map_ka"]
+    name, options = _read_map(next((statements[key] for key in maps if key in statements), ""))
+    pixels = assets.get_image(name, folder) if name else None
+    if pixels is not None:
+        color = (1, 1, 1)  # a texture replaces the color
+    elif name and is_black:
+        color = None  # exporters write black where a texture covers it
 
-    A Tr of 1 is left out: some exporters mean opaque.
+    opacity = _opacity(statements)
+    rgb = GRAY[:3] if color is None else np.clip(color, 0, 1) * 255
+    rgba = np.rint([*rgb, 255 * np.clip(opacity, 0, 1)])
+    mask_name, _ = _read_map(statements.get("map_d", ""))
+    mask = assets.get_image(mask_name, folder) if mask_name else None
+    if mask is not None:
+        pixels = _join_alpha(np.full_like(mask, 255) if pixels is None else pixels, mask)
+    material = MtlMaterial(rgba, color is not None)
+    if pixels is not None:
+        material.texture = Texture(pixels, (options.get("clamp") == ["on"],) * 2)
+    if scale := [float(word) for word in options.get("s", [])]:
+        material.scale = (scale[0], scale[-1] if len(scale) < 2 else scale[1])
+    if offset := [float(word) for word in options.get("o", [])]:
+        material.offset = (offset[0], offset[1] if len(offset) > 1 else 0)
+    return material
+
+
+def _opacity(statements: dict[str, str]) -> float:
+    """Return the opacity of "d 0.3", "d -halo 0.3" or, where there is no d, "Tr 0.7".
+
+    Some exporters write a Tr of 1, or both as 0, and mean opaque.
     """
-    value = _color(text.split()[-1])
-    if value and keyword == "d":
-        material.opacity = value[0]
-    elif value and value[0] < 1 and material.opacity is None:
-        material.opacity = 1 - value[0]
+    opacity = _numbers(statements.get("d", "").split(" ")[-1])
+    transparency = _numbers(statements.get("tr", ""))
+    both_zero = opacity and transparency and opacity[0] == transparency[0] == 0
+    if opacity and not both_zero:
+        return opacity[0]
+    return 1 - transparency[0] if transparency and transparency[0] < 1 else 1
 
 
 def _join_alpha(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -95,31 +97,27 @@ def _join_alpha(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return np.dstack([color, alpha.astype(np.uint8)])
 
 
-def _color(text: str) -> tuple[float, float, float] | None:
-    """Return the RGB of one or three numbers; None for a spectrum."""
+def _numbers(text: str) -> tuple[float, float, float] | None:
+    """Return the RGB of one or three numbers; None for a spectrum or no numbers."""
     try:
-        values = [float(word) for word in text.split()[:3]]
+        values = tuple(float(word) for word in text.split()[:3])
     except ValueError:
         return None
     if not values or not np.isfinite(values).all():
         return None
-    return tuple(values) if len(values) == 3 else (values[0],) * 3
+    return values if len(values) == 3 else values[:1] * 3
 
 
-def _read_map(text: str, material: MtlMaterial) -> None:
-    """Set a material's texture from the options and the file name of a map."""
+def _read_map(text: str) -> tuple[str, dict[str, list[str]]]:
+    """Return the file name of a map, and the words behind each of its options."""
     words = text.split()
-    while words and re.match(r"-[a-zA-Z]+$", words[0]) and len(words) > 1:
+    options: dict[str, list[str]] = {}
+    while len(words) > 1 and re.match(r"-[a-zA-Z]+$", words[0]):
         option = words.pop(0)[1:].lower()
-        arguments = []
-        if option in MAX_ARGUMENTS:
-            while len(arguments) < MAX_ARGUMENTS[option] and words and NUMBER.match(words[0]):
-                arguments.append(float(words.pop(0)))
-        elif len(words) > 1:
+        arguments: list[str] = []
+        if option not in MAX_NUMBERS:
+            arguments.append(words.pop(0).lower())
+        while len(arguments) < MAX_NUMBERS.get(option, 0) and NUMBER.match(words[0]):
             arguments.append(words.pop(0))
-        if option == "clamp" and arguments:
-            material.clamp = arguments[0].lower() == "on"
-        elif option in ("s", "o") and arguments:
-            pair = (*arguments, arguments[0] if option == "s" else 0.0)[:2]
-            setattr(material, {"s": "scale", "o": "offset"}[option], pair)
-    material.image_name = " ".join(words).strip("\"'")
+        options[option] = arguments
+    return " ".join(words).strip("\"'"), options

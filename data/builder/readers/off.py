@@ -6,28 +6,27 @@ import numpy as np
 
 from data.builder.mesh import GRAY, Mesh, make_mesh
 from data.builder.readers.assets import Assets
-from data.builder.readers.polygons import check_corners, check_num_faces, triangulate
-from data.builder.readers.text import parse_rows, split_lines
+from data.builder.readers.polygons import corner_points, triangulate
+from data.builder.readers.text import split_lines, take_rows
 from utils.errors import InputError
 
-OFF_HEADER = re.compile(r"((?:ST|C|N)*)(4)?OFF", re.IGNORECASE)
+OFF_HEADER = re.compile(r"((?:ST|C|N)*)(4)?OFF( BINARY)?", re.IGNORECASE)
 
 
-def read_off(content: bytes, assets: Assets) -> list[Mesh]:
+def read_off(content: bytes, assets: Assets, name: str) -> list[Mesh]:
     """Read an OFF file."""
     form, rows, faces = _read_tables(content)
     vertices = np.array([row[:3] for row in rows]).reshape(-1, 3)
     normals = np.array([row[3:6] for row in rows]) if "N" in form else None
     skip, end = 6 if "N" in form else 3, -2 if "ST" in form else None
     vertex_colors = _colors([row[skip:end] for row in rows])
-    corners = [row[1 : int(row[0]) + 1] for row in faces]
-    sizes = np.array([len(row) for row in corners], int)
+    sizes = np.array([row[0] for row in faces], int)
+    corners = [row[1 : n + 1] for row, n in zip(faces, sizes, strict=True)]
     corners = np.concatenate([[], *corners]).astype(int)
-    check_corners(corners, len(vertices))
     face_colors = _colors([row[n + 1 :] for row, n in zip(faces, sizes, strict=True)])
-    triangles, polygons = triangulate(vertices[corners], sizes)
-    index = corners[triangles]
-    colors = np.broadcast_to(np.uint8(GRAY), (len(index), 3, 4))
+    triangles, polygons = triangulate(corner_points(vertices, corners), sizes)
+    index = corners[triangles]  # (T, 3) vertices
+    colors = GRAY
     if vertex_colors is not None:
         colors = vertex_colors[index]
     elif face_colors is not None:
@@ -35,26 +34,24 @@ def read_off(content: bytes, assets: Assets) -> list[Mesh]:
     return [make_mesh(vertices[index], colors, None if normals is None else normals[index])]
 
 
-def _read_tables(content: bytes) -> tuple[str, np.ndarray | list, np.ndarray | list]:
-    """Return the letters before OFF, and the numbers of the vertices' and of the faces' lines."""
-    lines = [line.partition("#")[0].rstrip() for line in split_lines(content)]
-    lines = [line for line in lines if line]
-    header = OFF_HEADER.match(lines[0]) if lines else None
-    if header is None or "BINARY" in lines[0]:
-        raise InputError("expected a text file that begins with OFF, COFF, NOFF or STOFF")
-    if header[2]:
-        raise InputError("expected three coordinates, got the four of 4OFF")
-    counts = lines[0][header.end() :].split()  # they may be on the header's line
-    body = lines[1:] if counts else lines[2:]
-    num_vertices, num_faces = (int(word) for word in (counts or lines[1].split())[:2])
-    check_num_faces(num_faces)
-    if num_vertices < 0 or num_faces < 0 or len(body) < num_vertices + num_faces:
-        raise InputError(f"expected {num_vertices} vertices and {num_faces} faces, got fewer")
-    faces = body[num_vertices : num_vertices + num_faces]
-    return header[1].upper(), parse_rows(body[:num_vertices]), parse_rows(faces)
+def _read_tables(content: bytes) -> tuple[str, list[list[float]], list[list[float]]]:
+    """Return the letters before OFF, and the numbers of each vertex and of each face."""
+    lines = [line.partition("#")[0] for line in split_lines(content)]
+    text = "\n".join(line for line in lines if line)
+    form = ""
+    if header := OFF_HEADER.match(text):  # some files begin with the counts
+        form, text = header[1].upper(), text[header.end() :]
+        if header[2] or header[3]:
+            raise InputError(f"expected OFF with three coordinates, as text, got {header[0]}")
+    lines = iter(text.strip().split("\n"))
+    counts = take_rows(lines, 1, lambda row: 2)[0]
+    width = 6 if "N" in form else 3
+    vertices = take_rows(lines, int(counts[0]), lambda row: width)
+    faces = take_rows(lines, int(counts[1]), lambda row: 1 + int(row[0]) if row else 1)
+    return form, vertices, faces
 
 
-def _colors(rows: list[np.ndarray]) -> np.ndarray | None:
+def _colors(rows: list[list[float]]) -> np.ndarray | None:
     """Return RGBA (N, 4) in [0, 255] of rows with three or four numbers, gray for the others."""
     colors = np.tile(np.float64(GRAY), (len(rows), 1))
     colored = [i for i, row in enumerate(rows) if len(row) in (3, 4)]

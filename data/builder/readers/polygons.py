@@ -5,19 +5,15 @@ import numpy as np
 
 from utils.errors import InputError
 
-MAX_FACES = 600_000  # take a gigabyte of memory
 
+def corner_points(vertices: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    """Return the vertices (C, 3) at corners, indices (C,).
 
-def check_num_faces(num_faces: int) -> None:
-    """Raise InputError for a mesh of too many triangles."""
-    if num_faces > MAX_FACES:
-        raise InputError(f"expected at most {MAX_FACES} triangles, got {num_faces}")
-
-
-def check_corners(corners: np.ndarray, num_vertices: int) -> None:
-    """Raise InputError for a corner that is the index of no vertex."""
-    if len(corners) and not 0 <= corners.min() <= corners.max() < num_vertices:
-        raise InputError(f"expected vertices below {num_vertices}, got {corners.max()}")
+    Raises InputError for a negative index, which NumPy would count from the end.
+    """
+    if corners.min(initial=0) < 0:
+        raise InputError(f"expected indices of vertices, got {corners.min()}")
+    return vertices[corners]
 
 
 def triangulate(points: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -31,23 +27,29 @@ def triangulate(points: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.n
         Corners (T, 3) of the triangles as indices in `points`, and their polygons (T,), in order.
     """
     sizes = np.asarray(sizes, int)
-    check_num_faces(int(np.maximum(sizes - 2, 0).sum()))
     starts = np.cumsum(sizes) - sizes
     triangles, polygons = [np.zeros((0, 3), int)], [np.zeros(0, int)]
     for size in np.unique(sizes[sizes >= 3]):
         which = np.flatnonzero(sizes == size)
         corners = starts[which, None] + np.arange(size)  # (P, size)
-        fan = np.stack([np.zeros(size - 2, int), *(np.arange(size - 2) + i for i in (1, 2))], 1)
-        split = np.broadcast_to(fan, (len(which), size - 2, 3)).copy()
-        owner = np.repeat(which, size - 2)
+        second = np.arange(1, size - 1)
+        fan = np.stack([np.zeros_like(second), second, second + 1], axis=1)
+        split = np.tile(fan, (len(which), 1, 1))  # (P, size - 2, 3)
         if size > 3:
             for i in np.flatnonzero(~_is_fan(points[corners])):
                 split[i] = _ears(points[corners[i]])
         triangles.append(np.take_along_axis(corners[:, None], split, 2).reshape(-1, 3))
-        polygons.append(owner)
+        polygons.append(np.repeat(which, size - 2))
     triangles, polygons = np.concatenate(triangles), np.concatenate(polygons)
     order = np.argsort(polygons, kind="stable")
     return triangles[order], polygons[order]
+
+
+def strip_triangles(strip: np.ndarray) -> np.ndarray:
+    """Return the triangles (N - 2, 3) of a strip of vertices (N,), every other one flipped."""
+    triangles = np.stack([strip[:-2], strip[1:-1], strip[2:]], axis=1)
+    triangles[1::2] = triangles[1::2, [1, 0, 2]]
+    return triangles
 
 
 def _is_fan(polygons: np.ndarray) -> np.ndarray:

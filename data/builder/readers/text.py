@@ -2,15 +2,15 @@
 
 import codecs
 import re
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from utils.errors import InputError
 
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-MAX_LINES = 4_000_000  # of the largest mesh, twice; each takes 100 bytes
 COMMENT = re.compile(r"\s#.*")
-WINDOWS_NAN = re.compile(r"-?1\.#\w+")  # as 1.#QNAN and -1.#IND00
+WINDOWS_NAN = re.compile(r"-?1\.#\w+")  # such as 1.#QNAN and -1.#IND00
 ESCAPED = re.compile("[\udc80-\udcff]")
 
 
@@ -23,46 +23,53 @@ def decode(content: bytes) -> str:
 
 
 def split_lines(content: bytes) -> list[str]:
-    """Return the lines, ended by LF, CR or both, those continued by a backslash joined.
+    """Return the lines that are not empty, those continued by a backslash joined.
 
-    White space inside a line becomes one space, and none is left at its ends. Raises InputError
-    for more than 4 million lines.
+    White space inside a line becomes one space, and none is left at its ends.
     """
-    check_num_lines(content)
-    text = decode(content).replace("\r\n", "\n").replace("\r", "\n").replace("\t", " ")
-    text = re.sub(r"\\ *\n", " ", text)
-    return re.sub(r" *\n *", "\n", re.sub(r" {2,}", " ", text)).strip().split("\n")
-
-
-def check_num_lines(content: bytes) -> None:
-    """Raise InputError for a text of more than 4 million lines."""
-    num_lines = max(content.count(b"\n"), content.count(b"\r"))
-    if num_lines > MAX_LINES:
-        raise InputError(f"expected at most {MAX_LINES} lines, got {num_lines}")
-
-
-def parse_rows(lines: list[str]) -> np.ndarray | list[np.ndarray]:
-    """Return the numbers of lines of `split_lines`, (N, width) if all have as many, else a list.
-
-    Raises ValueError for a word that is no number.
-    """
-    if len({line.count(" ") for line in lines}) == 1:
-        return parse_numbers(" ".join(lines)).reshape(len(lines), -1)
-    return [parse_numbers(line) for line in lines]
-
-
-def parse_numbers(text: str) -> np.ndarray:
-    """Return the numbers of a text, float64, without a Python object for each."""
-    try:
-        return np.fromstring(text, sep=" ")
-    except ValueError:  # word by word, to name the first that is no number
-        words = re.finditer(r"\S+", WINDOWS_NAN.sub("nan", text))
-        return np.fromiter((float(word[0]) for word in words), float)
+    text = re.sub(r"\\[ \t]*(\r\n|\r|\n)", " ", decode(content))
+    lines = (" ".join(line.split()) for line in re.split(r"[\r\n]+", text))
+    return [line for line in lines if line]
 
 
 def split_keyword(line: str) -> tuple[str, str]:
-    """Return the first word of a line of `split_lines`, and the rest without a comment."""
+    """Return the first word of a line of `split_lines` in lower case, and the rest.
+
+    Comments are left out, but "usemtl #1" has a name.
+    """
     keyword, _, rest = line.partition(" ")
-    if "#" in rest:
-        rest = COMMENT.sub("", rest).strip()  # but "usemtl #1" has a name
-    return keyword, rest
+    return keyword.lower(), COMMENT.sub("", rest) if "#" in rest else rest
+
+
+def parse_table(lines: list[str], width: int) -> np.ndarray:
+    """Return the numbers of lines, (N, W) with W at least `width`; NaN where a line has fewer."""
+    rows = [[float(word) for word in _without_comment(line).split()] for line in lines]
+    width = max(map(len, rows), default=width)
+    table = np.full((len(rows), width), np.nan)
+    for i, row in enumerate(rows):
+        table[i, : len(row)] = row
+    return table
+
+
+def _without_comment(line: str) -> str:
+    return WINDOWS_NAN.sub("nan", line).partition("#")[0] if "#" in line else line
+
+
+def take_rows(
+    lines: Iterator[str], num_rows: int, num_needed: Callable[[list[float]], int]
+) -> list[list[float]]:
+    """Read rows of numbers, each from a new line.
+
+    A row goes on in the next lines while it has fewer numbers than `num_needed` of what was read so
+    far. What else is in its last line is kept.
+    """
+    rows = []
+    for _ in range(num_rows):
+        row: list[float] = []
+        while len(row) < num_needed(row):
+            line = next(lines, None)
+            if line is None:
+                raise InputError(f"expected {num_rows} rows, got {len(rows)}: the file is cut off")
+            row += map(float, line.split())
+        rows.append(row)
+    return rows

@@ -10,7 +10,6 @@ from data.builder.readers.assets import Assets
 from data.builder.readers.gltf.buffers import GltfFile, normalized
 from data.builder.readers.gltf.materials import Materials
 from data.builder.readers.gltf.scene import Placement, find_placements
-from data.builder.readers.polygons import check_num_faces
 from utils.errors import InputError
 
 TRIANGLES, STRIP, FAN = 4, 5, 6
@@ -19,12 +18,11 @@ DRACO = "KHR_draco_mesh_compression"
 MAX_DRACO_BYTES = 2**24  # a decoder may need a hundred times as much memory
 
 
-def read_gltf(content: bytes, assets: Assets) -> list[Mesh]:
+def read_gltf(content: bytes, assets: Assets, name: str) -> list[Mesh]:
     """Read a glTF file, one mesh a primitive and place."""
     file = GltfFile(content, assets)
     primitives: dict[tuple[int, int], _Primitive | None] = {}
     parts: list[tuple[Placement, _Primitive]] = []
-    num_faces = 0
     for placement in find_placements(file):
         if placement.joints is None and not placement.matrix[:3, :3].any():
             continue  # scaled to zero: hidden
@@ -33,12 +31,9 @@ def read_gltf(content: bytes, assets: Assets) -> list[Mesh]:
             if key not in primitives:
                 primitives[key] = _read_primitive(file, entry)
             if (primitive := primitives[key]) is not None:
-                num_faces += len(primitive.faces)
-                check_num_faces(num_faces)
                 parts.append((placement, primitive))
     materials = Materials(file)
-    meshes = [_make_mesh(file, materials, *part) for part in parts]
-    return [mesh for mesh in meshes if mesh is not None]
+    return [_make_mesh(file, materials, *part) for part in parts]
 
 
 @dataclass
@@ -87,7 +82,6 @@ def _read_attributes(file: GltfFile, entry: dict) -> dict[str, np.ndarray]:
 
 def _faces(indices: np.ndarray, mode: int) -> np.ndarray:
     """Return the triangles (F, 3) of a list, a strip or a fan."""
-    check_num_faces(len(indices) // 3 if mode == TRIANGLES else len(indices) - 2)
     if mode == TRIANGLES:
         return indices[: len(indices) // 3 * 3].reshape(-1, 3)
     first = indices[:-2] if mode == STRIP else indices[:1].repeat(len(indices[2:]))
@@ -117,15 +111,13 @@ def _decode_draco(file: GltfFile, entry: dict) -> tuple[dict, np.ndarray]:
 
 def _make_mesh(
     file: GltfFile, materials: Materials, placement: Placement, primitive: _Primitive
-) -> Mesh | None:
-    """Return a primitive in its place; None if there is nothing to see."""
+) -> Mesh:
+    """Return a primitive in its place."""
     attributes, faces = primitive.attributes, primitive.faces
     colors = attributes.get("COLOR_0")
     if colors is not None and not colors[:, :3].any():
         colors = None  # no author means black everywhere: such data is another tool's mask
     material = materials.get(primitive.entry.get("material"), colors is not None)
-    if not material.factor[3]:
-        return None
     attributes = _morph(file, primitive, placement.weights)
     points, normals = _transform(placement, attributes)
     factor = material.factor

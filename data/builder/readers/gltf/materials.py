@@ -114,7 +114,7 @@ def _read_image(file: GltfFile, i: int) -> np.ndarray | None:
         is_uri = "uri" in image
         content = file.read_uri(image["uri"]) if is_uri else file.view(image["bufferView"])[0]
         name = image.get("name") or f"image {i}"
-        file.images[i] = file.assets.decode_image(content, name)
+        file.images[i] = file.assets.decode_image(bytes(content), name)
     return file.images[i]
 
 
