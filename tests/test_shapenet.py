@@ -227,7 +227,7 @@ def test_categories_select_from_every_split(dataset, tmp_path, capsys):
     for name in ("table", "04379243"):
         _, splits = open_dataset(dataset, "", 0.05, name)
         assert splits == {split: [i for i in everything[split] if i >= 10] for split in everything}
-    assert "5 shapes" in (out := capsys.readouterr().out) and "shapes of other categories: 10," in out
+    assert "shapes of other categories: 10," in capsys.readouterr().out
     assert open_dataset(dataset, "", 0.05, "table, chair")[1] == everything
     with pytest.raises(InputError, match=r"categories: .*'lamp'.*chair, table"):
         open_dataset(dataset, "", 0.05, "chair,lamp")
