@@ -81,9 +81,7 @@ def refuse_placeholder(content: bytes) -> None:
     """Raise InputError for what a failed download leaves in place of a binary file."""
     if not content:
         raise InputError("an empty file; download it again")
-    start = (
-        bytes(content[:1024]).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    )  # without a byte order mark
+    start = content[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()  # without a byte order mark
     if start.startswith(b"version https://git-lfs"):
         raise InputError("a Git LFS pointer, not the file itself; run `git lfs pull`")
     if start.startswith((b"<!doctype html", b"<html")):

@@ -64,7 +64,7 @@ class Assets:
         if not self.has_room(name):
             return None
         try:
-            pixels = read_texture(content)
+            pixels = read_texture(bytes(content))  # of binary glTF, a memoryview
         except InputError as error:
             self.note(f"texture {name}: {error}")
             return None
