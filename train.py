@@ -26,6 +26,7 @@ from utils.engine import (
     train_one_epoch,
 )
 from utils.errors import InputError, Interrupted, run
+from utils.signals import catch_stop_signals
 from utils.tensorboard import TensorBoardLogger
 
 NUM_SHOWN = 4  # samples drawn in TensorBoard
@@ -37,7 +38,7 @@ def main() -> None:
     rank, world_size = distributed.init(device)
     folder = Path(config.saved_models_path) / config.experiment_name
     lock = experiment_lock(folder) if rank == 0 else nullcontext()
-    with lock, distributed.catch_stop_signals():
+    with lock, catch_stop_signals():
         try:
             train(config, folder, device, rank, world_size)
         except NonFiniteError as error:

@@ -1,11 +1,10 @@
-"""Training with several processes (`torchrun --nproc_per_node=2 train.py`), and stop signals.
+"""Training with several processes (`torchrun --nproc_per_node=2 train.py`).
 
 Each process trains on its shard of every batch. Without torchrun there is one process, and the
 collectives return at once.
 """
 
 import os
-import signal
 import sys
 from contextlib import contextmanager
 
@@ -14,8 +13,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from utils.errors import InputError, Interrupted
-
-_stop_signal = 0  # the signal that asked this process to stop
+from utils.signals import stop_requested
 
 
 def init(device: torch.device) -> tuple[int, int]:
@@ -77,37 +75,9 @@ def all_gather(rows: list) -> list:
     return [shard[i] for i in range(longest) for shard in shards if i < len(shard)]
 
 
-@contextmanager
-def catch_stop_signals():
-    """Let the first SIGINT or SIGTERM ask for a stop, which `raise_if_stopped` carries out.
-
-    A second one acts as usual. Ignored signals stay ignored: a shell that starts a script with `&`
-    has it ignore SIGINT.
-    """
-    global _stop_signal
-    _stop_signal, usual = 0, {}
-
-    def ask_to_stop(number: int, _frame) -> None:
-        global _stop_signal
-        _stop_signal = number
-        restore()
-
-    def restore() -> None:
-        for number, handler in usual.items():
-            signal.signal(number, handler)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) != signal.SIG_IGN:
-            usual[number] = signal.signal(number, ask_to_stop)
-    try:
-        yield
-    finally:
-        restore()
-
-
 def raise_if_stopped(*, collective: bool = True) -> None:
     """Raise Interrupted if a signal asked this process (`collective`: any of them) to stop."""
-    if number := all_reduce_max(_stop_signal) if collective else _stop_signal:
+    if number := all_reduce_max(stop_requested()) if collective else stop_requested():
         raise Interrupted(128 + number)
 
 

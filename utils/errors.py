@@ -20,7 +20,7 @@ class InputError(ValueError):
     """
 
 
-class Interrupted(Exception):
+class Interrupted(KeyboardInterrupt):
     """A clean stop on request; the process ends with `status`."""
 
     def __init__(self, status: int):

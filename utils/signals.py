@@ -1,0 +1,81 @@
+"""Stop signals: Ctrl-C (SIGINT), SIGTERM, and SIGHUP of a terminal that is closed.
+
+A training stops between two steps and saves a checkpoint; other work stops at once.
+"""
+
+import signal
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+
+from utils.errors import Interrupted
+
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+STOP_SIGNALS = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
+REPEAT_SECONDS = 5
+
+_requested = 0  # the signal that asked this process to stop
+
+
+def stop_requested() -> int:
+    """Return the signal that `catch_stop_signals` caught, or 0."""
+    return _requested
+
+
+@contextmanager
+def catch_stop_signals():
+    """Let a stop signal be noted in the block, for `stop_requested`.
+
+    A second one acts as usual, but not within REPEAT_SECONDS of the first: Slurm signals all
+    processes of a job, and torchrun passes its own signal on to them.
+    """
+    global _requested
+    _requested, noted_at = 0, 0.0
+
+    def note(number: int, _frame) -> None:
+        global _requested
+        nonlocal noted_at
+        if not _requested:
+            _requested, noted_at = number, time.monotonic()
+        elif time.monotonic() - noted_at > REPEAT_SECONDS:
+            _handle(usual)
+            signal.raise_signal(number)
+
+    usual = _current_handlers()
+    _handle(dict.fromkeys(usual, note))
+    try:
+        yield
+    finally:
+        _handle(usual)
+
+
+@contextmanager
+def stop_at_once():
+    """Raise Interrupted in the block when a stop signal comes, and ignore later ones."""
+
+    def stop(number: int, _frame) -> None:
+        _handle(dict.fromkeys(usual, signal.SIG_IGN))
+        raise Interrupted(128 + number)
+
+    if _requested:
+        raise Interrupted(128 + _requested)
+    usual = _current_handlers()
+    _handle(dict.fromkeys(usual, stop))
+    try:
+        yield
+    finally:
+        _handle(usual)
+
+
+def _current_handlers() -> dict[int, Callable]:
+    """Return the handlers of those stop signals that are not ignored.
+
+    A shell that starts a script with `&` has it ignore SIGINT, and nohup SIGHUP: they stay so.
+    """
+    handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    return {number: old for number, old in handlers.items() if old != signal.SIG_IGN}
+
+
+def _handle(handlers: dict[int, Callable]) -> None:
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
