@@ -16,13 +16,7 @@ from data.shapenet import collate
 from models import R2N2, VARIANTS, build_network, load_network
 from models.init import data_dependent_init
 from models.network import THRESHOLD, with_resolution
-from models.weights import (
-    is_dense_float,
-    network_from_state,
-    network_state,
-    read_torch,
-    write_torch,
-)
+from models.weights import network_from_state, network_state, read_torch, write_torch
 from utils.config import Config, resumed_config
 from utils.engine import Progress, to_device
 from utils.errors import InputError
@@ -30,7 +24,6 @@ from utils.files import TEMPORARY_SUFFIX
 
 INTERRUPTED = "checkpoint_interrupted.pth"
 EPOCH_NAME = re.compile(r"checkpoint_epoch_(\d{8})\.pth")
-ADAM_STATE = ("step", "exp_avg", "exp_avg_sq")  # of each parameter
 # What the batches of an epoch depend on, besides the dataset and the number of processes.
 BATCH_OPTIONS = ("seed", "batch_size", "min_views", "max_views")
 BATCH_OPTIONS += ("split_file", "val_fraction", "categories")
@@ -129,33 +122,15 @@ def restore(
 
     Learning rate and weight decay stay those of this run.
     """
+    groups = optimizer.state_dict()["param_groups"]
     try:
-        counts = {name: content.get(name, 0) for name in ("epoch", "step", "batches")}
-        for name, count in counts.items():
-            if type(count) is not int or count < 0:
-                raise ValueError(f"{name}: expected an integer of at least 0, got {count!r:.40}")
-        totals = content.get("totals", torch.zeros(3)).reshape(3)
-        groups = optimizer.state_dict()["param_groups"]
-        state = _adam_state(content["optimizer"]["state"], optimizer)
+        state = content["optimizer"]["state"]
         optimizer.load_state_dict({"state": state, "param_groups": groups})
         if content["scaler"]:  # empty unless the precision was fp16
             scaler.load_state_dict(content["scaler"])
-        return Progress(**counts, totals=totals)
-    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        return Progress(**{name: content[name] for name in ("epoch", "step", "batches", "totals")})
+    except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: cannot resume: {error!r:.100}") from error
-
-
-def _adam_state(saved: dict, optimizer: torch.optim.Optimizer) -> dict:
-    """Return the saved state of each parameter, its shapes checked before torch copies them."""
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    if saved.keys() != set(range(len(parameters))):
-        raise ValueError(f"optimizer: expected {len(parameters)} parameters, got {len(saved)}")
-    for i, parameter in enumerate(parameters):
-        for name in ADAM_STATE:
-            value, shape = saved[i][name], () if name == "step" else parameter.shape
-            if not is_dense_float(value) or value.shape != shape:
-                raise ValueError(f"optimizer: {name} {i}: expected dense floats of {tuple(shape)}")
-    return {i: {name: state[name] for name in ADAM_STATE} for i, state in saved.items()}
 
 
 def check_same_batches(path: Path, content: dict, config, progress: Progress, sampler) -> None:

@@ -1,10 +1,10 @@
-"""Third-party weights: the PyTorch port's three files and the official Theano weights (.npy).
+"""Convert weights: python -m models.convert SOURCE OUT.safetensors
 
-The PyTorch port is https://github.com/Rutvikk-Khar/3D-Object-Reconstruction, after
-https://github.com/alex-golts/Pytorch-3D-R2N2.
+SOURCE is weights or a checkpoint of this project, a file of the PyTorch port, or the official
+Theano weights (.npy). The PyTorch port is https://github.com/Rutvikk-Khar/3D-Object-Reconstruction,
+after https://github.com/alex-golts/Pytorch-3D-R2N2.
 """
 
-import io
 import pickle
 import re
 from pathlib import Path
@@ -13,11 +13,9 @@ import numpy as np
 import torch
 
 from models import R2N2, VARIANTS, build_network, load_network
-from models.weights import MAX_WEIGHTS_BYTES, load_weights, read_torch, save_network
+from models.weights import load_weights, read_torch, reading, save_network
 from utils.errors import InputError, Parser, check_ranges, run
-from utils.files import read_bytes
 
-DESCRIPTION = "Extract the weights of a checkpoint, or convert third-party weights, to one file."
 PORT_FILE = re.compile(r"(encoder|convrnn|decoder)_epoch_(\d+)\.pth")
 PORT_LAYERS = {
     **{f"encoder.conv{i}": f"encoder.conv{i}" for i in range(1, 7)},
@@ -63,22 +61,16 @@ def load_pytorch_port(path: str | Path) -> R2N2:
 
 def load_theano(path: str | Path) -> R2N2:
     """Load the official 3D-GRU-3 or Res3D-GRU-3 from its Theano parameters (.npy)."""
-    arrays = read_object_array(path)
-    if len(arrays) not in THEANO_NETWORKS:
-        expected = " or ".join(f"{n} ({name})" for n, (name, *_) in THEANO_NETWORKS.items())
-        raise InputError(f"{path}: expected {expected} arrays, got {len(arrays)}")
-    name, encoder, decoder = THEANO_NETWORKS[len(arrays)]
-    weights = {}
-    for i, (array, (key, convert)) in enumerate(
-        zip(arrays, _theano_parameters(encoder, decoder), strict=True)
-    ):
-        try:
-            tensor = torch.from_numpy(convert(array).astype(np.float32))
+    with reading(path, "the official Theano weights") as file:
+        arrays = read_object_array(file)
+        name, encoder, decoder = THEANO_NETWORKS[len(arrays)]
+        weights = {}
+        parameters = _theano_parameters(encoder, decoder)
+        for array, (key, convert) in zip(arrays, parameters, strict=True):
+            weight = torch.from_numpy(convert(array).copy())
             if key in weights:  # each gate has arrays of its own there
-                tensor = torch.cat([weights[key], tensor])
-        except (RuntimeError, ValueError) as error:
-            raise InputError(f"{path}: array {i} ({key}), shape {array.shape}: {error}") from None
-        weights[key] = tensor
+                weight = torch.cat([weights[key], weight])
+            weights[key] = weight
     return load_weights(build_network(name, **VARIANTS["theano"]), weights, path)
 
 
@@ -115,77 +107,53 @@ def _input(array: np.ndarray) -> np.ndarray:
     return array.reshape(features, 4, -1, 4, 4).transpose(2, 1, 3, 4, 0).reshape(-1, features)
 
 
-def read_object_array(path: str | Path) -> list[np.ndarray]:
-    """Read the float arrays in a .npy file of pickled objects, without running code."""
-    content = read_bytes(path, MAX_WEIGHTS_BYTES)
-    file = io.BytesIO(content)
-    try:
-        if np.lib.format.read_magic(file) != (1, 0):
-            raise ValueError("another version of the format")
-        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-        objects = _ArrayUnpickler(file, encoding="latin1").load()
-        if dtype.kind != "O" or len(shape) != 1 or shape != objects.shape:
-            raise ValueError(f"an array {shape} of {dtype}")
-        if sum(len(array.content) for array in objects.content) > len(content):
-            raise ValueError("one array used many times")
-        return [array.numpy() for array in objects.content]
-    except Exception as error:  # a damaged pickle raises errors of any type
-        raise InputError(f"{path}: expected a NumPy array of float arrays") from error
-
-
 class _Dtype:
-    """Stand-in for `numpy.dtype`, whose pickled state could make NumPy read any memory."""
+    """A dtype without its pickled state, which could make NumPy take bytes as addresses."""
 
     def __init__(self, code, *_):
         if code not in ("f2", "f4", "f8", "O8"):
-            raise pickle.UnpicklingError(f"numbers of type {code!r}")
-        self.code = code
+            raise pickle.UnpicklingError(f"dtype {code}")
+        self.dtype = np.dtype(code)
 
     def __setstate__(self, state):
-        self.order = ">" if state[1] == ">" else "<"
+        self.dtype = self.dtype.newbyteorder(state[1])
 
 
-class _Array:
-    """Stand-in for `numpy.ndarray`: a shape, and a list of objects or the bytes of floats."""
-
-    def __init__(self, *_):
-        pass
+class _Array(np.ndarray):
+    """An array that is restored with a `_Dtype`."""
 
     def __setstate__(self, state):
-        _, self.shape, self.dtype, self.fortran, self.content = state
-
-    def numpy(self) -> np.ndarray:
-        content = self.content
-        if isinstance(content, str):  # bytes, as Python 2 or an old protocol writes them
-            content = content.encode("latin1")
-        array = np.frombuffer(content, self.dtype.order + self.dtype.code)
-        return array.reshape(self.shape, order="F" if self.fortran else "C")
+        version, shape, dtype, *content = state
+        super().__setstate__((version, shape, dtype.dtype, *content))
 
 
-class _ArrayUnpickler(pickle._Unpickler):
-    """Unpickler that knows the names in a pickled NumPy array, and none that could run code.
-
-    In Python, not C: the C one takes memory for any index that a file names.
-    """
+class _ArrayUnpickler(pickle.Unpickler):
+    """Unpickler that knows the four names in a pickled NumPy array, none of which can run code."""
 
     ALLOWED = {
-        ("numpy", "ndarray"): None,
-        ("numpy", "dtype"): _Dtype,
-        ("multiarray", "_reconstruct"): _Array,
-        ("_codecs", "encode"): lambda text, encoding: text,
+        "ndarray": None,
+        "dtype": _Dtype,
+        "_reconstruct": lambda *_: _Array(0),
+        "encode": lambda text, _: text.encode("latin1"),
     }
 
     def find_class(self, module, name):
-        module = re.sub(r"^numpy\._?core\.", "", module)
-        return self.ALLOWED[module, name]
+        return self.ALLOWED[name]
+
+
+def read_object_array(file) -> np.ndarray:
+    """Read the array of arrays in an open .npy file of pickled objects, without running code."""
+    np.lib.format.read_magic(file)
+    np.lib.format.read_array_header_1_0(file)
+    return _ArrayUnpickler(file, encoding="latin1").load()
 
 
 def main() -> None:
-    parser = Parser(prog="python -m models.convert", description=DESCRIPTION)
+    parser = Parser(prog="python -m models.convert", description=__doc__)
     parser.add_argument("source", metavar="SOURCE", help="checkpoint or any weights")
-    parser.add_argument("out", metavar="OUT.pth", help="weights of this project to write")
+    parser.add_argument("out", metavar="OUT", help="file to write: .safetensors or .pth")
     parser.add_argument("--half", action="store_true", help="store half precision, half the size")
-    parser.add_argument("--threshold", type=float, help="default threshold of demo.py for them")
+    parser.add_argument("--threshold", type=float, help="default threshold for these weights")
     args = parser.parse_args()
     network = load_network(args.source)
     if args.threshold is not None:

@@ -1,19 +1,19 @@
-"""Our file format: a network's name, options and weights, saved by torch."""
+"""Weights on disk: .safetensors for files that travel, .pth for checkpoints and others' files."""
 
-import os
+import json
+from contextlib import contextmanager
 from pathlib import Path
-from zipfile import ZipFile, is_zipfile
 
+import safetensors.torch
 import torch
+from safetensors import safe_open
 from torch import Tensor
 
 from models.network import R2N2, THRESHOLD
 from utils.errors import InputError
-from utils.files import atomic_write, open_bounded
+from utils.files import atomic_write
 
 FORMAT = "3d-r2n2"
-MAX_WEIGHTS_BYTES = 2**33  # a checkpoint of 3D-LSTM-3 has 370 MB
-FLOAT_TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def network_state(network: R2N2) -> dict:
@@ -30,17 +30,16 @@ def network_from_state(content: dict, path: str | Path) -> R2N2:
     """Build the network of a `network_state` from `path`, in evaluation mode, on the CPU."""
     if content.get("format") != FORMAT:
         raise InputError(f"{path}: expected weights or a checkpoint of this project")
+    threshold = content.get("threshold", THRESHOLD)
     try:
-        name, options = content["network"]["name"], content["network"]["options"]
-        weights = dict(content["weights"])
-        with torch.device("meta"):  # no memory before the shapes are checked
-            network = R2N2(name, **options)
-        network.threshold = content.get("threshold", THRESHOLD)
-        if not (isinstance(network.threshold, float) and 0 < network.threshold <= 1):
-            raise ValueError(f"threshold: expected above 0 to 1, got {network.threshold!r:.50}")
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        with torch.device("meta"):  # the weights are those of the file
+            network = R2N2(content["network"]["name"], **content["network"]["options"])
+        if not 0 < threshold <= 1:
+            raise ValueError(f"threshold: expected above 0 to 1, got {threshold}")
+    except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: invalid network: {error}") from error
-    return load_weights(network, weights, path)
+    network.threshold = threshold
+    return load_weights(network, content["weights"], path)
 
 
 def load_weights(network: R2N2, weights: dict, path: str | Path) -> R2N2:
@@ -50,72 +49,64 @@ def load_weights(network: R2N2, weights: dict, path: str | Path) -> R2N2:
         InputError: Names the first parameter that is missing, unknown, of another shape or not
             finite.
     """
-    expected = network.state_dict()
-    for key in sorted(expected.keys() | weights.keys(), key=str):
-        value = weights.get(key)
-        if key not in expected:
-            raise InputError(f"{path}: unexpected parameter {key!r}; {network.name} has none")
-        if not is_dense_float(value):
-            got = type(value).__name__
-            if isinstance(value, Tensor):
-                got = f"{value.dtype} ({value.layout}, {value.device})"
-            raise InputError(
-                f"{path}: {key}: expected a dense tensor of float16, bfloat16, float32 or float64, "
-                f"got {got}"
-            )
-        if value.shape != expected[key].shape:
-            shapes = f"expected shape {tuple(expected[key].shape)}, got {tuple(value.shape)}"
-            raise InputError(f"{path}: {key}: {shapes}")
-        if not value.isfinite().all():
-            raise InputError(f"{path}: {key}: weights are not finite")
+    shapes = {key: f"shape {tuple(value.shape)}" for key, value in network.state_dict().items()}
+    for key in sorted(shapes.keys() | weights.keys()):
+        expected, found = shapes.get(key, "no such parameter"), _describe(weights.get(key))
+        if found != expected:
+            raise InputError(f"{path}: {key}: expected {expected}, got {found}")
     network.to_empty(device="cpu").load_state_dict(weights)
     return network.eval()
 
 
-def is_dense_float(value) -> bool:
-    """Return whether an object from a file is a tensor that can be copied into a parameter.
+def _describe(value) -> str:
+    """Return the shape of a weight, or why it is none."""
+    if value is None:
+        return "nothing"
+    if not isinstance(value, Tensor) or not value.is_floating_point():
+        return str(getattr(value, "dtype", type(value).__name__))
+    if not value.float().isfinite().all():  # 1e300 of float64 is infinite in float32
+        return "values that are not finite in float32"
+    return f"shape {tuple(value.shape)}"
 
-    Others, such as float8 and meta tensors, raise NotImplementedError in places.
-    """
-    return (
-        isinstance(value, Tensor)
-        and value.layout == torch.strided
-        and not value.is_nested
-        and value.device.type == "cpu"
-        and value.dtype in FLOAT_TYPES
-    )
+
+@contextmanager
+def reading(path: str | Path, expected: str):
+    """Yield the binary file at `path`; whatever fails while it is read becomes one InputError."""
+    with open(path, "rb") as file:
+        try:
+            yield file
+        except Exception as error:  # a damaged file raises errors of any type
+            raise InputError(f"{path}: expected {expected}, got {_kind_of(path)}") from error
+
+
+def _kind_of(path: str | Path) -> str:
+    """Say what an unreadable file of weights is, and what to do."""
+    with open(path, "rb") as file:
+        start = file.read(200).lstrip().lower()
+    if not start:
+        return "an empty file; download or copy it again"
+    if start.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer; run `git lfs pull`"
+    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
+        return "a web page; download the file itself"
+    return "a damaged file, another format, or objects that could run code"
 
 
 def read_torch(path: str | Path) -> dict:
-    """Read the dictionary that torch saved in `path`, without running code.
-
-    Raises:
-        InputError: If the file is damaged or holds more than tensors and plain values.
-    """
-    with open_bounded(path, MAX_WEIGHTS_BYTES) as file:
-        try:
-            _check_archive(file)
-            content = torch.load(file, map_location="cpu", weights_only=True)
-        except Exception as error:  # torch raises many types for a damaged file
-            reason = "damaged, not saved by torch, or with objects that could run code"
-            raise InputError(f"{path}: expected a file saved by torch, got one {reason}") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: expected a dictionary, got a {type(content).__name__}")
+    """Read the dictionary that torch saved in `path`, without running code."""
+    with reading(path, "a dictionary of tensors and plain values, saved by torch") as file:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+        if not isinstance(content, dict):
+            raise TypeError(type(content))
     return content
 
 
-def _check_archive(file) -> None:
-    """Raise ValueError for a damaged archive (torch checks no CRC), or a compressed one.
-
-    torch does not compress, so the size of the file bounds the memory that loading takes.
-    """
-    if is_zipfile(file):
-        with ZipFile(file) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > os.path.getsize(file.name):
-                raise ValueError("compressed archive")
-            if damaged := archive.testzip():
-                raise ValueError(f"{damaged} is damaged")
-    file.seek(0)
+def read_safetensors(path: str | Path) -> dict:
+    """Read the `network_state` that `save_network` wrote to a .safetensors file."""
+    with reading(path, "weights of this project"):
+        with safe_open(path, "pt") as file:
+            header = json.loads(file.metadata()[FORMAT])
+        return header | {"format": FORMAT, "weights": safetensors.torch.load_file(path)}
 
 
 def write_torch(path: str | Path, content: dict) -> None:
@@ -128,8 +119,19 @@ def write_torch(path: str | Path, content: dict) -> None:
 
 
 def save_network(path: str | Path, network: R2N2, *, half: bool = False) -> None:
-    """Save the network alone, for `load_network`; with `half`, its weights in half precision."""
-    state = network_state(network)
-    if half:
-        state["weights"] = {key: value.half() for key, value in state["weights"].items()}
-    write_torch(path, state)
+    """Save the network alone, for `load_network`, as .safetensors or .pth.
+
+    A .safetensors file has one entry of metadata, "3d-r2n2": JSON with the network's name and
+    options, and its threshold. With `half`, the weights are float16.
+    """
+    content = network_state(network)
+    weights = {k: v.half() if half else v for k, v in content.pop("weights").items()}
+    if Path(path).suffix == ".safetensors":
+        del content["format"]
+        data = safetensors.torch.save(weights, {FORMAT: json.dumps(content)})
+        with atomic_write(path) as temporary:
+            temporary.write_bytes(data)
+    elif Path(path).suffix == ".pth":
+        write_torch(path, content | {"weights": weights})
+    else:
+        raise InputError(f"{path}: expected a name in .safetensors or .pth")

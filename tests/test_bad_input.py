@@ -18,7 +18,6 @@ from PIL import Image
 from data.shapenet import ShapeNetIndex
 from data.splits import split_from_file
 from models import build_network, load_network
-from models.convert import read_object_array
 from models.weights import network_state
 from tests.helpers import SMALL, make_dataset
 from utils.config import read_ini
@@ -276,13 +275,11 @@ def lengths(content: bytes) -> range:
 
 def test_truncated_file_is_refused_or_read_whole(tmp_path, original):
     write_binvox(tmp_path / "a.binvox", np.indices((8, 8, 8)).sum(0) % 3 == 0)
-    np.save(tmp_path / "a.npy", np.array([np.zeros(3), np.ones(2)], object), allow_pickle=True)
     (tmp_path / "a.json").write_text(split(ENTRY))
     shutil.copy(original / "w.pth", tmp_path / "a.pth")
     index = ShapeNetIndex(tmp_path, [], [])
     readers = {
         "a.binvox": read_binvox,
-        "a.npy": read_object_array,
         "a.json": lambda path: split_from_file(index, path),
         "a.pth": load_network,
     }

@@ -6,11 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from models import NETWORKS, R2N2, VARIANTS, build_network, load_network, save_network
+from models import NETWORKS, R2N2, VARIANTS, build_network
 from models.init import data_dependent_init
 from models.network import with_resolution
 from models.profile import profile
-from models.weights import network_from_state, network_state
 from tests import reference
 
 THEANO = VARIANTS["theano"]
@@ -203,13 +202,6 @@ def test_invalid_options_raise_value_error(name, options):
         R2N2(name, **options)
 
 
-def test_network_built_directly_can_be_saved(tmp_path):
-    network = R2N2("3D-GRU-1", width=0.1)
-    save_network(tmp_path / "a.pth", network)
-    loaded = load_network(tmp_path / "a.pth")
-    assert (loaded.name, loaded.options) == (network.name, network.options)
-
-
 @pytest.mark.parametrize(
     "shape",
     [
@@ -307,14 +299,3 @@ def test_weights_for_32_voxels_start_a_network_for_64(name):
     with torch.no_grad():
         logits = larger(random_images(1, 1))
     assert logits.shape == (1, 2, 64, 64, 64) and logits.std() < 0.1
-
-
-def test_network_for_64_voxels_is_saved_and_old_files_load_as_32(tmp_path):
-    network = small_network(resolution=64)
-    save_network(tmp_path / "a.pth", network)
-    assert load_network(tmp_path / "a.pth").resolution == 64
-    content = network_state(small_network())
-    del content["network"]["options"]["resolution"]
-    assert network_from_state(content, "a").resolution == 32
-    with pytest.raises(ValueError, match="resolution: expected 32 or 64, got 48"):
-        small_network(resolution=48)
