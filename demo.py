@@ -12,7 +12,7 @@ from utils.distributed import choose_device
 from utils.draw import draw_prediction, save_image
 from utils.errors import InputError, run
 from utils.report import write_prediction_page
-from utils.voxels import check_output, save_prediction
+from utils.voxels import axes_of, check_output, save_prediction
 
 HERE = Path(__file__).parent
 DEMO_IMAGES = [HERE / "data" / "demo" / f"{i}.png" for i in range(3)]
@@ -47,7 +47,7 @@ def main() -> None:
     probs = predictor.predict(views, all_views=True)  # (V, 32, 32, 32)
     occupied = probs >= threshold
     save_prediction(config.output, probs[-1], threshold, config.smooth)
-    print(f"{config.output}: {occupied[-1].sum()} occupied voxels (y up, front +x)")
+    print(f"{config.output}: {occupied[-1].sum()} occupied voxels ({axes_of(config.output)})")
     captioned = [(c.image, "" if c.source == "rendering" else c.caption) for c in cutouts]
     save_image(image_path, draw_prediction(captioned, probs, threshold, config.smooth))
     print(f"{image_path}: input views, result after each view, result from three sides")

@@ -91,7 +91,8 @@ def main() -> None:
         predictor = Predictor(network, device, config.precision)
         examples = []
         for kind, i in choose_examples(values["iou"][:, -1]):
-            views, target, _ = dataset[SampleKey(indices[i], 0, config.max_views)]
+            views, voxels, _ = dataset[SampleKey(indices[i], 0, config.max_views)]
+            target = voxels.astype(bool)
             prediction = predictor.predict(views) >= threshold
             examples.append(Example(kind, names[i], values["iou"][i], views, target, prediction))
         write_report(folder / "report.html", results, examples)

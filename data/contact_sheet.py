@@ -45,7 +45,7 @@ def _draw_shape(index: ShapeNetIndex, i: int) -> Image.Image:
         if len(cameras) <= views[-1]:
             raise InputError(f"{metadata_path}: no line for view {views[-1]}")
         azimuth, elevation, _ = cameras[views[-1]]
-    voxels = draw_voxels(index.load_voxels(i), RENDERING_SIZE, azimuth, elevation)
+    voxels = draw_voxels(index.load_voxels(i).astype(bool), RENDERING_SIZE, azimuth, elevation)
     tile.paste(voxels, (2 * RENDERING_SIZE, 0))
     return tile
 

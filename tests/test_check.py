@@ -78,7 +78,7 @@ def metadata(text: str):
 
 
 def grid(occupied):
-    return lambda d: write_binvox(voxels(d), occupied)
+    return lambda d: write_binvox(voxels(d), occupied.astype(bool))
 
 
 @pytest.mark.parametrize(

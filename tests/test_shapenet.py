@@ -235,6 +235,6 @@ def test_categories_select_from_every_split(dataset, tmp_path, capsys):
 
 def test_voxels_of_another_resolution_are_an_error(tmp_path):
     root = make_dataset(tmp_path, {"03001627": 1}, views=1)
-    write_binvox(root / "ShapeNetVox32/03001627/model00/model.binvox", np.ones((16, 16, 16)))
+    write_binvox(root / "ShapeNetVox32/03001627/model00/model.binvox", np.ones((16, 16, 16), bool))
     with pytest.raises(InputError, match=r"model\.binvox: expected 32³ voxels .*, got 16³"):
         ShapeNetDataset(index_dataset(root), 128)[0]

@@ -12,6 +12,14 @@ from utils.errors import InputError
 from utils.files import atomic_write, read_bytes
 
 SQUARE = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])  # corners, counter-clockwise
+MESH_SUFFIXES = (".obj", ".ply", ".glb", ".stl")
+SUFFIXES = (*MESH_SUFFIXES, ".binvox", ".npy")  # of `save_prediction`
+# The axes that a format's readers expect, and the rotation from those of the grid.
+GRID_AXES = "y up, front +x", np.eye(3)
+FORMAT_AXES = {
+    ".glb": ("y up, front +z", np.array([[0, 0, -1], [0, 1, 0], [1, 0, 0]])),  # glTF 2.0, 3.4
+    ".stl": ("z up, front -y", np.array([[0, 0, -1], [-1, 0, 0], [0, 1, 0]])),  # of slicers
+}
 
 
 def exposed_faces(occupied: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -23,8 +31,12 @@ def exposed_faces(occupied: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Returns:
         tuple: Corners (F, 4, 3) in voxels, counter-clockwise seen from outside, and outward
             normals (F, 3), both int.
+
+    Raises:
+        ValueError: If `occupied` is not bool.
     """
-    padded = np.pad(np.asarray(occupied, bool), 1)
+    _check_bool(occupied)
+    padded = np.pad(occupied, 1)
     corners, normals = [], []
     for axis in range(3):
         u, v = np.eye(3, dtype=int)[[(axis + 1) % 3, (axis + 2) % 3]]
@@ -36,6 +48,11 @@ def exposed_faces(occupied: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             corners.append((voxels + np.maximum(normal, 0))[:, None] + loop)
             normals.append(np.broadcast_to(normal, voxels.shape))
     return np.concatenate(corners), np.concatenate(normals)
+
+
+def _check_bool(occupied: np.ndarray) -> None:
+    if occupied.dtype != bool:  # taken as occupied where not 0, probabilities are a full cube
+        raise ValueError(f"expected voxels of bool, as probs >= 0.4, got {occupied.dtype}")
 
 
 def voxels_to_mesh(occupied: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -51,6 +68,9 @@ def voxels_to_mesh(occupied: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Returns:
         tuple: Vertices (N, 3) float64 in [-0.5, 0.5] and faces (M, 3) int, counter-clockwise seen
             from outside.
+
+    Raises:
+        ValueError: If `occupied` is not bool.
     """
     corners, normals = exposed_faces(occupied)
     following = np.roll(corners, -1, axis=1)
@@ -100,40 +120,51 @@ def marching_cubes(probs: np.ndarray, threshold: float) -> tuple[np.ndarray, np.
     return (vertices - 0.5) / max(probs.shape) - 0.5, faces[:, ::-1]
 
 
-def save_mesh(path: str | Path, vertices: np.ndarray, faces: np.ndarray) -> None:
-    """Write vertices (N, 3) float and faces (M, 3) int; the suffix chooses the format."""
+def save_mesh(
+    path: str | Path, vertices: np.ndarray, faces: np.ndarray, smooth: bool = False
+) -> None:
+    """Write a mesh in the format of the path's suffix, with its axes (`axes_of`).
+
+    Args:
+        path: File to write, one of MESH_SUFFIXES.
+        vertices: (N, 3) float, y up and the front towards +x.
+        faces: (M, 3) int.
+        smooth: Write normals for smooth shading, in `.glb`. Faces are flat without.
+    """
     check_output(path, mesh=True)
     suffix = Path(path).suffix.lower()
     if suffix == ".obj":
-        lines = ["# 3D-R2N2 reconstruction: y up, front +x\n"]
+        lines = [f"# 3D-R2N2 reconstruction: {axes_of(path)}\n"]
         lines += [f"v {x:.9g} {y:.9g} {z:.9g}\n" for x, y, z in vertices.tolist()]
         lines += [f"f {a} {b} {c}\n" for a, b, c in (faces + 1).tolist()]
         content = "".join(lines).encode()
     else:
-        from trimesh import Trimesh
-
-        content = Trimesh(vertices, faces, process=False).export(file_type=suffix[1:])
+        _, rotation = FORMAT_AXES.get(suffix, GRID_AXES)
+        content = _encode_mesh(suffix, vertices @ rotation.T, faces, smooth)
     with atomic_write(path) as temporary:
         temporary.write_bytes(content)
 
 
-def _save_surface(path, probs, threshold, smooth) -> None:
-    surface = marching_cubes(probs, threshold) if smooth else voxels_to_mesh(probs >= threshold)
-    save_mesh(path, *surface)
+def _encode_mesh(suffix: str, vertices: np.ndarray, faces: np.ndarray, smooth: bool) -> bytes:
+    from trimesh import Trimesh
+    from trimesh.visual import TextureVisuals
+    from trimesh.visual.material import PBRMaterial
+
+    mesh = Trimesh(vertices, faces, process=False)
+    if suffix != ".glb":
+        return mesh.export(file_type=suffix[1:])
+    gray = [153, 153, 153, 255]  # linear: a light gray on the screen
+    mesh.visual = TextureVisuals(
+        material=PBRMaterial(
+            baseColorFactor=gray, metallicFactor=0, roughnessFactor=1, doubleSided=True
+        )
+    )
+    return mesh.export(file_type="glb", include_normals=smooth)
 
 
-def _save_npy(path, probs, _threshold, _smooth) -> None:
-    with atomic_write(path) as temporary, open(temporary, "wb") as file:
-        np.save(file, probs)
-
-
-# Another mesh format that trimesh writes is a suffix here; any other format is a row of EXPORTERS.
-MESH_SUFFIXES = (".obj", ".ply", ".glb", ".stl")
-EXPORTERS = {  # suffix: writer(path, probs, threshold, smooth)
-    **dict.fromkeys(MESH_SUFFIXES, _save_surface),
-    ".binvox": lambda path, probs, threshold, _smooth: write_binvox(path, probs >= threshold),
-    ".npy": _save_npy,
-}
+def axes_of(path: str | Path) -> str:
+    """Return the axes of a prediction that is written to the path, such as "y up, front +x"."""
+    return FORMAT_AXES.get(Path(path).suffix.lower(), GRID_AXES)[0]
 
 
 def save_prediction(
@@ -145,39 +176,42 @@ def save_prediction(
     `threshold`; or `.npy`, the probabilities.
     """
     check_output(path, mesh=smooth)
-    EXPORTERS[Path(path).suffix.lower()](path, probs, threshold, smooth)
+    suffix = Path(path).suffix.lower()
+    if suffix == ".npy":
+        with atomic_write(path) as temporary, open(temporary, "wb") as file:
+            np.save(file, probs)
+    elif suffix == ".binvox":
+        write_binvox(path, probs >= threshold)
+    else:
+        surface = marching_cubes(probs, threshold) if smooth else voxels_to_mesh(probs >= threshold)
+        save_mesh(path, *surface, smooth)
 
 
 def check_output(path: str | Path, *, mesh: bool = False) -> None:
     """Raise InputError unless a prediction can be written to the path, or just a mesh."""
-    suffixes = MESH_SUFFIXES if mesh else EXPORTERS
+    suffixes = MESH_SUFFIXES if mesh else SUFFIXES
     if Path(path).suffix.lower() not in suffixes:
         raise InputError(f"output: expected a file ending in {', '.join(suffixes)}, got {path}")
 
 
-HEADER = re.compile(
-    rb"#binvox.*\n(?:.*\n)*?dim +(\d{1,9}) +(\d{1,9}) +(\d{1,9}) *\n(?:.*\n)*?data\n"
-)
-MAX_HEADER_BYTES = 1024  # a header has about 80
-MAX_RESOLUTION = 512  # 128 MB as booleans
+HEADER = re.compile(rb"#binvox.*\n(?:.*\n)*?dim +(\d+) +(\d+) +(\d+) *\n(?:.*\n)*?data\n")
 
 
 def read_binvox(path: str | Path) -> np.ndarray:
     """Read a binvox file.
 
     Returns the occupancy (D, D, D) bool, axes x, y, z. Raises InputError for a file that is
-    damaged, not a cube, or of more than 512 voxels a side.
+    damaged or not a cube.
     """
-    content = read_bytes(path, MAX_HEADER_BYTES + 2 * MAX_RESOLUTION**3)
-    header = HEADER.match(content, 0, MAX_HEADER_BYTES)
+    content = read_bytes(path)
+    header = HEADER.match(content)
     if header is None:
         expected = "a header of lines '#binvox', 'dim' with three numbers, and 'data'"
         raise InputError(f"{path}: expected {expected}, got {content[:40]!r}")
     shape = tuple(map(int, header.groups()))
     resolution = shape[0]
-    if len(set(shape)) > 1 or not 1 <= resolution <= MAX_RESOLUTION:
-        found = "x".join(map(str, shape))
-        raise InputError(f"{path}: expected a cube of 1 to {MAX_RESOLUTION} voxels, got {found}")
+    if len(set(shape)) > 1 or not resolution:
+        raise InputError(f"{path}: expected a cube, got {'x'.join(map(str, shape))} voxels")
     runs = np.frombuffer(content, np.uint8, offset=header.end())
     if len(runs) % 2:
         raise InputError(f"{path}: expected pairs of (value, length) bytes, got an odd number")
@@ -196,11 +230,11 @@ def write_binvox(path: str | Path, voxels: np.ndarray, translate=(0, 0, 0), scal
 
     Args:
         path: File to write.
-        voxels: Occupancy (D, D, D), axes x, y, z; anything but 0 is occupied.
+        voxels: Occupancy (D, D, D) bool, axes x, y, z.
         translate: Position (3,) of the grid's lower corner in the shape's units.
         scale: Length of the grid's side in the shape's units.
     """
-    voxels = np.asarray(voxels, dtype=bool)
+    _check_bool(voxels)
     if voxels.ndim != 3 or len(set(voxels.shape)) != 1:
         raise ValueError(f"expected voxels of shape (D, D, D), got {voxels.shape}")
     flat = voxels.transpose(0, 2, 1).ravel()
