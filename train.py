@@ -20,7 +20,6 @@ from utils.distributed import Precision, choose_device
 from utils.engine import (
     NonFiniteError,
     Progress,
-    check_finite,
     evaluate,
     make_optimizer,
     train_one_epoch,
@@ -102,7 +101,6 @@ def train(config: Config, folder: Path, device: torch.device, rank: int, world_s
     def save(path: Path, **metrics: dict) -> None:
         total = progress.all_reduce()
         if rank == 0:
-            check_finite(network, total)
             extra = {"config": config.to_dict(), "metrics": metrics}
             save_checkpoint(path, network, optimizer, precision.scaler, total, **extra)
             print(f"written: {path}")

@@ -3,13 +3,15 @@
 A training that was stopped within an epoch leaves checkpoint_interrupted.pth as well.
 """
 
-import os
+import errno
 import re
+import sys
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
 
 from data.loader import TrainBatchSampler
 from data.shapenet import collate
@@ -18,12 +20,13 @@ from models.init import data_dependent_init
 from models.network import THRESHOLD, with_resolution
 from models.weights import network_from_state, network_state, read_torch, write_torch
 from utils.config import Config, resumed_config
-from utils.engine import Progress, to_device
+from utils.engine import Progress, check_finite, to_device
 from utils.errors import InputError
 from utils.files import TEMPORARY_SUFFIX
 
 INTERRUPTED = "checkpoint_interrupted.pth"
 EPOCH_NAME = re.compile(r"checkpoint_epoch_(\d{8})\.pth")
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)  # Lustre without flock, some NFS
 # What the batches of an epoch depend on, besides the dataset and the number of processes.
 BATCH_OPTIONS = ("seed", "batch_size", "min_views", "max_views")
 BATCH_OPTIONS += ("split_file", "val_fraction", "categories")
@@ -39,13 +42,13 @@ def epoch_checkpoints(folder: str | Path) -> list[Path]:
 
 
 def newest_checkpoint(folder: str | Path) -> Path | None:
-    """Return the checkpoint of the training's last moment, if there is one."""
+    """Return the newest checkpoint: the interrupted one, else that of the last epoch."""
     interrupted = Path(folder) / INTERRUPTED
     return interrupted if interrupted.is_file() else (epoch_checkpoints(folder) or [None])[-1]
 
 
 def find_checkpoint(folder: str | Path, epoch: int | str) -> Path:
-    """Return the checkpoint of an epoch, or of the "last" moment."""
+    """Return the checkpoint of an epoch, or the newest one for "last"."""
     newest = newest_checkpoint(folder)
     path = newest if epoch == "last" else checkpoint_path(folder, epoch)
     if path and path.is_file():
@@ -85,7 +88,12 @@ def save_checkpoint(
 
     The same training writes the same bytes. There is no random state: weights are drawn once, and
     samples depend on (seed, epoch, index) alone.
+
+    Raises:
+        NonFiniteError: If a weight, the optimizer's state or the loss is not finite; nothing is
+            written then.
     """
+    check_finite(network, optimizer, progress)
     state = {"optimizer": optimizer.state_dict(), "scaler": scaler.state_dict()}
     write_torch(path, network_state(network) | state | vars(progress) | extra)
 
@@ -217,31 +225,24 @@ def experiment_lock(folder: Path):
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "training.lock"
-    with open(path, "a+", encoding="utf-8") as file:
-        try:
-            _lock(file)
-        except OSError:
-            raise InputError(
-                f"{folder}: in use by another training; choose another --experiment_name"
-            ) from None
-        for leftover in folder.glob(f".*{TEMPORARY_SUFFIX}"):
-            leftover.unlink()
-        try:
-            yield
-        finally:
-            with suppress(OSError):  # Windows keeps open files; a folder with checkpoints stays
-                path.unlink()
-                folder.rmdir()
-
-
-def _lock(file) -> None:
+    lock = FileLock(path, blocking=False)
     try:
-        import fcntl  # lockf, not flock: DataLoader workers would inherit a flock and keep it
-    except ImportError:
-        import msvcrt
-
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-    else:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.fstat(file.fileno()).st_nlink == 0:
-            raise OSError("removed by the training that held it")
+        lock.acquire()
+    except Timeout:
+        raise InputError(
+            f"{folder}: in use by another training; choose another --experiment_name"
+        ) from None
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        remedy = "don't start a second training in this folder"
+        print(f"warning: {folder}: its file system has no locks; {remedy}", file=sys.stderr)
+    for leftover in folder.glob(f".*{TEMPORARY_SUFFIX}"):
+        leftover.unlink()
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows keeps open files; a folder with checkpoints stays
+            path.unlink()
+            folder.rmdir()
+        lock.release()

@@ -1,9 +1,15 @@
+import copy
+import errno
+import os
+import sys
+
 import pytest
 import torch
 
 from models import build_network, checkpoint, load_network, save_network
 from models.checkpoint import (
     Progress,
+    experiment_lock,
     find_resumable,
     find_weights,
     load_checkpoint,
@@ -11,7 +17,7 @@ from models.checkpoint import (
     save_checkpoint,
 )
 from tests.helpers import assert_same
-from utils.engine import make_optimizer
+from utils.engine import NonFiniteError, make_optimizer
 from utils.errors import InputError
 
 SMALL = {"width": 1 / 16, "leaky_slope": 0.1, "unpooling": "zero"}
@@ -91,3 +97,32 @@ def test_precision_may_change_between_fp32_and_fp16(saved, enabled):
     scalers = [torch.amp.GradScaler("cpu", enabled=e) for e in (not enabled, enabled)]
     content = content(scaler=scalers[0].state_dict())
     restore("a.pth", content, make_optimizer(network, 0.1, 0.1), scalers[1])
+
+
+@pytest.mark.parametrize("kind", ["weights", "exp_avg", "exp_avg_sq"])
+def test_checkpoint_that_is_not_finite_is_not_written(saved, tmp_path, kind):
+    network = copy.deepcopy(saved[0])
+    optimizer = make_optimizer(network, 0.1, 0.1)
+    network(torch.rand(1, 1, 3, 128, 128)).mean().backward()
+    optimizer.step()
+    weight = network.encoder.fc.weight
+    values = weight.data if kind == "weights" else optimizer.state[weight][kind]
+    values[0, 0] = torch.inf
+    scaler, path = torch.amp.GradScaler("cpu", enabled=False), tmp_path / "a.pth"
+    with pytest.raises(NonFiniteError, match=rf"encoder\.fc\.weight has {kind}"):
+        save_checkpoint(path, network, optimizer, scaler, Progress())
+    assert not path.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has another kind of lock")
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS])
+def test_training_goes_on_with_a_warning_where_no_locks_exist(
+    tmp_path, monkeypatch, capsys, recwarn, number
+):
+    def flock(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with experiment_lock(tmp_path / "a"):
+        assert (tmp_path / "a").is_dir()
+    assert "lock" in capsys.readouterr().err or recwarn

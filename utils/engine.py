@@ -170,11 +170,12 @@ def check_losses(losses: Tensor, indices: list[int], loader: DataLoader, title: 
         raise NonFiniteError(f"{title}: the loss is not finite for the batch of {names}")
 
 
-def check_finite(network: nn.Module, progress: Progress) -> None:
-    """Raise NonFiniteError if a weight, which it names, or the sum of the losses is not finite."""
+def check_finite(network: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+    """Raise NonFiniteError for weights, Adam's means or losses that are not finite, by name."""
     for name, parameter in network.named_parameters():
-        if not parameter.isfinite().all():
-            raise NonFiniteError(f"{name} has weights that are not finite")
+        for kind, values in {"weights": parameter, **optimizer.state.get(parameter, {})}.items():
+            if not values.isfinite().all():
+                raise NonFiniteError(f"{name} has {kind} that are not finite")
     if not progress.totals.isfinite().all():
         raise NonFiniteError("the loss of the last step is not finite")
 
