@@ -2,42 +2,25 @@
 
 import re
 from dataclasses import dataclass, replace
+from functools import cache, partial
 
 import numpy as np
 
 from data.builder.mesh import Mesh, linear_to_srgb, make_mesh
 from data.builder.readers.assets import Assets
 from data.builder.readers.gltf.buffers import GltfFile, normalized
-from data.builder.readers.gltf.materials import Materials
+from data.builder.readers.gltf.materials import GltfMaterial, read_material
 from data.builder.readers.gltf.scene import Placement, find_placements
+from data.builder.readers.polygons import strip_triangles
 from utils.errors import InputError
 
 TRIANGLES, STRIP, FAN = 4, 5, 6
 ATTRIBUTE = re.compile(r"POSITION|NORMAL|COLOR_0|TEXCOORD_\d+|(JOINTS|WEIGHTS)_[01]")
 DRACO = "KHR_draco_mesh_compression"
-MAX_DRACO_BYTES = 2**24  # a decoder may need a hundred times as much memory
-
-
-def read_gltf(content: bytes, assets: Assets, name: str) -> list[Mesh]:
-    """Read a glTF file, one mesh a primitive and place."""
-    file = GltfFile(content, assets)
-    primitives: dict[tuple[int, int], _Primitive | None] = {}
-    parts: list[tuple[Placement, _Primitive]] = []
-    for placement in find_placements(file):
-        if placement.joints is None and not placement.matrix[:3, :3].any():
-            continue  # scaled to zero: hidden
-        for i, entry in enumerate(file.items("meshes")[placement.mesh]["primitives"]):
-            key = placement.mesh, i
-            if key not in primitives:
-                primitives[key] = _read_primitive(file, entry)
-            if (primitive := primitives[key]) is not None:
-                parts.append((placement, primitive))
-    materials = Materials(file)
-    return [_make_mesh(file, materials, *part) for part in parts]
 
 
 @dataclass
-class _Primitive:
+class Primitive:
     """A primitive's JSON, its triangles (F, 3) and the attributes (N, size) of their vertices.
 
     `used` are the indices (N,) of these vertices in the file.
@@ -49,29 +32,45 @@ class _Primitive:
     used: np.ndarray
 
 
-def _read_primitive(file: GltfFile, entry: dict) -> _Primitive | None:
-    """Return a primitive, or None if it has no triangles."""
-    mode = entry.get("mode", TRIANGLES)
-    if mode not in (TRIANGLES, STRIP, FAN) or "POSITION" not in entry["attributes"]:
-        return None  # points and lines
+def read_gltf(content: bytes, assets: Assets, name: str) -> list[Mesh]:
+    """Read a glTF file, one mesh a primitive and place."""
+    file = GltfFile(content, assets)
+    primitives_of = cache(partial(_read_mesh, file))
+    material_of = cache(partial(read_material, file))
+    meshes = []
+    for placement in find_placements(file):
+        for primitive in primitives_of(placement.mesh):
+            has_colors = "COLOR_0" in primitive.attributes
+            material = material_of(primitive.entry.get("material"), has_colors)
+            meshes.append(_place(file, primitive, material, placement))
+    return meshes
+
+
+def _read_mesh(file: GltfFile, i: int) -> list[Primitive]:
+    """Return those primitives of a mesh that have triangles: others are points and lines."""
+    primitives = []
+    for entry in file.items("meshes")[i]["primitives"]:
+        is_surface = entry.get("mode", TRIANGLES) in (TRIANGLES, STRIP, FAN)
+        if is_surface and "POSITION" in entry["attributes"]:
+            primitives.append(_read_primitive(file, entry))
+    return primitives
+
+
+def _read_primitive(file: GltfFile, entry: dict) -> Primitive:
     if DRACO in entry.get("extensions", {}):
         attributes, faces = _decode_draco(file, entry)
     else:
         attributes = _read_attributes(file, entry)
-        num_points = len(attributes["POSITION"])
-        indices = (
-            file.array(entry["indices"])[:, 0] if "indices" in entry else np.arange(num_points)
-        )
-        faces = _faces(indices, mode).astype(int)
-    if not len(faces):
-        return None
-    num_points = len(attributes["POSITION"])
-    if faces.max() >= num_points:
-        raise InputError(f"expected indices below {num_points}, got {faces.max()}")
+        indices = np.arange(len(attributes["POSITION"]))
+        if "indices" in entry:
+            indices = file.array(entry["indices"])[:, 0].astype(int)
+        faces = _faces(indices, entry.get("mode", TRIANGLES))
     # Many primitives may share one large table of vertices.
     used, index = np.unique(faces, return_inverse=True)
     attributes = {name: values[used] for name, values in attributes.items()}
-    return _Primitive(entry, index.reshape(-1, 3), attributes, used)
+    if "COLOR_0" in attributes and not attributes["COLOR_0"][:, :3].any():
+        del attributes["COLOR_0"]  # no author means black everywhere: it is another tool's mask
+    return Primitive(entry, index.reshape(-1, 3), attributes, used)
 
 
 def _read_attributes(file: GltfFile, entry: dict) -> dict[str, np.ndarray]:
@@ -84,11 +83,10 @@ def _faces(indices: np.ndarray, mode: int) -> np.ndarray:
     """Return the triangles (F, 3) of a list, a strip or a fan."""
     if mode == TRIANGLES:
         return indices[: len(indices) // 3 * 3].reshape(-1, 3)
-    first = indices[:-2] if mode == STRIP else indices[:1].repeat(len(indices[2:]))
-    faces = np.stack([first, indices[1:-1], indices[2:]], axis=1)
     if mode == STRIP:
-        faces[1::2] = faces[1::2][:, [0, 2, 1]]
-    return faces
+        return strip_triangles(indices)
+    first = np.full(max(len(indices) - 2, 0), indices[0])
+    return np.stack([first, indices[1:-1], indices[2:]], axis=1)
 
 
 def _decode_draco(file: GltfFile, entry: dict) -> tuple[dict, np.ndarray]:
@@ -97,10 +95,7 @@ def _decode_draco(file: GltfFile, entry: dict) -> tuple[dict, np.ndarray]:
     except ImportError as error:
         raise InputError(f"needs {DRACO}; install DracoPy to read it") from error
     extension = entry["extensions"][DRACO]
-    content, _ = file.view(extension["bufferView"])
-    if len(content) > MAX_DRACO_BYTES:
-        raise InputError(f"expected at most {MAX_DRACO_BYTES} bytes of {DRACO}, got {len(content)}")
-    decoded = DracoPy.decode(bytes(content))
+    decoded = DracoPy.decode(bytes(file.view(extension["bufferView"])[0]))
     attributes = _read_attributes(file, entry)
     for name, unique_id in extension["attributes"].items():
         values = np.asarray(decoded.get_attribute_by_unique_id(unique_id)["data"])
@@ -109,15 +104,11 @@ def _decode_draco(file: GltfFile, entry: dict) -> tuple[dict, np.ndarray]:
     return attributes, np.asarray(decoded.faces, int).reshape(-1, 3)
 
 
-def _make_mesh(
-    file: GltfFile, materials: Materials, placement: Placement, primitive: _Primitive
+def _place(
+    file: GltfFile, primitive: Primitive, material: GltfMaterial, placement: Placement
 ) -> Mesh:
     """Return a primitive in its place."""
-    attributes, faces = primitive.attributes, primitive.faces
-    colors = attributes.get("COLOR_0")
-    if colors is not None and not colors[:, :3].any():
-        colors = None  # no author means black everywhere: such data is another tool's mask
-    material = materials.get(primitive.entry.get("material"), colors is not None)
+    faces, colors = primitive.faces, primitive.attributes.get("COLOR_0")
     attributes = _morph(file, primitive, placement.weights)
     points, normals = _transform(placement, attributes)
     factor = material.factor
@@ -126,13 +117,13 @@ def _make_mesh(
         rgba[:, :channels] = colors[:, :channels]
         factor = (rgba * factor)[faces]
     uv = attributes.get(f"TEXCOORD_{material.uv_set}")
-    uv = None if uv is None or material.texture is None else material.uv(uv)[faces]
+    uv = None if uv is None or material.texture is None else material.uv(uv[:, :2])[faces]
     normals = None if normals is None else normals[faces]
     mesh = make_mesh(points[faces], linear_to_srgb(factor), normals, uv, material.texture)
     return mesh if material.is_lit else replace(mesh, normals=np.zeros_like(mesh.normals))
 
 
-def _morph(file: GltfFile, primitive: _Primitive, weights: list[float]) -> dict:
+def _morph(file: GltfFile, primitive: Primitive, weights: list[float]) -> dict:
     """Return the attributes with the morph targets added by their weights."""
     attributes = dict(primitive.attributes)
     for weight, target in zip(weights, primitive.entry.get("targets", []), strict=False):
@@ -146,19 +137,14 @@ def _morph(file: GltfFile, primitive: _Primitive, weights: list[float]) -> dict:
 def _transform(placement: Placement, attributes: dict) -> tuple[np.ndarray, np.ndarray | None]:
     """Return the points (N, 3) in the scene and their normals, if the file has some."""
     points = np.insert(attributes["POSITION"].astype(float), 3, 1, axis=1)
-    matrix = placement.matrix
     if placement.joints is not None and "JOINTS_0" in attributes:
-        weighted = np.zeros((len(points), 4, 4))
-        for i in (0, 1):
-            if f"JOINTS_{i}" in attributes:
-                joints = attributes[f"JOINTS_{i}"].astype(int)
-                weights = attributes[f"WEIGHTS_{i}"].astype(float)
-                for j in range(4):
-                    weighted += weights[:, j, None, None] * placement.joints[joints[:, j]]
-        return np.einsum("nij,nj->ni", weighted, points)[:, :3], None
-    normals = attributes.get("NORMAL")
+        sets = [i for i in (0, 1) if f"JOINTS_{i}" in attributes]
+        index = np.concatenate([attributes[f"JOINTS_{i}"] for i in sets], axis=1).astype(int)
+        weights = np.concatenate([attributes[f"WEIGHTS_{i}"] for i in sets], axis=1)
+        matrices = np.einsum("nk,nkij->nij", weights, placement.joints[index])
+        return np.einsum("nij,nj->ni", matrices, points)[:, :3], None
+    normals, linear = attributes.get("NORMAL"), placement.matrix[:3, :3]
     if normals is not None:
-        linear = matrix[:3, :3]
         invertible = abs(np.linalg.det(linear)) > 1e-12 * np.abs(linear).max() ** 3
         normals = normals @ np.linalg.inv(linear) if invertible else None
-    return (points @ matrix.T)[:, :3], normals
+    return (points @ placement.matrix.T)[:, :3], normals

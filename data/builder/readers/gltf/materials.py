@@ -1,13 +1,11 @@
 """Materials and textures of glTF 2.0, reduced to a base color."""
 
-from dataclasses import dataclass, field, replace
-from hashlib import sha256
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
 
 from data.builder.mesh import GRAY, Texture, linear_to_srgb, srgb_to_linear
-from data.builder.readers.assets import MAX_TEXTURE_BYTES
 from data.builder.readers.gltf.buffers import GltfFile
 from utils.errors import InputError
 
@@ -17,83 +15,53 @@ IMAGE_EXTENSIONS = ("EXT_texture_webp", "EXT_texture_avif", "MSFT_texture_dds")
 
 @dataclass
 class GltfMaterial:
-    """A linear RGBA factor in [0, 1], a texture, its uv set and their transform (2, 3).
-
-    A factor of alpha 0 is invisible.
-    """
+    """A linear RGBA factor in [0, 1], a texture, its uv set and their transform (2, 3)."""
 
     factor: np.ndarray
     texture: Texture | None = None
     uv_set: int = 0
     uv_matrix: np.ndarray | None = None
-    is_blended: bool = False  # with what is behind, by its alpha
+    is_blended: bool = False  # by its alpha, with what is behind it
     is_lit: bool = True
 
     def uv(self, uv: np.ndarray) -> np.ndarray:
         """Return texture coordinates (N, 2), v pointing up, of the file's, v pointing down."""
-        if self.uv_matrix is not None:
-            uv = np.insert(uv, 2, 1, axis=1) @ self.uv_matrix.T
+        uv = np.insert(uv, 2, 1, axis=1) @ self.uv_matrix.T
         return np.stack([uv[:, 0], 1 - uv[:, 1]], axis=1)
 
 
-@dataclass
-class Materials:
-    """The materials of a file, each read once; equal textures are kept once."""
-
-    file: GltfFile
-    read: dict[int, GltfMaterial] = field(default_factory=dict)
-    textures: dict[tuple, Texture] = field(default_factory=dict)
-    num_bytes: int = 0
-
-    def get(self, i: int | None, has_colors: bool) -> GltfMaterial:
-        """Return a material; gray for none, white where vertex colors take its place."""
-        if i is None:
-            return GltfMaterial(np.ones(4) if has_colors else srgb_to_linear(np.uint8(GRAY)))
-        if i not in self.read:
-            material = _read_material(self.file, i)
-            if material.texture is not None:
-                material = replace(material, texture=self._share(material.texture))
-            self.read[i] = material
-        return self.read[i]
-
-    def _share(self, texture: Texture) -> Texture:
-        pixels = np.ascontiguousarray(texture.pixels)
-        key = (texture.clamp, pixels.shape, sha256(pixels).digest())
-        if key not in self.textures:
-            self.num_bytes += pixels.nbytes
-            if self.num_bytes > MAX_TEXTURE_BYTES:
-                raise InputError(f"expected at most {MAX_TEXTURE_BYTES} bytes of textures")
-            self.textures[key] = texture
-        return self.textures[key]
-
-
-def _read_material(file: GltfFile, i: int) -> GltfMaterial:
+def read_material(file: GltfFile, i: int | None, has_colors: bool) -> GltfMaterial:
+    """Return a material; gray for none, white where vertex colors take its place."""
+    if i is None:
+        return GltfMaterial(np.ones(4) if has_colors else srgb_to_linear(np.uint8(GRAY)))
     entry = file.items("materials")[i]
+    extensions = entry.get("extensions", {})
     pbr = entry.get("pbrMetallicRoughness", {})
     factor, info = pbr.get("baseColorFactor"), pbr.get("baseColorTexture")
-    glossy = entry.get("extensions", {}).get("KHR_materials_pbrSpecularGlossiness")
+    glossy = extensions.get("KHR_materials_pbrSpecularGlossiness")
     if glossy is not None:
         factor, info = glossy.get("diffuseFactor"), glossy.get("diffuseTexture")
     factor = np.array([1, 1, 1, 1] if factor is None else factor, float)
-    is_lit = "KHR_materials_unlit" not in entry.get("extensions", {})
-    material = _with_texture(file, GltfMaterial(factor, is_lit=is_lit), info)
+    material = GltfMaterial(factor, is_lit="KHR_materials_unlit" not in extensions)
+    material = _with_texture(file, material, info)
+    if info is not None and material.texture is None:
+        material.factor = factor * srgb_to_linear(np.uint8(GRAY))
     return _with_alpha_mode(_with_emission(file, material, entry), entry)
 
 
 def _with_texture(file: GltfFile, material: GltfMaterial, info: dict | None) -> GltfMaterial:
-    """Add the texture of a textureInfo, if it can be read."""
+    """Add the texture of a textureInfo; one that cannot be read is noted."""
     if info is None:
         return material
-    entry = file.items("textures")[info["index"]]
-    extensions = entry.get("extensions", {})
-    sources = [entry, *(extensions[name] for name in IMAGE_EXTENSIONS if name in extensions)]
-    source = next((item["source"] for item in sources if "source" in item), None)
-    if source is None:
-        file.assets.note(f"texture without an image that can be read: {', '.join(extensions)}")
-    pixels = None if source is None else _read_image(file, source)
+    try:
+        entry = file.items("textures")[info["index"]]
+        sampler = file.items("samplers")[entry["sampler"]] if "sampler" in entry else {}
+        pixels = _read_image(file, entry)
+    except (KeyError, IndexError, InputError) as error:
+        file.assets.note(f"texture {info.get('index')} cannot be read: {error!r}")
+        return material
     if pixels is None:
         return material
-    sampler = file.items("samplers")[entry["sampler"]] if "sampler" in entry else {}
     transform = info.get("extensions", {}).get("KHR_texture_transform", {})
     matrix = _uv_matrix(transform)
     wraps = (sampler.get("wrapS"), sampler.get("wrapT"))
@@ -106,7 +74,14 @@ def _with_texture(file: GltfFile, material: GltfMaterial, info: dict | None) -> 
     return replace(material, texture=texture, uv_set=uv_set, uv_matrix=matrix)
 
 
-def _read_image(file: GltfFile, i: int) -> np.ndarray | None:
+def _read_image(file: GltfFile, texture: dict) -> np.ndarray | None:
+    """Return the image (H, W, 4) of a texture, None where it is missing or damaged."""
+    extensions = texture.get("extensions", {})
+    sources = [texture, *(extensions[name] for name in IMAGE_EXTENSIONS if name in extensions)]
+    i = next((item["source"] for item in sources if "source" in item), None)
+    if i is None:
+        file.assets.note(f"texture without an image that can be read: {', '.join(extensions)}")
+        return None
     image = file.items("images")[i]
     if "uri" in image and not image["uri"].startswith("data:"):
         return file.assets.get_image(image["uri"])
@@ -134,21 +109,21 @@ def _with_emission(file: GltfFile, material: GltfMaterial, entry: dict) -> GltfM
     if not emission.any():
         return material
     glow = _with_texture(file, replace(material, texture=None), entry.get("emissiveTexture"))
-    if glow.texture is None:
-        if material.texture is None:
-            return replace(material, factor=np.clip(material.factor + np.append(emission, 0), 0, 1))
-        light = emission
-    else:
-        if material.texture is None:
-            white = np.full_like(glow.texture.pixels, 255)
-            material = replace(glow, texture=glow.texture._replace(pixels=white))
+    if material.texture is None and glow.texture is None:
+        return replace(material, factor=np.clip(material.factor + np.append(emission, 0), 0, 1))
+    base = material
+    if material.texture is None:
+        white = np.full_like(glow.texture.pixels, 255)
+        base = replace(glow, texture=glow.texture._replace(pixels=white))
+    light = emission
+    if glow.texture is not None:
         opaque = Image.fromarray(glow.texture.pixels | np.uint8([0, 0, 0, 255]))
-        image = opaque.resize(material.texture.pixels.shape[1::-1])
+        image = opaque.resize(base.texture.pixels.shape[1::-1])
         light = srgb_to_linear(np.asarray(image))[..., :3] * emission
-    pixels = srgb_to_linear(material.texture.pixels) * np.append(material.factor[:3], 1)
+    pixels = srgb_to_linear(base.texture.pixels) * [*base.factor[:3], 1]
     pixels[..., :3] += light
-    texture = material.texture._replace(pixels=linear_to_srgb(pixels))
-    return replace(material, factor=np.append([1, 1, 1], material.factor[3]), texture=texture)
+    texture = base.texture._replace(pixels=linear_to_srgb(pixels))
+    return replace(base, factor=np.array([1, 1, 1, base.factor[3]]), texture=texture)
 
 
 def _with_alpha_mode(material: GltfMaterial, entry: dict) -> GltfMaterial:
@@ -157,10 +132,10 @@ def _with_alpha_mode(material: GltfMaterial, entry: dict) -> GltfMaterial:
     if mode == "BLEND":
         return replace(material, is_blended=True)
     cutoff = entry.get("alphaCutoff", 0.5) if mode == "MASK" else 0
-    opacity, texture = material.factor[3], material.texture
-    if texture is None:
-        return replace(material, factor=np.append(material.factor[:3], float(opacity >= cutoff)))
-    pixels = texture.pixels.copy()
+    *rgb, opacity = material.factor
+    if material.texture is None:
+        return replace(material, factor=np.array([*rgb, float(opacity >= cutoff)]))
+    pixels = material.texture.pixels.copy()
     pixels[..., 3] = np.where(pixels[..., 3] / 255 * opacity >= cutoff, 255, 0)
-    texture = texture._replace(pixels=pixels)
-    return replace(material, factor=np.append(material.factor[:3], 1), texture=texture)
+    texture = material.texture._replace(pixels=pixels)
+    return replace(material, factor=np.array([*rgb, 1]), texture=texture)

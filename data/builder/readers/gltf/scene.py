@@ -1,82 +1,72 @@
 """The node tree of glTF 2.0: where its meshes are, skins at rest."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from data.builder.readers.gltf.buffers import GltfFile
-from utils.errors import InputError
-
-MAX_PARTS = 20_000  # primitives at all their places; each takes 2 ms
 
 
-@dataclass
-class Placement:
+class Placement(NamedTuple):
     """A mesh at a node. Its vertices go by `matrix` (4, 4), or by a matrix a joint (J, 4, 4)."""
 
     mesh: int
     matrix: np.ndarray
     joints: np.ndarray | None
-    weights: list[float]  # of morph targets
+    weights: list[float]  # of the morph targets
 
 
 def find_placements(file: GltfFile) -> list[Placement]:
-    """Return the meshes of the default scene, or of all nodes where there is no scene."""
+    """Return the visible meshes of the default scene, or of all nodes where there is no scene."""
     nodes = file.items("nodes")
     children = {child for node in nodes for child in node.get("children", [])}
     roots = shown = [i for i in range(len(nodes)) if i not in children]
     if file.items("scenes"):
         shown = file.items("scenes")[file.json.get("scene", 0)].get("nodes", [])
-    matrices = _world_matrices(nodes, shown)
-    joints = matrices | _world_matrices(nodes, roots, matrices) if file.items("skins") else {}
-    skins: dict[int, np.ndarray] = {}
-    placements, num_parts = [], 0
-    for i, matrix in matrices.items():
-        node = nodes[i]
-        if "mesh" in node:
-            mesh = file.items("meshes")[node["mesh"]]
-            instances = _instances(file, node)
-            num_parts += len(instances) * max(1, len(mesh["primitives"]))
-            _check_num_parts(num_parts)
-            weights, skin = node.get("weights", mesh.get("weights", [])), node.get("skin")
-            if skin is not None and skin not in skins:
-                skins[skin] = _joint_matrices(file, skin, joints)
-            for instance in instances:
-                place = matrix @ instance
-                placements.append(Placement(node["mesh"], place, skins.get(skin), weights))
+    matrices: dict[int | None, np.ndarray] = {None: np.eye(4)}
+    for i, parent in _walk(nodes, roots):  # joints can be outside of the scene
+        matrices[i] = matrices[parent] @ _local_matrix(nodes[i])
+
+    placements, hidden = [], set()
+    for i, parent in _walk(nodes, shown):
+        visibility = _extension(nodes[i], "KHR_node_visibility")
+        if parent in hidden or not visibility.get("visible", True):
+            hidden.add(i)
+        elif "mesh" in nodes[i]:
+            mesh, skin = nodes[i]["mesh"], nodes[i].get("skin")
+            weights = nodes[i].get("weights", file.items("meshes")[mesh].get("weights", []))
+            joints = None if skin is None else _joint_matrices(file, skin, matrices)
+            for instance in _instances(file, nodes[i]):
+                placements.append(Placement(mesh, matrices[i] @ instance, joints, weights))
     return placements
 
 
-def _check_num_parts(num_parts: int) -> None:
-    if num_parts > MAX_PARTS:
-        raise InputError(f"expected at most {MAX_PARTS} placed primitives, got {num_parts}")
+def _walk(nodes: list[dict], roots: list[int]) -> Iterator[tuple[int, int | None]]:
+    """Yield each node under the roots once, in the order of the tree, with its parent."""
+    queue: list[tuple[int, int | None]] = [(i, None) for i in reversed(roots)]
+    seen = set()
+    while queue:
+        i, parent = queue.pop()
+        if i not in seen:  # in a damaged file, a node can be below itself
+            seen.add(i)
+            yield i, parent
+            queue += [(child, i) for child in reversed(nodes[i].get("children", []))]
+
+
+def _extension(entry: dict, name: str) -> dict:
+    return entry.get("extensions", {}).get(name, {})
 
 
 def _instances(file: GltfFile, node: dict) -> list[np.ndarray]:
     """Return the matrices (4, 4) of EXT_mesh_gpu_instancing, or the identity."""
-    extension = node.get("extensions", {}).get("EXT_mesh_gpu_instancing", {})
-    attributes = {
-        name.lower(): file.array(accessor)
-        for name, accessor in extension.get("attributes", {}).items()
-        if name in ("TRANSLATION", "ROTATION", "SCALE")
-    }
+    accessors = _extension(node, "EXT_mesh_gpu_instancing").get("attributes", {})
+    names = [name for name in ("TRANSLATION", "ROTATION", "SCALE") if name in accessors]
+    attributes = {name.lower(): file.array(accessors[name]) for name in names}
     if not attributes:
         return [np.eye(4)]
     rows = zip(*attributes.values(), strict=True)
-    _check_num_parts(len(next(iter(attributes.values()))))
     return [_local_matrix(dict(zip(attributes, row, strict=True))) for row in rows]
-
-
-def _world_matrices(nodes: list[dict], roots: list[int], known=()) -> dict[int, np.ndarray]:
-    """Return the matrices (4, 4) of unknown nodes under the roots, in the order of the tree."""
-    matrices, origin = {}, np.eye(4)
-    queue = [(i, origin) for i in reversed(roots)]
-    while queue:
-        i, parent = queue.pop()
-        if i not in matrices and i not in known:  # a damaged file can have a node twice
-            matrices[i] = parent @ _local_matrix(nodes[i])
-            queue += [(child, matrices[i]) for child in reversed(nodes[i].get("children", []))]
-    return matrices
 
 
 def _local_matrix(node: dict) -> np.ndarray:
@@ -94,7 +84,7 @@ def _local_matrix(node: dict) -> np.ndarray:
     return matrix
 
 
-def _joint_matrices(file: GltfFile, i: int, matrices: dict[int, np.ndarray]) -> np.ndarray:
+def _joint_matrices(file: GltfFile, i: int, matrices: dict) -> np.ndarray:
     """Return the matrices (J, 4, 4) of a skin's joints."""
     skin = file.items("skins")[i]
     joints = np.stack([matrices[joint] for joint in skin["joints"]])
