@@ -3,21 +3,16 @@
 python -m data.check DIR
 """
 
-import os
 from collections import Counter
 from dataclasses import dataclass, field
 from hashlib import sha256
-from io import BytesIO
 from pathlib import Path
 
-from PIL import Image
-
-from data.cameras import METADATA, read_views
 from data.datasets import index_any
-from data.layout import EXCLUDED, RENDERING_SIZE, RESOLUTIONS
-from data.shapenet import ShapeNetIndex, read_excluded
+from data.layout import EXCLUDED, RESOLUTIONS
+from data.shapenet import NO_VIEWS, NO_VOXELS, NOT_VIEWS, ShapeNetIndex, read_excluded
 from utils.errors import InputError, Parser, check_ranges, explain, run
-from utils.files import atomic_write, read_bytes, read_text
+from utils.files import atomic_write, read_text
 from utils.parallel import parallel_map
 
 
@@ -29,16 +24,14 @@ class Finding:
     num_views: int
     resolution: int | None = None
     problems: list[str] = field(default_factory=list)
-    images: dict[str, bytes] = field(default_factory=dict)  # digest by file name
-    voxels: dict[str, bytes] = field(default_factory=dict)
+    digests: dict[str, bytes] = field(default_factory=dict)  # of the images, by file name
 
 
 def check(root: str | Path, processes: int | None = None) -> tuple[dict[str, list[str]], list[str]]:
     """Open every file of the shapes under `root`.
 
     Returns:
-        tuple: A dict of "category/shape" to its problems, and notes on what does no harm: shapes
-            with the voxels of another, and files that are not views.
+        tuple: A dict of "category/shape" to its problems, and the files that are not views.
 
     Raises:
         InputError: If there is no shape with both views and voxels.
@@ -47,71 +40,40 @@ def check(root: str | Path, processes: int | None = None) -> tuple[dict[str, lis
     findings = parallel_map(check_shape, index.split_up(), "check", processes)
     _compare_numbers(findings, "num_views", "views")
     _compare_numbers(findings, "resolution", "voxels per side")
-    for finding, problem in _find_repeats(findings, "images"):
-        finding.problems.append(problem)
+    _find_repeated_images(findings)
     problems = {finding.name: finding.problems for finding in findings if finding.problems}
-    notes = [f"{finding.name}: {note}" for finding, note in _find_repeats(findings, "voxels")]
-    for reason, names in index.left_out.items():
-        if reason.startswith("shapes "):
-            problems |= {name: [reason.removeprefix("shapes ")] for name in names}
-        else:
-            notes += [f"{name}: not a view" for name in names]
-    return problems, notes
+    for reason in (NO_VIEWS, NO_VOXELS):
+        problems |= {name: [reason] for name in index.left_out.get(reason, [])}
+    return problems, index.left_out.get(NOT_VIEWS, [])
 
 
 def check_shape(shape: ShapeNetIndex) -> Finding:
     """Open the files of an index of one shape."""
-    views = shape.views[0]
-    finding = Finding(shape.names[0], len(views))
-    missing = set(range(max(views))) - set(views)
-    finding.problems += [f"view {view}: missing" for view in sorted(missing)]
-    for view, name in views.items():
+    finding = Finding(shape.names[0], len(shape.views[0]))
+    for view, name in shape.views[0].items():
         try:
-            content = read_bytes(shape.image_path(0, view))
-            finding.images[name] = sha256(content).digest()
-            problem = _find_image_problem(content)
+            image = shape.load_image(0, view)
         except (InputError, OSError) as error:
-            problem = explain(error)
-        if problem:
-            finding.problems.append(f"{name}: {problem}")
+            finding.problems.append(explain(error))
+            continue
+        finding.digests[name] = sha256(image.tobytes()).digest()
+        low, high = image.getchannel("A").getextrema()
+        if high == 0:
+            finding.problems.append(f"{name}: empty")
+        elif low == 255 and name.endswith(".png"):
+            finding.problems.append(f"{name}: no transparent background")
     try:
-        metadata = Path(shape.views_folder(0), METADATA)
-        if metadata.exists() and (num_cameras := len(read_views(metadata))) != len(views):
-            problem = f"expected a line for each of {len(views)} views, got {num_cameras}"
-            finding.problems.append(f"{METADATA}: {problem}")
-        _check_voxels(shape, finding)
+        voxels = shape.load_voxels(0)
     except (InputError, OSError) as error:
         finding.problems.append(explain(error))
-    return finding
-
-
-def _find_image_problem(content: bytes) -> str:
-    """Return what is wrong with the file of a view, if anything."""
-    try:
-        with Image.open(BytesIO(content), formats=["PNG", "JPEG"]) as image:
-            image.load()
-    except Exception as error:  # decoders raise anything for a damaged file
-        return f"damaged: {error}"
-    mode = "RGBA" if image.format == "PNG" else "RGB"
-    if image.mode != mode or image.size != (RENDERING_SIZE, RENDERING_SIZE):
-        expected = f"{RENDERING_SIZE}x{RENDERING_SIZE} {mode}"
-        return f"expected {expected}, got {image.width}x{image.height} {image.mode}"
-    if mode == "RGB":
-        return ""
-    low, high = image.getchannel("A").getextrema()
-    if low == 255:
-        return "full: no background"
-    return "" if high else "empty: nothing but background"
-
-
-def _check_voxels(shape: ShapeNetIndex, finding: Finding) -> None:
-    voxels = shape.load_voxels(0)
-    finding.resolution, name = len(voxels), os.path.basename(shape.voxels_path(0))
-    finding.voxels[name] = sha256(voxels.tobytes()).digest()
-    if len(voxels) not in RESOLUTIONS:
-        finding.problems.append(f"{name}: expected 32³ or 64³ voxels, got {len(voxels)}³")
+        return finding
+    finding.resolution = side = len(voxels)
+    if side not in RESOLUTIONS:
+        path = shape.voxels_path(0)
+        finding.problems.append(f"{path}: expected 32³ or 64³ voxels, got {side}³")
     if voxels.min() == voxels.max():
-        finding.problems.append(f"{name}: {'full' if voxels.all() else 'empty'}")
+        finding.problems.append(f"all voxels are {'occupied' if voxels.all() else 'empty'}")
+    return finding
 
 
 def _compare_numbers(findings: list[Finding], attribute: str, unit: str) -> None:
@@ -123,27 +85,26 @@ def _compare_numbers(findings: list[Finding], attribute: str, unit: str) -> None
             finding.problems.append(f"expected {usual} {unit} as elsewhere, got {number}")
 
 
-def _find_repeats(findings: list[Finding], attribute: str) -> list[tuple[Finding, str]]:
-    """Return which files have the content of an earlier one."""
-    first, repeats = {}, []
+def _find_repeated_images(findings: list[Finding]) -> None:
+    """Note the images that are the same as an earlier one."""
+    first = {}
     for finding in findings:
-        for name, digest in getattr(finding, attribute).items():
+        for name, digest in finding.digests.items():
             place = f"{finding.name}/{name}"
             if (other := first.setdefault(digest, place)) != place:
-                repeats.append((finding, f"{name}: same as {other}"))
-    return repeats
+                finding.problems.append(f"{name}: same as {other}")
 
 
-def write_exclude(root: str | Path, problems: dict[str, list[str]]) -> None:
+def write_exclude(root: Path, problems: dict[str, list[str]]) -> None:
     """Add the shapes with problems to exclude.txt, which keeps them out of every split."""
-    path = Path(root) / EXCLUDED
-    added = [name for name in problems if name not in read_excluded(root)]
+    path = root / EXCLUDED
+    added = problems.keys() - read_excluded(root)
     if not added:
         print(f"{path}: nothing to add")
         return
     text = read_text(path).rstrip("\n") if path.exists() else "# One category/shape per line."
-    for name in added:
-        text += "".join(f"\n# {reason}" for reason in problems[name]) + f"\n{name}"
+    for name in sorted(added):
+        text += "".join(f"\n# {problem}" for problem in problems[name]) + f"\n{name}"
     with atomic_write(path) as temporary:
         temporary.write_text(f"{text}\n", "utf-8")
     print(f"{path}: {len(added)} shapes added")
@@ -153,17 +114,17 @@ def main() -> int:
     """Print the problems of a dataset; return 1 if it has any."""
     parser = Parser(prog="python -m data.check", description=__doc__.split("\n", 1)[0])
     parser.add_argument("dataset", type=Path, help="folder of the dataset")
-    remedy = f"list the shapes with a problem in DATASET/{EXCLUDED}: train.py and test.py skip them"
+    remedy = f"add the shapes with a problem to DATASET/{EXCLUDED}: train.py and test.py skip them"
     parser.add_argument("--write-exclude", action="store_true", help=remedy)
     parser.add_argument("--processes", type=int, help="default: all cores")
     args = parser.parse_args()
     check_ranges(args, processes=(1, 1024))
-    problems, notes = check(args.dataset, args.processes)
-    for name, reasons in problems.items():
-        for reason in reasons:
-            print(f"{name}: {reason}")
-    for note in notes:
-        print(f"note: {note}")
+    problems, others = check(args.dataset, args.processes)
+    for name, found in problems.items():
+        for problem in found:
+            print(f"{name}: {problem}")
+    for file in others:
+        print(f"{file}: not a view, ignored")
     print(f"{len(problems)} shapes have a problem")
     if args.write_exclude:
         write_exclude(args.dataset, problems)

@@ -6,7 +6,7 @@ Another dataset is a file data/NAME.py with the interface of data/shapenet.py, a
 
 from pathlib import Path
 
-from data.layout import EXCLUDED, SYNSETS
+from data.layout import CATEGORIES, EXCLUDED, SYNSETS
 from data.occupancy import index_occupancy, is_occupancy
 from data.packed import use_pack
 from data.shapenet import ShapeNetIndex, index_dataset
@@ -61,17 +61,16 @@ def open_dataset(
         splits = split_sorted(index, val_fraction)
     splits["all"] = range(len(names))
 
-    excluded = [name for name in names if name in index.excluded]
-    left_out = index.left_out | {f"shapes in {EXCLUDED}": excluded}
+    others = _of_other_categories(names, categories) if categories else []
+    left_out = index.left_out | {
+        f"in {EXCLUDED}": [name for name in names if name in index.excluded],
+        "of other categories": [name for name in others if name not in index.excluded],
+    }
+    unused = index.excluded.union(others)
     splits = {
-        split: sorted(i for i in indices if index.names[i] not in index.excluded)
+        split: sorted(i for i in indices if index.names[i] not in unused)
         for split, indices in splits.items()
     }
-    if categories:
-        included = splits["all"]
-        splits = _of_categories(index, splits, categories)
-        others = sorted(set(included) - set(splits["all"]))
-        left_out["shapes of other categories"] = [names[i] for i in others]
 
     sizes = ", ".join(f"{len(splits[split])} {split}" for split in SPLITS)
     print(f"{index.root}: {len(splits['all'])} shapes ({sizes})")
@@ -81,16 +80,13 @@ def open_dataset(
     return index, splits
 
 
-def _of_categories(
-    index: ShapeNetIndex, splits: dict[str, list[int]], categories: str
-) -> dict[str, list[int]]:
-    names = [name.strip() for name in categories.split(",")]
-    folders = {SYNSETS.get(name, name): name for name in names}
-    present = {index.names[i].partition("/")[0]: index.category(i) for i in splits["all"]}
-    if missing := folders - present.keys():
-        name, found = folders[min(missing)], ", ".join(sorted(present.values()))
-        raise InputError(f"categories: no shapes of {name!r} in {index.root}; it has {found}")
-    return {
-        split: [i for i in indices if index.names[i].partition("/")[0] in folders]
-        for split, indices in splits.items()
-    }
+def _of_other_categories(names: list[str], categories: str) -> list[str]:
+    """Return the names of shapes outside of the categories, "chair,table" or their folders."""
+    listed = [category.strip() for category in categories.split(",")]
+    present = {name.partition("/")[0] for name in names}
+    for category in listed:
+        if SYNSETS.get(category, category) not in present:
+            found = ", ".join(sorted(CATEGORIES.get(folder, folder) for folder in present))
+            raise InputError(f"categories: no shapes of {category!r}; the dataset has {found}")
+    wanted = {SYNSETS.get(category, category) for category in listed}
+    return [name for name in names if name.partition("/")[0] not in wanted]

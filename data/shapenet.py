@@ -27,6 +27,8 @@ from utils.voxels import read_binvox
 VIEWS_FORMAT = f"{RENDERINGS}/{{name}}/rendering"
 VOXELS_FORMAT = f"{VOXELS}/{{name}}/model.binvox"
 VIEW_FILE = re.compile(r"(\d{2,3})\.(png|jpg|jpeg)")
+# Reasons in ShapeNetIndex.left_out.
+NO_VIEWS, NO_VOXELS, NOT_VIEWS = "no views", "no voxels", "files that are not views"
 FILES_BESIDE_VIEWS = {"renderings.txt", "rendering_metadata.txt", "cameras.npz"}
 # Separates the samples' random streams from the sampler's: NumPy reads (s, e) as (s, e, 0, 0).
 SAMPLE_STREAM = 1
@@ -131,11 +133,11 @@ def index_shapes(
         folder = views_format.format(name=name)
         found, others = _find_views(_list_folder(f"{root}/{folder}"))
         if others:
-            left_out["files that are not views"] += [f"{folder}/{other}" for other in others]
+            left_out[NOT_VIEWS] += [f"{folder}/{other}" for other in others]
         if not found:
-            left_out["shapes without views"].append(name)
+            left_out[NO_VIEWS].append(name)
         elif not os.path.exists(f"{root}/{voxels_format.format(name=name)}"):
-            left_out["shapes without voxels"].append(name)
+            left_out[NO_VOXELS].append(name)
         else:
             usable.append(name)
             views.append(found)

@@ -21,11 +21,11 @@ def split_sorted(index: ShapeNetIndex, val_fraction: float) -> dict[str, list[in
     validation. Variants stay in the split of their original.
     """
     splits = {split: [] for split in SPLITS}
-    originals = _originals(index.names)
-    indices = sorted(range(len(index.names)), key=lambda i: (_category(originals[i]), originals[i]))
-    for _, category in groupby(indices, lambda i: _category(originals[i])):
+    keys = [original.partition("/") for original in _originals(index.names)]
+    indices = sorted(range(len(keys)), key=keys.__getitem__)
+    for _, category in groupby(indices, lambda i: keys[i][0]):
         category = list(category)
-        names = [originals[i] for i in category]
+        names = [keys[i] for i in category]
         train_end = _move_to_boundary(names, int(0.8 * len(names)))
         num_val = max(int(val_fraction * train_end), int(val_fraction > 0 and train_end > 1))
         val_start = _move_to_boundary(names, train_end - num_val)
@@ -42,11 +42,7 @@ def _originals(names: list[str]) -> list[str]:
     return [o if o in present else name for o, name in zip(originals, names, strict=True)]
 
 
-def _category(name: str) -> str:
-    return name.partition("/")[0]
-
-
-def _move_to_boundary(names: list[str], end: int) -> int:
+def _move_to_boundary(names: list, end: int) -> int:
     """Move `end` back until it separates no equal names."""
     while 0 < end < len(names) and names[end] == names[end - 1]:
         end -= 1
@@ -95,8 +91,8 @@ def split_from_file(
 
     unused = [name for name in index.names if name not in split_of_view]
     left_out = index.left_out | {
-        "shapes in the split, not on disk": missing,
-        "shapes on disk, not in the split": unused,
+        "in split_file, not on disk": missing,
+        "on disk, not in split_file": unused,
     }
     return replace(index, names=names, views=views, left_out=left_out), splits
 

@@ -39,7 +39,7 @@ def test_occupancy_networks_layout_gives_the_same_samples(occupancy, capsys):
     shapenet, root = occupancy
     index, splits = open_dataset(root, "", 0.05)
     assert splits == {"train": [0, 1, 2], "val": [3], "test": [4, 5], "all": [0, 1, 2, 3, 4, 5]}
-    assert "shapes without views: 1," in capsys.readouterr().out
+    assert "no views: 1," in capsys.readouterr().out
     assert index.category(0) == "chair"
     key = SampleKey(4, 0, 2)
     images, voxels, _ = ShapeNetDataset(index, 128)[key]

@@ -28,8 +28,8 @@ def test_index_has_shapes_with_views_and_voxels_and_names_the_rest(tmp_path):
     index = index_dataset(root)
     assert index.names == ["03001627/model00", "03001627/model05"]
     assert index.left_out == {
-        "shapes without views": ["03001627/model01", "03001627/model03"],
-        "shapes without voxels": ["03001627/model02", "03001627/model04"],
+        "no views": ["03001627/model01", "03001627/model03"],
+        "no voxels": ["03001627/model02", "03001627/model04"],
     }
     assert index.category(0) == "chair" and index.label(1) == "chair/model05"
 
@@ -227,7 +227,7 @@ def test_categories_select_from_every_split(dataset, tmp_path, capsys):
     for name in ("table", "04379243"):
         _, splits = open_dataset(dataset, "", 0.05, name)
         assert splits == {split: [i for i in everything[split] if i >= 10] for split in everything}
-    assert "shapes of other categories: 10," in capsys.readouterr().out
+    assert "of other categories: 10," in capsys.readouterr().out
     assert open_dataset(dataset, "", 0.05, "table, chair")[1] == everything
     with pytest.raises(InputError, match=r"categories: .*'lamp'.*chair, table"):
         open_dataset(dataset, "", 0.05, "chair,lamp")

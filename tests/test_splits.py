@@ -66,8 +66,8 @@ def test_split_file_replaces_the_sorted_split(dataset, tmp_path):
     path.write_text(json.dumps([entry]), encoding="utf-8")
     found, splits = open_dataset(dataset, str(path), 0.05)
     assert splits == {"train": [1, 3], "val": [9], "test": [], "all": [*range(15)]}
-    assert found.left_out["shapes in the split, not on disk"] == ["03001627/gone"]
-    assert len(found.left_out["shapes on disk, not in the split"]) == 12
+    assert found.left_out["in split_file, not on disk"] == ["03001627/gone"]
+    assert len(found.left_out["on disk, not in split_file"]) == 12
 
 
 def test_split_file_may_lack_val(tmp_path):
@@ -87,7 +87,7 @@ def test_mesh_rcnn_split_uses_the_listed_views(dataset, tmp_path):
     path.write_text(json.dumps(content), encoding="utf-8")
     index, splits = split_from_file(index_dataset(dataset), path)
     assert splits == {"train": [15, 16, 17], "val": [], "test": [18]}
-    assert index.left_out["shapes in the split, not on disk"] == ["03001627/gone"]
+    assert index.left_out["in split_file, not on disk"] == ["03001627/gone"]
     assert index.names[15] == index.names[18]  # its views are divided between two splits
 
     samples = ShapeNetDataset(index, 128)
