@@ -7,10 +7,10 @@ from data.photographs import find_images
 from models import load_network
 from models.checkpoint import find_weights
 from models.predictor import Predictor
-from utils.config import DemoConfig, read_config
+from utils.config import read_config
 from utils.distributed import choose_device
 from utils.draw import draw_prediction, save_image
-from utils.errors import InputError, run
+from utils.errors import InputError, Parser, run
 from utils.report import write_prediction_page
 from utils.voxels import axes_of, check_output, save_prediction
 
@@ -20,7 +20,25 @@ PRETRAINED = HERE / "models" / "pretrained" / "3d-lstm-3.pth"
 
 
 def main() -> None:
-    config = read_config(DemoConfig, __doc__)
+    parser = Parser(description=__doc__, usage="%(prog)s [options] [IMAGE ...]")
+    add = parser.add_argument_group("demo").add_argument
+    add("images", metavar="IMAGE", nargs="*", help="images of one object, or folders of them")
+    add(
+        "--mask",
+        action="append",
+        default=[],
+        help="image, white where the object is; once per IMAGE, in their order",
+    )
+    add("--weights", default="", help="weights to use, in place of --resume_epoch")
+    add(
+        "--output",
+        default="prediction.obj",
+        help="result: .obj .ply .glb .stl .binvox .npy; y up, front +x (default: %(default)s)",
+    )
+    add("--no-crop", dest="crop", action="store_false", help="use whole images")
+    add("--smooth", action="store_true", help="smooth surface (marching cubes)")
+    add("--html", action="store_true", help="write a page with cubes to rotate as well")
+    config, _ = read_config(parser, ("experiment", "evaluation"), ("data", "network", "training"))
     check_output(config.output, mesh=config.smooth)
     image_path, page_path = (Path(config.output).with_suffix(s) for s in (".png", ".html"))
     images, notes = find_images(config.images)
@@ -33,7 +51,7 @@ def main() -> None:
     folder = Path(config.saved_models_path) / config.experiment_name
     weights = find_weights(folder, config.weights, config.resume_epoch, otherwise=PRETRAINED)
     network = load_network(weights)
-    threshold = config.threshold if "threshold" in config.given else network.threshold
+    threshold = network.threshold if config.threshold is None else config.threshold
     predictor = Predictor(network, choose_device(config.device), config.precision, config.crop)
     cutouts = predictor.cut_out(images, config.mask)
     for path, cutout in zip(images, cutouts, strict=True):

@@ -2,18 +2,20 @@
 
 from pathlib import Path
 
+import numpy as np
 from torch.utils.data import DataLoader
 
 from data.datasets import open_dataset
 from data.loader import eval_batches, make_loader
 from data.shapenet import SampleKey, ShapeNetDataset
+from data.splits import SPLITS
 from models import load_network
 from models.checkpoint import find_weights
 from models.predictor import Predictor
-from utils.config import EvalConfig, read_config
+from utils.config import number, read_config
 from utils.distributed import Precision, choose_device
 from utils.engine import evaluate, evaluate_view_orders
-from utils.errors import InputError, run
+from utils.errors import InputError, Parser, run
 from utils.report import Example, choose_examples, write_report
 from utils.results import (
     choose_threshold,
@@ -28,11 +30,20 @@ from utils.results import (
 
 
 def main() -> None:
-    config = read_config(EvalConfig, __doc__)
+    parser = Parser(description=__doc__)
+    add = parser.add_argument_group("testing").add_argument
+    add("--split", choices=(*SPLITS, "all"), default="test", help="samples to evaluate")
+    add("--weights", default="", help="weights to evaluate, in place of --resume_epoch")
+    add("--thresholds", type=thresholds, help="choose on validation: 0.2,0.3 or 0.1:0.9:0.05")
+    add("--permutations", type=number(0), default=0, help="random orders of the views to compare")
+    add("--surface", action="store_true", help="F-scores and Chamfer distance of the surface too")
+    add("--html", action="store_true", help="write report.html as well")
+    config, _ = read_config(parser, ("data", "experiment", "evaluation"))
     device = choose_device(config.device)
     experiment = Path(config.saved_models_path) / config.experiment_name
     weights = find_weights(experiment, config.weights, config.resume_epoch)
     network = load_network(weights).to(device)
+    threshold = network.threshold if config.threshold is None else config.threshold
     index, splits = open_dataset(
         config.database_path, config.split_file, config.val_fraction, config.categories
     )
@@ -50,7 +61,7 @@ def main() -> None:
         batches = eval_batches(splits[split], config.batch_size, config.max_views)
         return make_loader(dataset, batches, config.num_workers, pin_memory=device.type == "cuda")
 
-    search, spread, threshold = None, None, config.threshold
+    search, spread = None, None
     if config.thresholds:
         loader, title = load_split("val"), "choosing the threshold"
         val = evaluate(network, loader, precision, config.thresholds, title)
@@ -97,6 +108,18 @@ def main() -> None:
             examples.append(Example(kind, names[i], values["iou"][i], views, target, prediction))
         write_report(folder / "report.html", results, examples)
         print(f"{folder / 'report.html'}: tables, and voxels to rotate in a browser")
+
+
+def thresholds(text: str) -> list[float]:
+    """Parse numbers and ranges first:last:step, separated by commas."""
+    values = set()
+    for item in text.split(","):
+        first, *rest = map(float, item.split(":"))
+        last, step = rest or (first, 1)
+        if not (0 < first <= last <= 1 and step > 0):
+            raise ValueError
+        values |= {round(x, 6) for x in np.arange(first, last + 1e-6, step).tolist()}
+    return sorted(values)
 
 
 if __name__ == "__main__":

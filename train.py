@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from data.datasets import open_dataset
@@ -24,7 +23,7 @@ from utils.engine import (
     make_optimizer,
     train_one_epoch,
 )
-from utils.errors import InputError, Interrupted, run
+from utils.errors import InputError, Interrupted, Parser, run
 from utils.signals import catch_stop_signals
 from utils.tensorboard import TensorBoardLogger
 
@@ -32,22 +31,27 @@ NUM_SHOWN = 4  # samples drawn in TensorBoard
 
 
 def main() -> None:
-    config = read_config(Config, __doc__)
+    config, given = read_config(Parser(description=__doc__))
     device = choose_device(config.device)
     rank, world_size = distributed.init(device)
     folder = Path(config.saved_models_path) / config.experiment_name
     lock = experiment_lock(folder) if rank == 0 else nullcontext()
     with lock, catch_stop_signals():
         try:
-            train(config, folder, device, rank, world_size)
+            train(config, given, folder, device, rank, world_size)
         except NonFiniteError as error:
             good = checkpoint.newest_checkpoint(folder) or "none"
             raise InputError(f"{error}; last good checkpoint: {good}") from None
     distributed.shutdown()
 
 
-def train(config: Config, folder: Path, device: torch.device, rank: int, world_size: int) -> None:
-    config, network, resumed = prepare_network(config, folder)
+def train(
+    config: Config, given: set[str], folder: Path, device, rank: int, world_size: int
+) -> None:
+    config, network, resumed = prepare_network(config, given, folder)
+    if config.threshold is None:
+        config.threshold = network.threshold
+    network.threshold = config.threshold
     with distributed.rank_zero_first():  # rank 0 may have to build the synthetic dataset
         index, splits = open_dataset(
             config.database_path, config.split_file, config.val_fraction, config.categories
@@ -101,7 +105,7 @@ def train(config: Config, folder: Path, device: torch.device, rank: int, world_s
     def save(path: Path, **metrics: dict) -> None:
         total = progress.all_reduce()
         if rank == 0:
-            extra = {"config": config.to_dict(), "metrics": metrics}
+            extra = {"config": vars(config), "metrics": metrics}
             save_checkpoint(path, network, optimizer, precision.scaler, total, **extra)
             print(f"written: {path}")
         distributed.barrier()  # torchrun ends all ranks when the first one leaves

@@ -7,7 +7,6 @@ import errno
 import re
 import sys
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -19,7 +18,7 @@ from models import R2N2, VARIANTS, build_network, load_network
 from models.init import data_dependent_init
 from models.network import THRESHOLD, with_resolution
 from models.weights import network_from_state, network_state, read_torch, write_torch
-from utils.config import Config, resumed_config
+from utils.config import DEFAULTS, Config
 from utils.engine import Progress, check_finite, to_device
 from utils.errors import InputError
 from utils.files import TEMPORARY_SUFFIX
@@ -30,6 +29,8 @@ NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)  # Lustre without flock, 
 # What the batches of an epoch depend on, besides the dataset and the number of processes.
 BATCH_OPTIONS = ("seed", "batch_size", "min_views", "max_views")
 BATCH_OPTIONS += ("split_file", "val_fraction", "categories")
+# What a resumed training doesn't take from the checkpoint.
+OWN_OPTIONS = ("device", "num_workers", "resume_epoch", "saved_models_path", "experiment_name")
 
 
 def checkpoint_path(folder: str | Path, epoch: int) -> Path:
@@ -161,8 +162,10 @@ def check_same_batches(path: Path, content: dict, config, progress: Progress, sa
         )
 
 
-def prepare_network(config: Config, folder: Path) -> tuple[Config, R2N2, tuple | None]:
-    """Build, load or resume the network.
+def prepare_network(
+    config: Config, given: set[str], folder: Path
+) -> tuple[Config, R2N2, tuple | None]:
+    """Build, load or resume the network; `given` are the names of the options that were given.
 
     Returns:
         tuple: The options, completed from the checkpoint or the weights; the network; path and
@@ -171,8 +174,8 @@ def prepare_network(config: Config, folder: Path) -> tuple[Config, R2N2, tuple |
     if config.resume_epoch != 0:
         path = find_resumable(folder, config.resume_epoch)
         network, content = load_checkpoint(path)
-        config = resumed_config(config, content["config"], path)
-        return _with_options_of(network, config, path), network, (path, content)
+        config = _resumed_config(config, given, content["config"])
+        return _with_options_of(network, config, given, path), network, (path, content)
     if newest_checkpoint(folder):
         raise InputError(
             f"{folder} already contains checkpoints; resume with --resume_epoch=last or choose "
@@ -189,24 +192,36 @@ def prepare_network(config: Config, folder: Path) -> tuple[Config, R2N2, tuple |
             print(
                 f"{config.init_weights}: new layers for {config.resolution}³ voxels:", *new_layers
             )
-        return _with_options_of(network, config, config.init_weights), network, None
+        return _with_options_of(network, config, given, config.init_weights), network, None
     torch.manual_seed(config.seed)
     options = VARIANTS[config.variant] | {"width": config.width, "resolution": config.resolution}
     return config, build_network(config.network, **options), None
 
 
-def _with_options_of(network: R2N2, config: Config, path: str | Path) -> Config:
+def _resumed_config(config: Config, given: set[str], saved: dict) -> Config:
+    """Take the options that are not given from those of a checkpoint; print those that change."""
+    taken = {}
+    for name in DEFAULTS.keys() & saved.keys() - {*OWN_OPTIONS}:
+        value = getattr(config, name)
+        if name not in given:
+            taken[name] = saved[name]
+        elif value != saved[name]:
+            print(f"{name}: {saved[name]} -> {value}")
+    return Config(**vars(config) | taken)
+
+
+def _with_options_of(network: R2N2, config: Config, given: set[str], path: str | Path) -> Config:
     """Return `config` with the options of the network from `path`; refuse others that are given."""
     found = {"network": network.name}
     found |= {name: network.options[name] for name in ("width", "resolution")}
     for variant, options in VARIANTS.items():
         if options.items() <= network.options.items():
             found["variant"] = variant
-    for name in config.given & {*found, "variant"}:
+    for name in given & {*found, "variant"}:
         got = found.get(name, "the options of neither variant")
         if (expected := getattr(config, name)) != got:
             raise InputError(f"{path}: expected {name} = {expected}, got {got}")
-    return replace(config, **found)
+    return Config(**vars(config) | found)
 
 
 def init_from_data(network: R2N2, dataset, indices: list[int], config: Config, device) -> None:

@@ -11,6 +11,7 @@ from models.encoder import ResidualEncoder, ShallowEncoder
 from models.init import xavier_init
 from models.layers import UNPOOLINGS, encode, recomputed
 from models.recurrence import ConvGRU, ConvLSTM
+from utils.errors import InputError
 
 NETWORKS = {  # table 1 of the paper: encoder, recurrence, its kernel size, decoder
     "3D-LSTM-1": (ShallowEncoder, ConvLSTM, 1, ShallowDecoder),
@@ -48,7 +49,7 @@ class R2N2(nn.Module):
             pass. A training step then needs less memory and more time.
 
     Raises:
-        ValueError: For an unknown name or an option out of range.
+        InputError: For an unknown name or an option out of range.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class R2N2(nn.Module):
     ):
         super().__init__()
         if name not in NETWORKS:
-            raise ValueError(f"network: expected one of {', '.join(NETWORKS)}, got {name!r}")
+            raise InputError(f"network: expected one of {', '.join(NETWORKS)}, got {name!r}")
         self.name = name
         self.options = {
             "image_size": image_size,
@@ -173,16 +174,16 @@ def with_resolution(network: R2N2, resolution: int) -> tuple[R2N2, list[str]]:
 
 
 def _check_options(image_size, pool_padding, unpooling, leaky_slope, width, resolution) -> None:
-    """Raise ValueError for options out of range (they may come from an untrusted file)."""
+    """Raise InputError for options out of range (they may come from an untrusted file)."""
     if not (isinstance(image_size, int) and 64 <= image_size <= 137):  # renderings have 137 pixels
-        raise ValueError(f"image_size: expected 64 to 137 pixels, got {image_size!r:.50}")
+        raise InputError(f"image_size: expected 64 to 137 pixels, got {image_size!r:.50}")
     if not (isinstance(pool_padding, int) and pool_padding in (0, 1)):
-        raise ValueError(f"pool_padding: expected 0 or 1, got {pool_padding!r:.50}")
+        raise InputError(f"pool_padding: expected 0 or 1, got {pool_padding!r:.50}")
     if not (isinstance(unpooling, str) and unpooling in UNPOOLINGS):
-        raise ValueError(f"unpooling: expected one of {UNPOOLINGS}, got {unpooling!r:.50}")
+        raise InputError(f"unpooling: expected one of {UNPOOLINGS}, got {unpooling!r:.50}")
     if not (isinstance(leaky_slope, int | float) and 0 <= leaky_slope <= 1):
-        raise ValueError(f"leaky_slope: expected 0 to 1, got {leaky_slope!r:.50}")
+        raise InputError(f"leaky_slope: expected 0 to 1, got {leaky_slope!r:.50}")
     if not (isinstance(width, int | float) and 0 < width <= 4):
-        raise ValueError(f"width: expected above 0 and at most 4, got {width!r:.50}")
+        raise InputError(f"width: expected above 0 and at most 4, got {width!r:.50}")
     if not (isinstance(resolution, int) and resolution in RESOLUTIONS):
-        raise ValueError(f"resolution: expected 32 or 64, got {resolution!r:.50}")
+        raise InputError(f"resolution: expected 32 or 64, got {resolution!r:.50}")

@@ -127,7 +127,7 @@ def test_training_matches_the_cpu(dataset, device, name):
     means = []
     for precision in (Precision("fp32", CPU), Precision(name, device)):
         network, optimizer, loader = make_training(dataset, precision.device)
-        progress, config = Progress().shard(0, precision.device), Config(LR=1e-3)
+        progress, config = Progress().shard(0, precision.device), Config(LR=1e-3, threshold=0.4)
         means.append(train_one_epoch(network, loader, optimizer, precision, config, progress))
     assert means[1]["loss"] == pytest.approx(means[0]["loss"], rel=0.01)
 
@@ -166,7 +166,7 @@ def test_ddp_trains_like_one_process(dataset, device, tmp_path):
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     network, optimizer, loader = make_training(dataset, device)
     other, other_optimizer, _ = make_training(dataset, device, copy.deepcopy(network))
-    precision, config = Precision("fp32", device), Config(LR=1e-3)
+    precision, config = Precision("fp32", device), Config(LR=1e-3, threshold=0.4)
     scalars = train_one_epoch(
         network, loader, optimizer, precision, config, Progress().shard(0, device)
     )

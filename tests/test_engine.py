@@ -129,7 +129,7 @@ def test_small_network_learns_four_samples(tmp_path):
     loader = make_loader(samples, batches, 0)
     data_dependent_init(network, next(iter(loader))[0] / 255)
     optimizer, progress = make_optimizer(network, 0.003, weight_decay=0.00005), Progress()
-    config = Config(LR=0.004, lr_schedule="constant", num_epochs=30, decay_epochs=30)
+    config = Config(LR=0.004, threshold=0.4, lr_schedule="constant", num_epochs=30, decay_epochs=30)
     for _ in range(30):
         train_one_epoch(network, loader, optimizer, FP32, config, progress)
         progress.finish_epoch()
@@ -146,7 +146,7 @@ def test_the_soft_iou_loss_changes_the_training_but_not_the_loss_that_is_shown(d
         network = build_network("3D-LSTM-3", width=1 / 16)
         optimizer = make_optimizer(network, 0.003, weight_decay=0)
         loader = make_loader(samples, TrainBatchSampler([0, 1], 2, 1, 1, seed=0), 0)
-        config = Config(LR=0.003, iou_weight=iou_weight)
+        config = Config(LR=0.003, threshold=0.4, iou_weight=iou_weight)
         losses.append(train_one_epoch(network, loader, optimizer, FP32, config, Progress())["loss"])
         weights.append(torch.cat([p.detach().flatten() for p in network.parameters()]))
     assert losses[0] == losses[1]
@@ -163,7 +163,7 @@ def test_other_precisions_train_and_evaluate_nearly_the_same(dataset, name):
         optimizer = make_optimizer(network, 0.003, weight_decay=0)
         batches = TrainBatchSampler(list(range(4)), 2, 1, 2, seed=0)
         loader = make_loader(samples, batches, 0)
-        config = Config(LR=0.003)
+        config = Config(LR=0.003, threshold=0.4)
         scalars = train_one_epoch(network, loader, optimizer, precision, config, Progress())
         assert all(parameter.dtype == torch.float32 for parameter in network.parameters())
         loader = make_loader(samples, eval_batches([0, 1], 2, 2), 0)

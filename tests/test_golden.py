@@ -112,7 +112,10 @@ def test_three_training_steps_match_golden(tmp_path, name, losses, norm):
     index = index_dataset(make_dataset(tmp_path, {"chair": 4}))
     samples = ShapeNetDataset(index, network.image_size, seed=0, training=True)
     loader = make_loader(samples, TrainBatchSampler(range(4), 4, 1, 3, seed=0), 0)
-    config, precision = Config(LR=0.001, num_epochs=3), Precision("fp32", torch.device("cpu"))
+    config, precision = (
+        Config(LR=0.001, num_epochs=3, threshold=0.4),
+        Precision("fp32", torch.device("cpu")),
+    )
     optimizer, progress, found = make_optimizer(network, config.LR, 0.01), Progress(), []
     for _ in range(3):  # epochs of one step
         scalars = train_one_epoch(network, loader, optimizer, precision, config, progress)

@@ -44,4 +44,4 @@ def test_voxels_and_weights_of_another_resolution_are_one_line_errors(script, fl
     status, _, errors = script("train", *flags, "--resolution=32", "--init_weights=64.pth")
     assert (status, errors) == (2, "error: 64.pth: expected resolution = 32, got 64\n")
     status, _, errors = script("train", *flags, "--resolution=48")
-    assert (status, errors) == (2, "error: --resolution: expected 32 or 64, got '48'\n")
+    assert status == 2 and errors.startswith("error: --resolution: ") and "48" in errors

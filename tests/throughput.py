@@ -113,7 +113,12 @@ class Training:
         loader, progress = self.loader(index, self.args.steps), Progress().shard(0, self.device)
         for _ in range(2):
             scalars = train_one_epoch(
-                self.network, loader, self.optimizer, self.precision, Config(), progress
+                self.network,
+                loader,
+                self.optimizer,
+                self.precision,
+                Config(threshold=0.4),
+                progress,
             )
             progress.finish_epoch()
         return scalars["samples_per_second"]

@@ -1,6 +1,7 @@
 """User errors: one line on stderr and exit status 2."""
 
 import argparse
+import difflib
 import re
 import sys
 import traceback
@@ -34,7 +35,21 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **settings):
         super().__init__(**settings, allow_abbrev=False)
 
+    def parse_args(self, args=None, namespace=None):
+        """Parse flags and positional arguments in any order; suggest what a wrong flag means."""
+        parsed, unknown = self.parse_known_intermixed_args(args, namespace)
+        for word in unknown:
+            known = {name.lower(): name for name in self._option_string_actions}
+            if word.endswith(".ini") and "--cfg" in known:
+                raise InputError(f"{word}: to read an INI file use --cfg={word}")
+            flag = word.partition("=")[0]
+            nearest = difflib.get_close_matches(flag.lower(), known, n=1)
+            hint = f"; did you mean {known[nearest[0]]}?" if nearest else "; see --help"
+            raise InputError(f"{flag}: no such option{hint}")
+        return parsed
+
     def error(self, message: str):
+        message = message.removeprefix("argument ")
         raise InputError(message.replace("ignored explicit argument", "takes no value, got"))
 
 
