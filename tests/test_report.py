@@ -1,10 +1,14 @@
+import base64
+import io
 import re
+import shutil
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from utils.draw import draw_voxels
 from utils.report import Example, choose_examples, write_prediction_page, write_report
 from utils.results import make_results
 
@@ -76,10 +80,10 @@ def test_names_are_escaped(report):
     assert sum(tag == "script" for tag, _ in Elements(text).found) == 1
 
 
-def test_report_shows_views_target_and_prediction_of_nine_samples(report):
-    elements = Elements(report.read_text("utf-8")).found
-    assert sum(tag == "canvas" for tag, _ in elements) == 2 * 9
-    assert sum(tag == "img" for tag, _ in elements) == (3 + 2) * 9
+def test_voxels_have_a_label_and_take_the_keyboard(report):
+    canvases = [a for tag, a in Elements(report.read_text("utf-8")).found if tag == "canvas"]
+    assert {(a["role"], a["tabindex"]) for a in canvases} == {("img", "0")}
+    assert {a["aria-label"] for a in canvases} == {"voxels: ground truth", "voxels: prediction"}
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 9, 100])
@@ -99,18 +103,62 @@ def test_examples_are_best_median_and_worst_without_repetition(count):
         assert medians == [51, 50, 49]
 
 
-def test_curve_is_drawn_for_several_views(tmp_path, report):
-    assert "<svg" in report.read_text("utf-8")
-    results = example_results({name: np.ones((2, 1)) for name in ("iou", "loss")}, ["a", "b"])
-    write_report(tmp_path / "a.html", results, [])
-    assert "<svg" not in (tmp_path / "a.html").read_text("utf-8")
-
-
 def test_page_of_a_prediction_shows_views_voxels_and_gates(tmp_path, grids):
     views = [(Image.new("RGBA", (137, 137)), caption) for caption in (EVIL, "")]
     gates = {"update (u)": np.zeros((2, 4, 4, 4)), "reset (r)": np.ones((2, 4, 4, 4))}
     write_prediction_page(tmp_path / "a.html", EVIL, views, np.stack(grids), gates)
     text = (tmp_path / "a.html").read_text("utf-8")
-    tags = [tag for tag, _ in Elements(text).found]
-    assert tags.count("canvas") == 2 and tags.count("img") == 2 + 2 * 2
-    assert EVIL not in text and tags.count("script") == 1
+    labels = ("input 1", "input 2", "voxels: after view 1", "voxels: after view 2", "reset: 1.00")
+    assert EVIL not in text and all(label in text for label in labels)
+
+
+@pytest.fixture(scope="module")
+def page():
+    """A page in Chromium, as wide as a phone's; needs `pip install playwright`."""
+    api = pytest.importorskip("playwright.sync_api")
+    if not (chromium := shutil.which("chromium")):
+        pytest.skip("chromium is not installed")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 390, "height": 800})
+        yield page
+        browser.close()
+
+
+def pixels(page, i):
+    """Canvas i on white, (256, 256, 3)."""
+    url = page.locator("canvas").nth(i).evaluate("canvas => canvas.toDataURL()")
+    image = Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))
+    return np.asarray(Image.alpha_composite(Image.new("RGBA", image.size, "white"), image))[..., :3]
+
+
+def test_voxels_rotate_by_mouse_and_keyboard(page, report):
+    page.goto(report.as_uri())
+    before = [pixels(page, i) for i in range(4)]
+    canvas = page.locator("canvas").first
+    canvas.hover()
+    page.mouse.down()
+    page.mouse.move(200, 300)
+    page.mouse.up()
+    changed = [not np.array_equal(pixels(page, i), before[i]) for i in range(4)]
+    assert changed == [True, True, False, False]  # ground truth and prediction together
+    page.get_by_role("button").first.click()
+    assert np.array_equal(pixels(page, 0), before[0])
+    for key in ("ArrowLeft", "ArrowUp"):
+        canvas.press(key)
+        assert not np.array_equal(pixels(page, 0), before[0])
+        page.get_by_role("button").first.click()
+
+
+def test_report_fits_a_phone(page, report):
+    page.goto(report.as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_viewer_draws_what_draw_voxels_does(page, report, grids):
+    page.goto(report.as_uri())
+    for azimuth in (30, 90, 150, 210):
+        expected = np.asarray(draw_voxels(grids[1], 256, azimuth=azimuth), int)
+        assert (np.abs(pixels(page, 1) - expected).max(-1) > 40).mean() < 0.02
+        for _ in range(12):
+            page.locator("canvas").nth(1).press("ArrowRight")  # by 5 degrees

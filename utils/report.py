@@ -9,12 +9,12 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from utils.draw import draw_layers, draw_view, draw_voxels
+from utils.draw import draw_layers, draw_view
 from utils.files import atomic_write
 from utils.results import Table, facts, metric_tables
 
 EXAMPLES_PER_KIND = 3
-LABEL_HEIGHT = 14  # pixels, of a line of the curve's legend
+HELP = "Drag the voxels to rotate them, or use Tab and the arrow keys."
 
 
 class Example(NamedTuple):
@@ -48,20 +48,15 @@ def write_report(path: Path, results: dict, examples: list[Example]) -> None:
     if results["num_views"] > 1:
         body += ["<h2>IoU over the number of views</h2>", curve(results)]
     body += [_table(table) for table in metric_tables(results)]
-    body += ["<h2>Samples</h2>", "<p>Drag the voxels to rotate them.</p>"]
+    body += ["<h2>Samples</h2>", f"<p>{HELP}</p>"]
     for example in examples:
         figures = [
             _image(view, f"IoU after view {i}: {iou:.3f}")
             for i, (view, iou) in enumerate(zip(example.views, example.ious, strict=True), start=1)
         ]
-        grids = {"ground truth": example.target, "prediction": example.prediction}
-        behind = [
-            _image(np.asarray(draw_voxels(grid, azimuth=210)), f"{name}, from behind")
-            for name, grid in grids.items()
-        ]
-        rotating = [_canvas(grid, name) for name, grid in grids.items()]
+        grids = [_canvas(example.target, "ground truth"), _canvas(example.prediction, "prediction")]
         title = f"{example.kind}: {example.name}, IoU {example.ious[-1]:.3f}"
-        body += _section(title, figures, [*rotating, *behind])
+        body += _section(title, figures, grids)
     write_page(path, f"3D-R2N2: {results['network']}", body)
 
 
@@ -94,7 +89,7 @@ def write_prediction_page(
         f"the bottom. {'; '.join(scales)}."
     )
     reconstruction = _section("Reconstruction", *columns, layout="columns")
-    body = ["<p>Drag the voxels to rotate them.</p>", *reconstruction, f"<p>{escape(note)}</p>"]
+    body = [f"<p>{HELP}</p>", *reconstruction, f"<p>{escape(note)}</p>"]
     write_page(path, title, body)
 
 
@@ -104,7 +99,7 @@ def write_page(path: str | Path, title: str, body: list[str]) -> None:
     style, script = ((folder / name).read_text("utf-8") for name in ("report.css", "viewer.js"))
     lines = [
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>",
         f"<h1>{escape(title)}</h1>",
         *body,
@@ -124,8 +119,11 @@ def _table(table: Table) -> str:
 
 def _section(title: str, *groups: list[str], layout: str = "rows") -> list[str]:
     """Lay out groups of figures, whose voxels rotate together, as "rows" or "columns"."""
-    lines = [f'<section class="{layout}" data-together>\n<h3>{escape(title)}</h3>']
-    return [*lines, *(f"<div>{''.join(figures)}</div>" for figures in groups), "</section>"]
+    return [
+        f'<section class="{layout}" data-together>\n<h3>{escape(title)}</h3>',
+        *(f"<div>{''.join(figures)}</div>" for figures in groups),
+        '<button type="button">Reset the rotation</button></section>',
+    ]
 
 
 def _image(pixels: np.ndarray, caption: str, width: int | None = None) -> str:
@@ -138,7 +136,9 @@ def _image(pixels: np.ndarray, caption: str, width: int | None = None) -> str:
 
 def _canvas(occupied: np.ndarray, caption: str) -> str:
     data = base64.b64encode(np.packbits(np.asarray(occupied, bool))).decode()
-    return _figure(f'<canvas data-size="{len(occupied)}" data-voxels="{data}"></canvas>', caption)
+    voxels = f'data-size="{len(occupied)}" data-voxels="{data}"'
+    label = f'role="img" tabindex="0" aria-label="voxels: {escape(caption)}"'
+    return _figure(f"<canvas {voxels} {label}></canvas>", caption)
 
 
 def _figure(content: str, caption: str) -> str:
@@ -146,36 +146,35 @@ def _figure(content: str, caption: str) -> str:
 
 
 def curve(results: dict) -> str:
-    """Plot the mean IoU over two or more numbers of views as SVG.
+    """Plot the mean IoU over two or more numbers of views as SVG, with a legend in HTML.
 
     Categories are thin and in colors, the mean over samples is thick and that over categories
     dashed.
     """
     lines, num_views = _curve_lines(results), results["num_views"]
-    width, left, right, top, bottom = 680, 48, 230, 12, 40
-    height = max(320, top + bottom + LABEL_HEIGHT * len(lines))
+    width, height, left, right, top, bottom = 360, 240, 30, 10, 10, 36
     ceiling = max(0.1, np.ceil(10 * max(ious.max() for _, ious, _ in lines)) / 10)
 
     def y_of(iou):
         return height - bottom - (height - top - bottom) * iou / ceiling
 
-    parts = [f'<svg width="{width}" height="{height}" role="img" font-size="12" fill="none">']
+    parts = [f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="IoU" class="curve">']
     for tick in np.arange(0, ceiling + 0.05, 0.1):
-        parts.append(f'<path d="M{left} {y_of(tick):.1f}H{width - right}" stroke="#ddd"/>')
-        parts.append(_svg_text(left - 6, y_of(tick) + 4, f"{tick:.1f}", "end"))
+        line = f"M{left} {y_of(tick):.1f}H{width - right}"
+        parts.append(f'<path d="{line}" stroke="currentColor" opacity="0.2"/>')
+        parts.append(_svg_text(left - 4, y_of(tick) + 4, f"{tick:.1f}", "end"))
     columns = np.linspace(left, width - right, num_views)
     for views, x in enumerate(columns, start=1):
-        parts.append(_svg_text(x, height - bottom + 16, views, "middle"))
+        parts.append(_svg_text(x, height - bottom + 14, views, "middle"))
     parts.append(_svg_text((left + width - right) / 2, height - 6, "views", "middle"))
-    for name, ious, stroke in lines:
+    for _, ious, stroke in lines:
         points = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(columns, y_of(ious), strict=True))
-        title = f"<title>{escape(name)}</title>"
-        parts.append(f'<polyline points="{points}" {stroke}>{title}</polyline>')
-    for i, (name, ious, stroke) in enumerate(sorted(lines, key=lambda line: -line[1][-1])):
-        x, y = width - right + 12, top + LABEL_HEIGHT * (i + 0.5)  # a legend, the best line first
-        parts.append(f'<path d="M{x} {y}h16" {stroke}/>')
-        parts.append(_svg_text(x + 22, y + 4, f"{escape(name[:20])} {ious[-1]:.3f}", "start"))
-    return "\n".join([*parts, "</svg>"])
+        parts.append(f'<polyline points="{points}" {stroke}/>')
+    parts.append('</svg>\n<ul class="legend">')
+    for name, ious, stroke in sorted(lines, key=lambda line: -line[1][-1]):
+        sample = f'<svg width="20" height="6"><path d="M0 3h20" {stroke}/></svg>'
+        parts.append(f"<li>{sample} {escape(name)} {ious[-1]:.3f}</li>")
+    return "\n".join([*parts, "</ul>"])
 
 
 def _curve_lines(results: dict) -> list[tuple[str, np.ndarray, str]]:
@@ -184,11 +183,12 @@ def _curve_lines(results: dict) -> list[tuple[str, np.ndarray, str]]:
     for i, (name, row) in enumerate(results["categories"].items()):
         hue = round(360 * i / len(results["categories"]))
         lines.append((name, np.array(row["iou"]), f'stroke="hsl({hue} 60% 45%)"'))
-    strokes = 'stroke="#222" stroke-width="3"', 'stroke="#222" stroke-dasharray="5 4"'
-    for (name, row), stroke in zip(results["overall"].items(), strokes, strict=True):
-        lines.append((name.replace("_", " "), np.array(row["iou"]), stroke))
+    styles = {"mean_over_samples": 'stroke-width="3"', "mean_over_categories": "stroke-dasharray=5"}
+    for name, style in styles.items():
+        ious = np.array(results["overall"][name]["iou"])
+        lines.append((name.replace("_", " "), ious, f'stroke="currentColor" {style}'))
     return lines
 
 
 def _svg_text(x: float, y: float, content, anchor: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" fill="#555" text-anchor="{anchor}">{content}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{content}</text>'

@@ -1,6 +1,6 @@
 "use strict";
-// Draws every <canvas data-voxels> as utils/draw.py draws voxels, and rotates it by dragging;
-// those in one [data-together] rotate together.
+// Draws every <canvas data-voxels> as utils/draw.py draws voxels. Dragging and the arrow keys
+// rotate those of a [data-together] together, its button resets them.
 
 const COLOR = [140, 188, 240];
 const LIGHT = [-0.54, 0.72, 0.44]; // from the left of the camera, above and behind it
@@ -86,23 +86,33 @@ function draw(canvas, { size, occupied }, azimuth, elevation) {
   }
 }
 
-function show(canvases) {
-  const shown = canvases.map((canvas) => ({ canvas, grid: unpack(canvas) }));
-  let azimuth = 30, elevation = 25;
-  const redraw = () => shown.forEach(({ canvas, grid }) => draw(canvas, grid, azimuth, elevation));
+function show(group) {
+  const shown = [...group.querySelectorAll("canvas[data-voxels]")]
+    .map((canvas) => ({ canvas, grid: unpack(canvas) }));
+  let azimuth, elevation;
+  const rotate = (newAzimuth, newElevation) => {
+    azimuth = newAzimuth;
+    elevation = Math.min(90, Math.max(-90, newElevation));
+    shown.forEach(({ canvas, grid }) => draw(canvas, grid, azimuth, elevation));
+  };
+  const reset = () => rotate(30, 25);
+  const arrows = { ArrowLeft: [-5, 0], ArrowRight: [5, 0], ArrowUp: [0, -5], ArrowDown: [0, 5] };
   for (const { canvas } of shown) {
     canvas.width = canvas.height = canvas.clientWidth * (window.devicePixelRatio || 1);
     canvas.addEventListener("pointerdown", (event) => canvas.setPointerCapture(event.pointerId));
     canvas.addEventListener("pointermove", (event) => {
       if (!canvas.hasPointerCapture(event.pointerId)) return;
-      azimuth += event.movementX / 2;
-      elevation = Math.min(90, Math.max(-90, elevation + event.movementY / 2));
-      redraw();
+      rotate(azimuth + event.movementX / 2, elevation + event.movementY / 2);
+    });
+    canvas.addEventListener("keydown", (event) => {
+      if (!(event.key in arrows)) return;
+      event.preventDefault(); // the page would scroll
+      const [right, down] = arrows[event.key];
+      rotate(azimuth + right, elevation + down);
     });
   }
-  redraw();
+  group.querySelector("button").addEventListener("click", reset);
+  reset();
 }
 
-for (const group of document.querySelectorAll("[data-together]")) {
-  show([...group.querySelectorAll("canvas[data-voxels]")]);
-}
+document.querySelectorAll("[data-together]").forEach(show);
