@@ -13,7 +13,6 @@ import numpy as np
 from utils.errors import InputError
 from utils.files import atomic_write, read_text
 
-METADATA = "rendering_metadata.txt"
 MAX_DISTANCE = 1.75  # from the origin at distance_ratio 1
 FOCAL_LENGTH = 35 / 32  # in image widths: a 35 mm lens and a 32 mm sensor
 NOMINAL_FOV = 25  # last column of the official metadata; the true angle is 49.1 degrees

@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from data.cameras import METADATA, read_views
+from data.cameras import read_views
 from data.datasets import index_any
-from data.layout import RENDERING_SIZE
+from data.layout import METADATA, RENDERING_SIZE
 from data.shapenet import ShapeNetIndex
 from utils.draw import AZIMUTH, ELEVATION, OUTPUT_FORMATS, draw_voxels, image_grid, save_image
 from utils.errors import InputError, Parser, check_ranges, run
@@ -26,8 +26,6 @@ def contact_sheet(index: ShapeNetIndex, limit: int) -> Image.Image:
     order = np.random.default_rng(0).permutation(len(index.names))[:limit]
     chosen = tqdm(sorted(order.tolist()), file=sys.stdout)
     tiles = [(_draw_shape(index, i), index.label(i)[:MAX_TITLE]) for i in chosen]
-    blank = Image.new("RGB", tiles[0][0].size, "white"), ""
-    tiles += [blank] * (-len(tiles) % min(COLUMNS, len(tiles)))
     return image_grid([tiles[i : i + COLUMNS] for i in range(0, len(tiles), COLUMNS)], 28, 16)
 
 

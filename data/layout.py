@@ -6,6 +6,7 @@ The images may also be .jpg, without an alpha channel.
 """
 
 RENDERINGS, VOXELS = "ShapeNetRendering", "ShapeNetVox32"
+METADATA, VOXELS_FILE = "rendering_metadata.txt", "model.binvox"
 EXCLUDED = "exclude.txt"  # in ROOT: one category/shape per line, left out of every split
 RENDERING_SIZE = 137  # pixels per side
 NUM_VIEWS = 24

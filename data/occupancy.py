@@ -7,6 +7,7 @@ voxels. Its other files (cameras.npz, points.npz, ...) are not needed.
 
 from pathlib import Path
 
+from data.layout import VOXELS_FILE
 from data.shapenet import ShapeNetIndex, index_shapes
 from data.splits import SPLITS
 from utils.errors import InputError
@@ -38,7 +39,7 @@ def index_occupancy(root: str | Path) -> tuple[ShapeNetIndex, dict[str, list[int
                     raise InputError(f"{path}: {name} is in {split_of[name]} and in {split}")
                 split_of[name] = split
 
-    index = index_shapes(root, sorted(split_of), "{name}/img_choy2016", "{name}/model.binvox")
+    index = index_shapes(root, sorted(split_of), "{name}/img_choy2016", f"{{name}}/{VOXELS_FILE}")
     splits = {split: [] for split in SPLITS}
     for i, name in enumerate(index.names):
         splits[split_of[name]].append(i)

@@ -8,13 +8,12 @@ side.
 
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
-from data.layout import RENDERING_SIZE
+from data.layout import RENDERING_SIZE, VOXELS_FILE
 from data.shapenet import ShapeNetIndex
 from utils.files import atomic_write, open_bounded
 
@@ -40,7 +39,7 @@ class PackedIndex(ShapeNetIndex):
     def load_voxels(self, i: int) -> np.ndarray:
         if self.names[i] not in self.packed:
             return super().load_voxels(i)
-        content, (side,) = self._read(i, os.path.basename(self.voxels_path(i)))
+        content, (side,) = self._read(i, VOXELS_FILE)
         bits = np.unpackbits(np.frombuffer(content, np.uint8), count=side**3)
         return bits.reshape(side, side, side)
 
@@ -84,28 +83,27 @@ def is_packed(index: ShapeNetIndex, i: int) -> bool:
 
 def _stamps(index: ShapeNetIndex, i: int) -> dict[str, list[int]]:
     """Return the size and the modification time of each file of a shape."""
-    paths = [index.voxels_path(i), *(index.image_path(i, view) for view in index.views[i])]
-    status_of = {os.path.basename(path): os.stat(path) for path in paths}
+    paths = {name: index.image_path(i, view) for view, name in index.views[i].items()}
+    paths[VOXELS_FILE] = index.voxels_path(i)
+    status_of = {name: os.stat(path) for name, path in paths.items()}
     return {name: [status.st_size, status.st_mtime_ns] for name, status in status_of.items()}
 
 
 def pack_shape(shape: ShapeNetIndex) -> None:
     """Write the pack of an index of one shape."""
     table = _stamps(shape, 0)  # before reading: a file that changes then doesn't match
-    contents, offset = [], 0
-    for name, content, box in _read_contents(shape):
-        table[name] += [offset, len(content), *box]
-        contents.append(content)
-        offset += len(content)
-    with atomic_write(pack_path(shape, 0)) as temporary:
-        temporary.write_bytes(b"".join([json.dumps(table).encode(), b"\n", *contents]))
-
-
-def _read_contents(shape: ShapeNetIndex) -> Iterator[tuple[str, bytes, tuple[int, ...]]]:
-    """Yield the name, the content and the box of each file of a single shape."""
+    contents = {}  # content and box, by file name
     for view, name in shape.views[0].items():
         image = shape.load_image(0, view)
         box = image.getbbox() or (0, 0, 0, 0)
-        yield name, image.crop(box).tobytes(), box
+        contents[name] = image.crop(box).tobytes(), box
     voxels = shape.load_voxels(0)
-    yield os.path.basename(shape.voxels_path(0)), np.packbits(voxels).tobytes(), (len(voxels),)
+    contents[VOXELS_FILE] = np.packbits(voxels).tobytes(), (len(voxels),)
+
+    offset = 0
+    for name, (content, box) in contents.items():
+        table[name] += [offset, len(content), *box]
+        offset += len(content)
+    with atomic_write(pack_path(shape, 0)) as temporary, open(temporary, "wb") as file:
+        file.write(json.dumps(table).encode() + b"\n")
+        file.writelines(content for content, _ in contents.values())

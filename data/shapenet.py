@@ -18,18 +18,18 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from data.layout import CATEGORIES, EXCLUDED, RENDERINGS, RESOLUTION, VOXELS
+from data.layout import CATEGORIES, EXCLUDED, METADATA, RENDERINGS, RESOLUTION, VOXELS, VOXELS_FILE
 from data.transforms import eval_transform, load_image, to_array, train_transform
 from utils.errors import InputError, explain
 from utils.files import read_text
 from utils.voxels import read_binvox
 
 VIEWS_FORMAT = f"{RENDERINGS}/{{name}}/rendering"
-VOXELS_FORMAT = f"{VOXELS}/{{name}}/model.binvox"
+VOXELS_FORMAT = f"{VOXELS}/{{name}}/{VOXELS_FILE}"
 VIEW_FILE = re.compile(r"(\d{2,3})\.(png|jpg|jpeg)")
 # Reasons in ShapeNetIndex.left_out.
 NO_VIEWS, NO_VOXELS, NOT_VIEWS = "no views", "no voxels", "files that are not views"
-FILES_BESIDE_VIEWS = {"renderings.txt", "rendering_metadata.txt", "cameras.npz"}
+FILES_BESIDE_VIEWS = {"renderings.txt", METADATA, "cameras.npz"}
 # Separates the samples' random streams from the sampler's: NumPy reads (s, e) as (s, e, 0, 0).
 SAMPLE_STREAM = 1
 

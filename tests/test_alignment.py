@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from data.builder.synthetic import build_synthetic
-from data.cameras import METADATA, project, read_views
+from data.cameras import project, read_views
+from data.layout import METADATA
 from data.shapenet import SampleKey, ShapeNetDataset, index_dataset
 
 CROP = (137 - 128) // 2
