@@ -6,7 +6,7 @@ import pytest
 from data.datasets import open_dataset
 from data.shapenet import SampleKey, ShapeNetDataset, ShapeNetIndex, index_dataset
 from data.splits import split_from_file, split_sorted
-from tests.helpers import SHARED, make_dataset
+from tests.helpers import make_dataset
 from utils.errors import InputError
 
 
@@ -62,21 +62,13 @@ def test_plus_in_names_without_an_original_changes_nothing(pattern):
 def test_split_file_replaces_the_sorted_split(dataset, tmp_path):
     entry = {"taxonomy_id": "03001627", "taxonomy_name": "chair"}
     entry |= {"train": ["model03", "model01"], "val": ["model09"], "test": ["gone"]}
+    table = {"taxonomy_id": "04379243", "train": [], "test": ["model00"]}  # "val" may be missing
     path = tmp_path / "split.json"
-    path.write_text(json.dumps([entry]), encoding="utf-8")
+    path.write_text(json.dumps([entry, table]), encoding="utf-8")
     found, splits = open_dataset(dataset, str(path), 0.05)
-    assert splits == {"train": [1, 3], "val": [9], "test": [], "all": [*range(15)]}
+    assert splits == {"train": [1, 3], "val": [9], "test": [10], "all": [*range(15)]}
     assert found.left_out["in split_file, not on disk"] == ["03001627/gone"]
-    assert len(found.left_out["on disk, not in split_file"]) == 12
-
-
-def test_split_file_may_lack_val(tmp_path):
-    path = SHARED / "cases" / "21-split-without-val" / "split.json"
-    if not path.is_file():
-        path = tmp_path / "split.json"
-        path.write_text('[{"taxonomy_id": "03001627", "train": ["a"], "test": ["b"]}]')
-    _, splits = split_from_file(index_of("03001627/a", "03001627/b"), path)
-    assert splits == {"train": [0], "val": [], "test": [1]}
+    assert len(found.left_out["on disk, not in split_file"]) == 11
 
 
 def test_mesh_rcnn_split_uses_the_listed_views(dataset, tmp_path):
