@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from models.layers import UnpoolConv3d, unpool
 
 CHANNELS = (128, 128, 64, 32, 16)  # the last one for 64³ voxels only
-RESOLUTIONS = (32, 64)
 
 
 def conv3d(in_channels: int, out_channels: int, kernel_size: int = 3) -> nn.Conv3d:

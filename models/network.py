@@ -5,11 +5,12 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from data.layout import RENDERING_SIZE, RESOLUTIONS
 from models import decoder, encoder
-from models.decoder import RESOLUTIONS, ResidualDecoder, ShallowDecoder
+from models.decoder import ResidualDecoder, ShallowDecoder
 from models.encoder import ResidualEncoder, ShallowEncoder
 from models.init import xavier_init
-from models.layers import UNPOOLINGS, encode, recomputed
+from models.layers import UNPOOLINGS, in_chunks, recomputed
 from models.recurrence import ConvGRU, ConvLSTM
 from utils.errors import InputError
 
@@ -43,8 +44,8 @@ class R2N2(nn.Module):
     Attributes:
         name (str), options (dict): The arguments, which build the same network again.
         image_size (int), resolution (int): S and D.
-        threshold (float): Probability from which `demo.py` takes a voxel as occupied; the paper's
-            0.4, unless the weights came with the best one on their validation split.
+        threshold (float): Probability from which a voxel counts as occupied: the paper's 0.4,
+            unless the weights came with a better one.
         grad_checkpointing (bool): Recompute the activations of encoder and decoder in the backward
             pass. A training step then needs less memory and more time.
 
@@ -64,8 +65,6 @@ class R2N2(nn.Module):
         resolution: int = 32,
     ):
         super().__init__()
-        if name not in NETWORKS:
-            raise InputError(f"network: expected one of {', '.join(NETWORKS)}, got {name!r}")
         self.name = name
         self.options = {
             "image_size": image_size,
@@ -75,7 +74,7 @@ class R2N2(nn.Module):
             "width": width,
             "resolution": resolution,
         }
-        _check_options(**self.options)
+        _check_options(name, **self.options)
         self.image_size, self.resolution = image_size, resolution
         self.threshold = THRESHOLD
         self.grad_checkpointing = False
@@ -104,37 +103,36 @@ class R2N2(nn.Module):
         Raises:
             ValueError: If `images` has another shape.
         """
-        return self._decode(self.hidden_states(images)[-1])
+        features = self.encode(images)  # (B, V, F)
+        states = self.recurrence(features)  # V times (B, C, 4, 4, 4)
+        return self.decode(states[-1])
 
     def forward_all_views(self, images: Tensor) -> Iterator[Tensor]:
         """Yield the logits from the first view, the first two, ..., all V; see `forward`.
 
         Encoder and recurrence run once for all of them.
         """
-        for state in self.hidden_states(images):
-            yield self._decode(state)
+        for state in self.recurrence(self.encode(images)):
+            yield self.decode(state)
 
     def forward_view_orders(self, images: Tensor, orders: list[list[int]]) -> Iterator[Tensor]:
         """Yield the logits from all views in each order (a permutation of 0 to V - 1).
 
         The encoder runs once for all of them.
         """
-        features = self._features(images)
+        features = self.encode(images)
         for order in orders:
-            yield self._decode(self.recurrence(features[:, order])[-1])
-
-    def hidden_states(self, images: Tensor) -> list[Tensor]:
-        """Return the hidden state after each view, V grids (B, C, 4, 4, 4); see `forward`."""
-        return self.recurrence(self._features(images))
+            yield self.decode(self.recurrence(features[:, order])[-1])
 
     def gates(self, images: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Return both gates at each view, V pairs of (B, C, 4, 4, 4) in [0, 1]; see `forward`.
 
         `recurrence.gate_names` says which two they are.
         """
-        return [gates for _, gates in self.recurrence.steps(self._features(images))]
+        return [gates for _, gates in self.recurrence.steps(self.encode(images))]
 
-    def _features(self, images: Tensor) -> Tensor:  # (B, V, 3, S, S) -> (B, V, F)
+    def encode(self, images: Tensor) -> Tensor:
+        """Compute the feature vector of each view: (B, V, 3, S, S) -> (B, V, F)."""
         size = self.image_size
         if images.ndim != 5 or images.shape[2:] != (3, size, size) or 0 in images.shape:
             raise ValueError(
@@ -143,10 +141,11 @@ class R2N2(nn.Module):
             )
         B, V = images.shape[:2]
         images = images.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        features = encode(self.encoder, images, self.grad_checkpointing)  # (B*V, F)
+        features = in_chunks(self.encoder, images, self.grad_checkpointing)  # (B*V, F)
         return features.view(B, V, -1)
 
-    def _decode(self, state: Tensor) -> Tensor:  # (B, C, 4, 4, 4) -> (B, 2, D, D, D)
+    def decode(self, state: Tensor) -> Tensor:
+        """Compute the logits of a hidden state: (B, C, 4, 4, 4) -> (B, 2, D, D, D)."""
         state = state.contiguous(memory_format=torch.channels_last_3d)
         if self.grad_checkpointing and torch.is_grad_enabled():
             return recomputed(self.decoder, state)
@@ -160,30 +159,31 @@ def with_resolution(network: R2N2, resolution: int) -> tuple[R2N2, list[str]]:
     with a gain of 0.01 in place of √2: features of a trained network are large.
     """
     other = R2N2(network.name, **network.options | {"resolution": resolution})
-    weights, new_weights = network.state_dict(), other.state_dict()
+    new_weights = other.state_dict()
     kept = {
-        name: weights[name]
-        for name, value in new_weights.items()
-        if name in weights and weights[name].shape == value.shape
+        name: weight
+        for name, weight in network.state_dict().items()
+        if name in new_weights and weight.shape == new_weights[name].shape
     }
     other.load_state_dict(new_weights | kept)
-    *_, output_layer = (m for m in other.decoder.modules() if isinstance(m, nn.Conv3d))
+    output_layer = [m for m in other.decoder.modules() if isinstance(m, nn.Conv3d)][-1]
     nn.init.xavier_normal_(output_layer.weight, gain=0.01)
-    new = (name.rpartition(".")[0] for name in new_weights.keys() - kept.keys())
-    return other, sorted(set(new))
+    return other, sorted({name.rpartition(".")[0] for name in new_weights.keys() - kept.keys()})
 
 
-def _check_options(image_size, pool_padding, unpooling, leaky_slope, width, resolution) -> None:
-    """Raise InputError for options out of range (they may come from an untrusted file)."""
-    if not (isinstance(image_size, int) and 64 <= image_size <= 137):  # renderings have 137 pixels
-        raise InputError(f"image_size: expected 64 to 137 pixels, got {image_size!r:.50}")
-    if not (isinstance(pool_padding, int) and pool_padding in (0, 1)):
-        raise InputError(f"pool_padding: expected 0 or 1, got {pool_padding!r:.50}")
-    if not (isinstance(unpooling, str) and unpooling in UNPOOLINGS):
-        raise InputError(f"unpooling: expected one of {UNPOOLINGS}, got {unpooling!r:.50}")
-    if not (isinstance(leaky_slope, int | float) and 0 <= leaky_slope <= 1):
-        raise InputError(f"leaky_slope: expected 0 to 1, got {leaky_slope!r:.50}")
-    if not (isinstance(width, int | float) and 0 < width <= 4):
-        raise InputError(f"width: expected above 0 and at most 4, got {width!r:.50}")
-    if not (isinstance(resolution, int) and resolution in RESOLUTIONS):
-        raise InputError(f"resolution: expected 32 or 64, got {resolution!r:.50}")
+def _check_options(name, image_size, pool_padding, unpooling, leaky_slope, width, resolution):
+    """Raise InputError for an unknown name or an option out of range."""
+    if name not in NETWORKS:
+        raise InputError(f"network: expected one of {', '.join(NETWORKS)}, got {name!r}")
+    if not 64 <= image_size <= RENDERING_SIZE:
+        raise InputError(f"image_size: expected 64 to {RENDERING_SIZE} pixels, got {image_size}")
+    if pool_padding not in (0, 1):
+        raise InputError(f"pool_padding: expected 0 or 1, got {pool_padding}")
+    if unpooling not in UNPOOLINGS:
+        raise InputError(f"unpooling: expected one of {', '.join(UNPOOLINGS)}, got {unpooling!r}")
+    if not 0 <= leaky_slope <= 1:
+        raise InputError(f"leaky_slope: expected 0 to 1, got {leaky_slope}")
+    if not 0 < width <= 4:
+        raise InputError(f"width: expected above 0 and at most 4, got {width}")
+    if resolution not in RESOLUTIONS:
+        raise InputError(f"resolution: expected 32 or 64, got {resolution}")

@@ -3,8 +3,8 @@
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from data.layout import RESOLUTIONS
 from models import NETWORKS, R2N2, build_network
-from models.decoder import RESOLUTIONS
 from utils.errors import Parser, run
 
 

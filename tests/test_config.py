@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from data.layout import RESOLUTIONS
 from models import network
-from models.decoder import RESOLUTIONS
 from utils import config as options
 from utils.config import DEFAULTS, Config, read_config, write_ini
 from utils.errors import InputError, Parser
