@@ -71,7 +71,7 @@ def test_meshes_match_golden(tmp_path):
     (tmp_path / "in").mkdir()
     for i in range(20):
         write_mesh(tmp_path / "in", i)
-    build(find_sources([tmp_path / "in"])[0], Options(tmp_path / "out", views=1), processes=1)
+    build(find_sources([tmp_path / "in"]).sources, Options(tmp_path / "out", views=1), processes=1)
     assert voxel_hashes(tmp_path / "out") == json.loads((GOLDEN / "meshes.json").read_text())
     views = sorted((tmp_path / "out" / "ShapeNetRendering").glob("*/*/rendering/00.png"))
     thumbnails = [

@@ -4,45 +4,68 @@ python -m data.builder MESH_OR_FOLDER ... --out DIR
 """
 
 import argparse
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 from data.builder.build import Options, build, write_failed
+from data.builder.formats import explain_others
 from data.builder.mesh import AXES, rotation
+from data.builder.names import category_folder, clean_name
 from data.builder.sources import (
-    Source,
-    category_folder,
-    clean_name,
-    count_other_formats,
+    Found,
     distinct,
     find_sources,
+    read_categories,
     with_categories,
 )
-from data.layout import NUM_VIEWS, RESOLUTION, RESOLUTIONS
+from data.layout import CATEGORIES, NUM_VIEWS, RESOLUTION, RESOLUTIONS, VOXELS
 from utils.errors import InputError, Parser, check_ranges, run
 
 
 def main() -> int:
     """Run the command. Returns status 1 when no mesh can be used."""
     args = _parse_args()
-    sources, skipped = _find_sources(args)
-    for front in {args.front or source.front for source in sources}:
+    found = _find_sources(args)
+    for front in {args.front or source.front for source in found.sources}:
         rotation(args.up, front)  # raises before the work begins
     options = Options(args.out, args.up, args.front, args.views, args.resolution, args.seed)
-    if others := count_other_formats(args.inputs):
-        formats = ", ".join(f"{count} {suffix}" for suffix, count in others.items())
-        print(f"note: files of formats that cannot be read: {formats}")
-    failed, notes = build(sources, options, args.variants, args.processes)
+    failed, notes = build(found.sources, options, args.variants, args.processes)
+
+    # Say what was left out, and why.
+    if found.others:
+        print(f"note: {explain_others(found.others)}")
+    if found.copies:
+        notes["not built, as the same object is there in another file"] = found.copies
     for note, paths in notes.items():
         more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
         print(f"note: {note} ({paths[0]}{more})")
-    for path, reason in (skipped | failed).items():
+    failed = found.problems | failed
+    for path, reason in failed.items():
         print(f"{path}: {reason}")
-    write_failed(args.out, skipped | failed)
-    num_meshes = len({source.location for source in sources})
+    write_failed(args.out, failed)
+
+    num_meshes = len({source.location for source in found.sources}) + len(found.problems)
     num_built = num_meshes - len(failed)
-    print(f"{num_built} of {num_meshes + len(skipped)} meshes are in {args.out}")
+    print(f"{num_built} of {num_meshes} meshes are in {args.out}")
+    if num_built:
+        _print_categories(args.out)
     return int(num_built == 0)
+
+
+def _print_categories(out: Path) -> None:
+    """Print how many shapes each category of a dataset has, and a note on those with one."""
+    shapes = [path for path in (out / VOXELS).glob("*/*") if "+" not in path.name]
+    categories = sorted(path.parent.name for path in shapes)
+    counts = Counter(CATEGORIES.get(category, category) for category in categories)
+    print("shapes by category:", ", ".join(f"{name} {count}" for name, count in counts.items()))
+    if small := [name for name, count in counts.items() if count == 1]:
+        more = f" and {len(small) - 3} more" if len(small) > 3 else ""
+        print(
+            f"note: {', '.join(small[:3])}{more}: one shape alone is for testing, as 80% of each "
+            "category are for training; add shapes, or build all as one category with "
+            "--category NAME and another --out"
+        )
 
 
 def _parse_args() -> argparse.Namespace:
@@ -73,23 +96,19 @@ def _parse_args() -> argparse.Namespace:
     return args
 
 
-def _find_sources(args: argparse.Namespace) -> tuple[list[Source], dict[str, str]]:
-    """Return the meshes with the categories and names that the arguments ask for.
-
-    Also returns the archives that cannot be read, with the reason.
-    """
-    sources, skipped = find_sources(args.inputs)
-    if not sources and not skipped:
-        raise InputError(f"{args.inputs[0]}: expected meshes, found none")
+def _find_sources(args: argparse.Namespace) -> Found:
+    """Return the meshes with the categories and names that the arguments ask for."""
+    categories = read_categories(args.categories) if args.categories else {}
+    found = find_sources(args.inputs, categories)
+    sources = found.sources
     if args.category:
         category = category_folder(args.category)
         sources = [replace(source, category=category) for source in sources]
     if args.prefix:
         prefix = clean_name(args.prefix)
         sources = [replace(source, name=f"{prefix}-{source.name}") for source in distinct(sources)]
-    if args.categories:
-        sources = with_categories(sources, args.categories, only_listed=args.only_listed)
-    return sources, skipped
+    found.sources = with_categories(sources, categories, only_listed=args.only_listed)
+    return found
 
 
 if __name__ == "__main__":

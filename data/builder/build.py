@@ -59,10 +59,13 @@ def write_shape(
     """Render and voxelize a mesh, and write both as `write_files` does.
 
     Its y is up and its front towards +x, at any size and position; `rng` samples the cameras.
+    Raises InputError if it cannot be seen.
     """
     mesh = normalize(mesh)
     views = sample_views(num_views, rng)
     images = render(mesh, views)
+    if not images[..., 3].any(axis=(1, 2)).all():
+        raise InputError("expected a visible object, got an empty view; is it transparent?")
     voxels = voxelize(mesh, resolution)
     lower, upper = mesh.bounds
     corner = tuple(float(f"{value:.6g}") for value in lower)  # six digits, as in official files
@@ -176,8 +179,6 @@ def _build_shape(options: Options, source: Source) -> tuple[str | None, list[str
         write_shape(options.out, source.shape, mesh, rng, options.views, options.resolution)
     except (InputError, OSError) as error:
         return explain(error), notes
-    except MemoryError:
-        return "not enough memory", notes
     except Exception as error:  # one mesh must not end the run
         return f"cannot be built: {type(error).__name__}: {error}".split("\n")[0], notes
     return None, notes

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from data.builder.mesh import Mesh, concatenate, drop_degenerate, select
-from data.builder.readers.assets import MAX_FILE_BYTES, Assets, FolderAssets
+from data.builder.readers.assets import Assets, FolderAssets
 from data.builder.readers.gltf import read_gltf
 from data.builder.readers.obj import read_obj
 from data.builder.readers.off import read_off
@@ -29,7 +29,7 @@ def load_mesh(path: str | Path, assets: Assets | None = None) -> Mesh:
     """Read a mesh file with its materials; raise InputError as `parse_mesh` does."""
     path = Path(path)
     assets = assets or FolderAssets(path.parent)
-    return parse_mesh(read_bytes(path, MAX_FILE_BYTES), path.name, assets)
+    return parse_mesh(read_bytes(path), path.name, assets)
 
 
 def parse_mesh(content: bytes, name: str, assets: Assets) -> Mesh:

@@ -2,55 +2,52 @@
 
 import os
 import posixpath
-import re
 import unicodedata
+from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path, PureWindowsPath
 from urllib.parse import unquote
-from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
+from zipfile import ZipFile, ZipInfo
 
 import numpy as np
 from PIL import Image
 
+from data.builder.names import is_container
 from data.photographs import READABLE_FORMATS, decode_image
 from utils.errors import InputError
 from utils.files import read_bytes
 
-MAX_FILE_BYTES = 64 * 2**20  # as text, about a million triangles
-MAX_TOTAL_BYTES = 2**29  # of all files that a mesh refers to
 UTF8_FLAG = 0x800  # of a ZIP entry's name
-MAX_FOLDERS = 8  # of a path whose first folders are not found
-MAX_TEXTURE_BYTES = 2**28  # of all decoded textures: 256 of the largest size
 
 
 class Assets:
     """Files by their name relative to a mesh's folder, in any letter case.
 
-    Meshes often carry absolute paths of their author's machine: a path that is not found is looked
-    up without its first folders. `notes` has a line for each file that is missing or cannot be
-    used. An instance serves one mesh: its limits and its decoded images are those of the mesh.
+    Meshes often carry paths of their author's machine: a path that is not found is looked up
+    without its first folders, and an image by its name alone, in the folders of the object that
+    are named after their content, such as ../textures. `notes` has a line for each file that is
+    missing or cannot be used. An instance serves one mesh and decodes each image once.
     """
 
     def __init__(self):
         self.notes: list[str] = []
-        self.noted: set[str] = set()
-        self.num_bytes = self.num_texture_bytes = 0
         self.images: dict[tuple[str, str], np.ndarray | None] = {}
 
     def get(self, name: str, is_image: bool = False, folder: str = "") -> bytes | None:
-        """Return the content of a file in a folder below the mesh's or in the mesh's, or None.
-
-        Raises InputError when the mesh's files take more than 512 MB together.
-        """
+        """Return the content of a file in a folder below the mesh's or in the mesh's, or None."""
         name = name.replace("\\", "/")
         parts = name.split("/")
-        tails = ("/".join(parts[i:]) for i in range(max(1, len(parts) - MAX_FOLDERS), len(parts)))
+        tails = ("/".join(parts[i:]) for i in range(1, len(parts)))
         candidates = [path for path in (name, name.strip(), unquote(name), *tails) if path]
         inside = [posixpath.join(folder, path) for path in candidates if folder]
         for candidate in inside + candidates:
             if (content := self.find(candidate, is_image)) is not None:
                 return content
-        self.note(f"missing {name}")
-        return None
+        last = unquote(parts[-1]).strip()
+        content = self.find_image(last) if is_image and last else None
+        if content is None:
+            self.note(f"missing {name}")
+        return content
 
     def get_image(self, name: str, folder: str = "") -> np.ndarray | None:
         """Return an image (H, W, 4) uint8, or None where it is missing or cannot be used."""
@@ -61,39 +58,22 @@ class Assets:
         return self.images[key]
 
     def decode_image(self, content: bytes, name: str) -> np.ndarray | None:
-        if not self.has_room(name):
-            return None
         try:
-            pixels = read_texture(bytes(content))  # of binary glTF, a memoryview
+            return read_texture(bytes(content))  # of binary glTF, a memoryview
         except InputError as error:
             self.note(f"texture {name}: {error}")
             return None
-        self.num_texture_bytes += pixels.nbytes
-        return pixels
-
-    def has_room(self, name: str) -> bool:
-        """Return whether the mesh may have one more texture; else note it."""
-        if self.num_texture_bytes < MAX_TEXTURE_BYTES:
-            return True
-        self.note(f"texture {name} exceeds the mesh's {MAX_TEXTURE_BYTES} bytes of textures")
-        return False
 
     def note(self, line: str) -> None:
-        line = re.sub(r"[\x00-\x1f\x7f-\x9f]", "?", line)[:300]  # of names in untrusted files
-        if line not in self.noted:
-            self.noted.add(line)
+        if line not in self.notes:
             self.notes.append(line)
 
     def find(self, name: str, is_image: bool = False) -> bytes | None:
-        """Return the content of the file of exactly this name, or None."""
-        if self.num_bytes <= MAX_TOTAL_BYTES:
-            content = self._read(name, is_image)
-            self.num_bytes += len(content or b"")
-        if self.num_bytes > MAX_TOTAL_BYTES:
-            raise InputError(f"expected at most {MAX_TOTAL_BYTES} bytes of files beside the mesh")
-        return content
+        """Return the content of the file at exactly this path, or None."""
+        raise NotImplementedError
 
-    def _read(self, name: str, is_image: bool) -> bytes | None:
+    def find_image(self, name: str) -> bytes | None:
+        """Return the content of the nearest file of this name, or None."""
         raise NotImplementedError
 
 
@@ -107,7 +87,7 @@ class FolderAssets(Assets):
         super().__init__()
         self.folder = Path(folder).resolve()
 
-    def _read(self, name: str, is_image: bool) -> bytes | None:
+    def find(self, name: str, is_image: bool = False) -> bytes | None:
         if PureWindowsPath(name).anchor:
             return None  # on Windows, resolving //server/share would connect to that server
         root = self.folder.parent if is_image else self.folder
@@ -116,7 +96,7 @@ class FolderAssets(Assets):
             if not path.is_relative_to(root):
                 return None
             path = path if path.is_file() else self._any_case(path, root)
-            return read_bytes(path, MAX_FILE_BYTES) if path else None
+            return read_bytes(path) if path else None
         except (ValueError, OSError):  # a name that is too long, or no name at all
             return None
 
@@ -131,18 +111,63 @@ class FolderAssets(Assets):
         found = found.resolve()  # a link may lead out
         return found if found.is_relative_to(root) and found.is_file() else None
 
+    def find_image(self, name: str) -> bytes | None:
+        path = _files_around(self.folder).get(_fold(name))
+        return read_bytes(path) if path else None
+
+
+@lru_cache(maxsize=16)
+def _files_around(folder: Path) -> dict[str, Path]:
+    """Return the files of the object in a folder by their name, the nearest one of each name.
+
+    The object's top folder is the first above that is not named after its kind of content; of the
+    other folders in it, only those that are named so are searched.
+    """
+    files, top = {}, folder
+    while True:
+        for path in _list_contents(top):
+            files.setdefault(_fold(path.name), path)
+        if not is_container(top.name):
+            break
+        top = top.parent
+    return {name: path for name, path in files.items() if path.resolve().is_relative_to(top)}
+
+
+def _list_contents(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()):
+        if path.is_file():
+            yield path
+        elif is_container(path.name):
+            yield from (file for file in sorted(path.rglob("*")) if file.is_file())
+
 
 class ArchiveAssets(Assets):
-    """Entries of a ZIP archive relative to a folder in it."""
+    """Entries of a ZIP archive relative to a folder in it.
 
-    def __init__(self, archive: ZipFile, folder: str):
+    Images that are not in it are looked up in `outer`, around the archive.
+    """
+
+    def __init__(self, archive: ZipFile, folder: str, outer: Assets | None = None):
         super().__init__()
-        self.archive, self.folder = archive, folder
+        self.archive, self.folder, self.outer = archive, folder, outer
         self.entries = {_fold(entry_path(info)): info.filename for info in archive.infolist()}
 
-    def _read(self, name: str, is_image: bool) -> bytes | None:
-        entry = self.entries.get(_fold(posixpath.normpath(posixpath.join(self.folder, name))))
-        return None if entry is None else read_entry(self.archive, entry)
+    def find(self, name: str, is_image: bool = False) -> bytes | None:
+        path = _fold(posixpath.normpath(posixpath.join(self.folder, name)))
+        return read_entry(self.archive, self.entries[path]) if path in self.entries else None
+
+    def find_image(self, name: str) -> bytes | None:
+        top = self.folder
+        while is_container(top.rpartition("/")[2]):
+            top = top.rpartition("/")[0]
+        paths = [path for path in self.entries if path.rpartition("/")[2] == _fold(name)]
+        paths = [path for path in paths if path.startswith(_fold(f"{top}/" if top else ""))]
+        if paths:
+            nearest = max(
+                paths, key=lambda path: len(posixpath.commonprefix([path, _fold(self.folder)]))
+            )
+            return read_entry(self.archive, self.entries[nearest])
+        return self.outer.find_image(name) if self.outer else None
 
 
 def entry_path(info: ZipInfo) -> str:
@@ -159,25 +184,11 @@ def _fold(name: str) -> str:
 
 
 def read_entry(archive: ZipFile, entry: str) -> bytes:
-    """Return the content of an archive's entry.
-
-    Raises InputError for one that is missing, damaged or of more than 64 MB unpacked.
-    """
-    where = f"{archive.filename}/{entry}"
+    """Return the content of an archive's entry; raise InputError if it is damaged."""
     try:
-        info = archive.getinfo(entry)
-        if info.file_size > MAX_FILE_BYTES:
-            raise InputError(
-                f"{where}: expected at most {MAX_FILE_BYTES} bytes, got {info.file_size}"
-            )
-        if info.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
-            raise InputError(f"{where}: expected it stored or deflated")
-        with archive.open(info) as file:
-            return file.read(info.file_size)  # without a size, it unpacks all there is
-    except InputError:
-        raise
+        return archive.read(entry)
     except Exception as error:  # a damaged archive can break zipfile in many ways
-        raise InputError(f"{where}: cannot be unpacked: {error}") from error
+        raise InputError(f"{entry}: cannot be unpacked: {error}") from error
 
 
 MAX_TEXTURE_SIZE = 512  # pixels; a view of 137 shows no more

@@ -1,0 +1,121 @@
+"""Categories and names of shapes, from the folders and files that their meshes are in."""
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from data.layout import CATEGORIES, SYNSETS
+
+MAX_NAME_BYTES = 200  # file systems take 255
+FORMATS = "obj|fbx|gltf|glb|stl|ply|off|dae|collada|blend|blender|3ds|3mf|x3d|lwo|usdz?"
+CONTAINER = re.compile(
+    r"((raw|normalized)[ _-])?(models?|mesh(es)?|objects?)([ _-]normalized)?"
+    r"|scenes?|untitled|sources?|assets?|exports?|textures?|tex|materials?|images?|maps"
+    rf"|({FORMATS})s?([ _-](formats?|files?|models?))?",
+    re.IGNORECASE,
+)
+MIN_SINGLES = 0.9  # of the folders must have one object for them to be objects, not categories
+
+
+def is_container(name: str) -> bool:
+    """Return whether a folder or file is named after its kind of content: "meshes", "scene"."""
+    return CONTAINER.fullmatch(name) is not None
+
+
+def clean_name(name: str) -> str:
+    """Return a name that can be a folder's on any system; "+" is reserved for variants."""
+    name = re.sub(r"[^\w.-]+", "-", name).strip("-.")
+    short = name.encode(errors="ignore")[:MAX_NAME_BYTES].decode(errors="ignore")
+    return short.strip("-.") or "unnamed"
+
+
+def category_folder(name: str) -> str:
+    """Return a category's folder: the id of an official one given by name or id, else the name."""
+    name = clean_name(name)
+    return SYNSETS.get(name.lower(), name)
+
+
+def is_official(name: str) -> bool:
+    return category_folder(name) in CATEGORIES
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a mesh is, without names such as "meshes".
+
+    Attributes:
+        base: The folder or archive that was given.
+        folders: Those below it.
+        stem: The file's name without its suffix.
+        synset: The official category whose id is in the path, if there is one.
+    """
+
+    base: Path
+    folders: tuple[str, ...]
+    stem: str
+    synset: str
+
+    @classmethod
+    def of(cls, base: Path, below: PurePath) -> "Place":
+        """Return the place of the mesh at `base / below`."""
+        *folders, stem = (*below.parts[:-1], below.stem)
+        ids = [part for part in (*base.resolve().parts, *folders) if part in CATEGORIES]
+        telling = tuple(folder for folder in folders if not is_container(folder))
+        return cls(base, telling, "" if is_container(stem) else stem, ids[-1] if ids else "")
+
+    @property
+    def object_path(self) -> Path:
+        """A path that the formats and copies of an object have in common."""
+        return self.base.joinpath(*self.folders, self.stem)
+
+    @property
+    def top(self) -> tuple[Path, str] | None:
+        """The topmost folder below the given one."""
+        return (self.base, self.folders[0]) if self.folders else None
+
+    @property
+    def above(self) -> list[str]:
+        """The given folder and those that it is in."""
+        parts = [part for part in self.base.resolve().parts if not is_container(part)]
+        return parts[::-1]
+
+    @property
+    def name(self) -> str:
+        """The file's name, else the nearest folder's."""
+        return self.stem or [*self.above[::-1], *self.folders][-1]
+
+
+def name_shapes(places: list[Place]) -> list[tuple[str, str]]:
+    """Return the category and the name of the shape at each place.
+
+    In ShapeNet's tree, the category is the official one. Elsewhere it is the topmost folder below
+    the given one. Where folders hold one object each, they are objects of one category, which is
+    named after the given folder.
+    """
+    num_objects = Counter(place.top for place in places)
+    objects = {
+        place.top
+        for place in places
+        if num_objects[place.top] == 1 and len(place.folders) == 1 and not place.stem
+    }
+    for base in {place.base for place in places}:
+        tops = [top for top in num_objects if top and top[0] == base]
+        singles = [top for top in tops if num_objects[top] == 1]
+        are_categories = any(is_official(folder) for _, folder in tops)
+        if not are_categories and len(singles) >= max(2, MIN_SINGLES * len(tops)):
+            objects.update(singles)
+    return [_name_shape(place, place.top in objects) for place in places]
+
+
+def _name_shape(place: Place, is_object: bool) -> tuple[str, str]:
+    """Return a category and a name; `is_object` is for the topmost folder."""
+    if place.synset:
+        return place.synset, place.name
+    if place.folders and (not is_object or is_official(place.folders[0])):
+        return category_folder(place.folders[0]), place.name
+    if place.folders:
+        return category_folder(place.above[0]), place.folders[0]
+    given, parent = [*place.above, "shapes", "shapes"][:2]
+    is_category = place.stem or is_official(given)  # else it is the folder of the object
+    return category_folder(given if is_category else parent), place.name
