@@ -1,6 +1,8 @@
-"""Check every file of a dataset; exit with 1 if one has a problem.
+"""Open every file of a dataset and list what is missing, damaged or empty.
 
-python -m data.check DIR
+The exit status is 1 if a shape has a problem.
+
+python -m data.check DATASET
 """
 
 from collections import Counter
@@ -112,11 +114,11 @@ def write_exclude(root: Path, problems: dict[str, list[str]]) -> None:
 
 def main() -> int:
     """Print the problems of a dataset; return 1 if it has any."""
-    parser = Parser(prog="python -m data.check", description=__doc__.split("\n", 1)[0])
+    parser = Parser(prog="python -m data.check", description=__doc__.rpartition("\n\n")[0])
     parser.add_argument("dataset", type=Path, help="folder of the dataset")
-    remedy = f"add the shapes with a problem to DATASET/{EXCLUDED}: train.py and test.py skip them"
-    parser.add_argument("--write-exclude", action="store_true", help=remedy)
-    parser.add_argument("--processes", type=int, help="default: all cores")
+    effect = f"list these shapes in DATASET/{EXCLUDED}, so that train.py and test.py skip them"
+    parser.add_argument("--write-exclude", action="store_true", help=effect)
+    parser.add_argument("--processes", type=int, metavar="N", help="default: one per core")
     args = parser.parse_args()
     check_ranges(args, processes=(1, 1024))
     problems, others = check(args.dataset, args.processes)

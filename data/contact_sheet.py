@@ -53,7 +53,9 @@ def main() -> None:
     parser.add_argument("dataset", help="folder of the dataset")
     formats = ", ".join(OUTPUT_FORMATS)
     parser.add_argument("--out", required=True, help=f"image to write: {formats}")
-    parser.add_argument("--limit", type=int, default=40, help="maximum shapes (%(default)s)")
+    parser.add_argument(
+        "--limit", type=int, default=40, metavar="N", help="draw so many shapes, if there are more"
+    )
     args = parser.parse_args()
     check_ranges(args, limit=(1, 10_000))
     if Path(args.out).suffix.lower() not in OUTPUT_FORMATS:

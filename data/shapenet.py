@@ -142,7 +142,8 @@ def index_shapes(
             usable.append(name)
             views.append(found)
     if not usable:
-        raise InputError(f"{root}: no shape with both views and voxels")
+        expected = f"{views_format}/00.png and {voxels_format}".format(name="CATEGORY/SHAPE")
+        raise InputError(f"{root}: no shape with both views and voxels, {expected}")
     excluded = read_excluded(root)
     return ShapeNetIndex(root, usable, views, excluded, left_out, views_format, voxels_format)
 
