@@ -1,5 +1,7 @@
 """TensorBoard logs of a training."""
 
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +21,8 @@ class TensorBoardLogger:
     """A writer of scalars after each epoch, and of predictions for a few samples.
 
     Predictions are drawn after the first epoch, every five epochs, and the last one, which also
-    writes meshes to rotate.
+    writes meshes to rotate. A full disk must not end a training: after a warning, it goes on
+    without logs.
 
     Args:
         folder (Path): The experiment's; logs go to its subfolder `tensorboard`.
@@ -40,15 +43,38 @@ class TensorBoardLogger:
     ):
         if printable(str(folder)) != str(folder):
             raise InputError(f"saved_models_path: TensorBoard needs a name in UTF-8, got {folder}")
-        self.writer = SummaryWriter(folder / "tensorboard", purge_step=step + 1)
+        self.folder, self.purge_step = folder / "tensorboard", step + 1
+        self.writer, self.failed = None, False
+        self.usual_excepthook = threading.excepthook
+        threading.excepthook = self._on_thread_error
         self.num_epochs, self.samples, self.predict = num_epochs, samples, predict
         self.inputs_written = False
 
     def close(self) -> None:
-        self.writer.close()
+        if self.writer:
+            self.writer.close()
+        threading.excepthook = self.usual_excepthook
 
     def write(self, step: int, epoch: int, scalars: dict[str, float]) -> None:
         """Log an epoch, counted from 1, that ended with optimizer step `step`."""
+        if self.failed:
+            return
+        try:
+            if not self.writer:
+                self.writer = SummaryWriter(self.folder, purge_step=self.purge_step)
+            self._write(step, epoch, scalars)
+            self.writer.flush()
+        except OSError as error:
+            self.writer, self.failed = None, True
+            reason = f"{self.folder}: {error.strerror or error}"
+            print(f"warning: {reason}; the training goes on without TensorBoard", file=sys.stderr)
+
+    def _on_thread_error(self, args) -> None:
+        """Print no traceback of an error of the writer's thread that `write` gets too."""
+        if not issubclass(args.exc_type, OSError):
+            self.usual_excepthook(args)
+
+    def _write(self, step: int, epoch: int, scalars: dict[str, float]) -> None:
         for tag, value in scalars.items():
             self.writer.add_scalar(printable(tag), value, step)
         is_last = epoch >= self.num_epochs
