@@ -8,7 +8,7 @@ import numpy as np
 from torch.nn.parallel import DistributedDataParallel
 
 from data.datasets import open_dataset
-from data.loader import TrainBatchSampler, eval_batches, make_loader
+from data.loader import LoadingError, TrainBatchSampler, eval_batches, make_loader
 from data.shapenet import SampleKey, ShapeNetDataset, ShapeNetIndex
 from models import checkpoint
 from models.checkpoint import experiment_lock, init_from_data, prepare_network, save_checkpoint
@@ -36,7 +36,7 @@ def main() -> None:
     rank, world_size = distributed.init(device)
     folder = Path(config.saved_models_path) / config.experiment_name
     lock = experiment_lock(folder) if rank == 0 else nullcontext()
-    with lock, catch_stop_signals():
+    with lock, catch_stop_signals(), distributed.explain_failed_peer():
         try:
             train(config, given, folder, device, rank, world_size)
         except NonFiniteError as error:
@@ -105,7 +105,7 @@ def train(
     def save(path: Path, **metrics: dict) -> None:
         total = progress.all_reduce()
         if rank == 0:
-            extra = {"config": vars(config), "metrics": metrics}
+            extra = {"config": vars(config), "metrics": metrics, "world_size": world_size}
             save_checkpoint(path, network, optimizer, precision.scaler, total, **extra)
             print(f"written: {path}")
         distributed.barrier()  # torchrun ends all ranks when the first one leaves
@@ -125,8 +125,9 @@ def train(
                 for split, values in metrics.items():
                     scalars |= {f"{name}/{split}": value for name, value in values.items()}
                 logger.write(progress.step, progress.epoch, scalars)
-    except Interrupted:
-        if progress.batches:
+    except (Interrupted, LoadingError) as error:
+        # Other ranks do not know of a LoadingError, and saving needs them.
+        if progress.batches and (world_size == 1 or isinstance(error, Interrupted)):
             save(folder / checkpoint.INTERRUPTED)
             print("to continue: --resume_epoch=last")
         raise

@@ -2,14 +2,30 @@
 
 import atexit
 import multiprocessing
+import os
+import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from multiprocessing.queues import Queue
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
 from data.shapenet import SampleKey, ShapeNetDataset, collate
+from utils.errors import InputError
+from utils.signals import STOP_SIGNALS
+
+WAIT_SECONDS = 300  # for a batch; a slow disk may take a minute for the first one
+NO_MEMORY = re.compile("MemoryError|allocate memory|Unable to allocate")
+DIED = (
+    "a process that loads data died, probably of too little memory or shared memory (/dev/shm); "
+    "use a smaller --num_workers, or 0; in Docker, raise --shm-size"
+)
+STOPPED = (
+    f"no batch for {WAIT_SECONDS} seconds: the processes that load data were stopped, or the disk "
+    "does not answer; try --num_workers=0"
+)
 
 
 class TrainBatchSampler:
@@ -76,42 +92,92 @@ def eval_batches(indices: list[int], batch_size: int, num_views: int) -> list[li
     return [[SampleKey(i, 0, num_views) for i in batch] for batch in batches]
 
 
+class LoadingError(InputError):
+    """The end of the processes that load data; the training is as good as before."""
+
+
+class Loader(DataLoader):
+    """A DataLoader that ends in an error, not in silence, when its worker processes die or stop.
+
+    With workers, its `timeout` is how often to look, in seconds.
+    """
+
+    def __iter__(self) -> Iterator:
+        return self.batches()
+
+    def batches(self, while_waiting: Callable[[], None] = lambda: None) -> Iterator:
+        """Yield all batches; call `while_waiting` each second that the next one takes.
+
+        Raises:
+            LoadingError: If a worker died, or no batch came for WAIT_SECONDS.
+        """
+        batches = super().__iter__()
+        if self.num_workers and hasattr(signal, "SIGCHLD"):
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler raises anywhere
+        while (batch := self._wait(batches, while_waiting)) is not None:
+            yield batch
+
+    def _wait(self, batches: Iterator, while_waiting: Callable[[], None]):
+        """Return the next batch, or None after the last one.
+
+        Tries are counted, not seconds: those in which the whole training was stopped do not count.
+        """
+        for _ in range(WAIT_SECONDS):
+            try:
+                return next(batches, None)
+            except RuntimeError as error:
+                text = str(error)
+                if "DataLoader worker (pid" in text:
+                    raise LoadingError(DIED) from error
+                if text.startswith("Caught") and NO_MEMORY.search(text):  # in a worker
+                    reason = text.rstrip().rpartition("\n")[2].partition(": ")[2]
+                    remedy = "use a smaller --num_workers or --batch_size"
+                    raise LoadingError(f"not enough memory: {reason}; {remedy}") from error
+                if "DataLoader timed out" not in text:
+                    raise
+            while_waiting()
+        raise LoadingError(STOPPED)
+
+
 def make_loader(
     dataset: ShapeNetDataset, batch_sampler, num_workers: int = 0, *, pin_memory: bool = False
-) -> DataLoader:
-    """Return a DataLoader of images (B, V, 3, S, S), voxels (B, D, D, D) and indices.
+) -> Loader:
+    """Return a loader of images (B, V, 3, S, S), voxels (B, D, D, D) and indices.
 
     The batches are the same for every number of workers, because samples depend on their keys
     alone.
     """
     num_workers = min(num_workers, len(batch_sampler))
-    return DataLoader(
+    return Loader(
         dataset,
         batch_sampler=batch_sampler,
         collate_fn=collate,
         num_workers=num_workers,
         persistent_workers=num_workers > 0,
+        timeout=1 if num_workers else 0,
         pin_memory=pin_memory,
-        worker_init_fn=_ignore_stop_signals,
+        worker_init_fn=_init_worker,
         generator=torch.Generator(),  # a DataLoader draws from the global one otherwise
     )
 
 
-def _ignore_stop_signals(_worker: int) -> None:
-    """Let the training process save when Ctrl-C or SIGTERM reaches its workers too.
+def _init_worker(_worker: int) -> None:
+    """Leave signals to the training process, and exit silently where it gets the error.
 
     torchrun and Slurm send SIGTERM to every process of a job. The workers exit with the DataLoader,
     or when the training process is gone.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    if hasattr(signal, "SIGBUS"):
+        signal.signal(signal.SIGBUS, signal.SIG_DFL)  # of a full /dev/shm
+    # Without shared memory for a batch, the queue would print the error and drop the batch.
+    Queue._on_queue_feeder_error = staticmethod(lambda *_: os._exit(1))
 
 
 @atexit.register  # runs before multiprocessing's hook, which sends SIGTERM and waits
 def _kill_workers() -> None:
     """Kill the workers of DataLoaders that still exist when the interpreter exits."""
-    workers = [process for process in multiprocessing.active_children() if process.daemon]
-    if workers and hasattr(signal, "SIGCHLD"):
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler raises for a killed worker
-    for worker in workers:
-        worker.kill()
+    for process in multiprocessing.active_children():
+        if process.daemon:
+            process.kill()

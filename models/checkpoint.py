@@ -145,16 +145,23 @@ def restore(
 def check_same_batches(path: Path, content: dict, config, progress: Progress, sampler) -> None:
     """Raise InputError if the rest of an epoch would have other batches than its beginning had.
 
-    `config` and `sampler` are those of this run.
+    `config` and `sampler` are those of this run. Another number of processes is noted between two
+    epochs.
     """
+    world_size = content.get("world_size", sampler.world_size)
+    processes = f"the number of processes (was {world_size}, is {sampler.world_size})"
     if not progress.batches:
+        if world_size != sampler.world_size:
+            print(f"note: {processes} changed; a batch has {sampler.batch_size} samples now")
         return
     saved = content["config"]
     changed = [name for name in BATCH_OPTIONS if getattr(config, name) != saved.get(name)]
+    if world_size != sampler.world_size:
+        changed.append(processes)
     sampler.set_epoch(progress.epoch + 1)
     possible = 0 < progress.batches <= len(sampler)
     if not possible or progress.totals[2] != sampler.num_samples(progress.batches):
-        changed.append("the dataset or the number of processes")
+        changed.append("the dataset or what else the batches depend on")
     if changed:
         raise InputError(
             f"{path}: cannot resume within its epoch: {', '.join(changed)} changed; "

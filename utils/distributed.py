@@ -1,12 +1,17 @@
 """Training with several processes (`torchrun --nproc_per_node=2 train.py`).
 
 Each process trains on its shard of every batch. Without torchrun there is one process, and the
-collectives return at once.
+collectives return at once. A process that does not answer for TIMEOUT ends the others.
 """
 
 import os
+import re
+import signal
 import sys
+import threading
+import time
 from contextlib import contextmanager
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -15,19 +20,54 @@ from torch import Tensor
 from utils.errors import InputError, Interrupted
 from utils.signals import stop_requested
 
+TIMEOUT = timedelta(minutes=10)  # rank 0 may build the synthetic dataset in this time
+FAILED_PEER = re.compile("gloo|nccl|[Cc]onnection|store", re.IGNORECASE)  # in torch's errors
+
 
 def init(device: torch.device) -> tuple[int, int]:
-    """Join the processes that torchrun started; return this one's rank and the world size."""
-    world_size = int(os.environ.get("WORLD_SIZE", 1))
-    if world_size == 1:
+    """Join the processes that torchrun started; return this one's rank and the world size.
+
+    Raises:
+        InputError: If the variables that torchrun sets are wrong, or the others do not answer.
+    """
+    if os.environ.get("WORLD_SIZE", "1") == "1":
         return 0, 1
     if device.type == "cuda":
         torch.cuda.set_device(device)
     nccl = device.type == "cuda" and dist.is_nccl_available()  # not on Windows
-    dist.init_process_group("cpu:gloo,cuda:nccl" if nccl else "gloo")
+    try:
+        dist.init_process_group("cpu:gloo,cuda:nccl" if nccl else "gloo", timeout=TIMEOUT)
+    except (RuntimeError, ValueError) as error:
+        names = ("WORLD_SIZE", "RANK", "MASTER_ADDR", "MASTER_PORT")
+        found = ", ".join(f"{name}={os.environ.get(name, '(unset)')}" for name in names)
+        reason = str(error).split("\n")[0]
+        raise InputError(f"{found}: {reason}; start with torchrun or unset WORLD_SIZE") from error
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        threading.Thread(target=_stop_without_parent, args=(os.getppid(),), daemon=True).start()
     if dist.get_rank() > 0:  # only rank 0 prints
         sys.stdout = open(os.devnull, "w", encoding="utf-8", errors="replace")  # noqa: SIM115
-    return dist.get_rank(), world_size
+    return dist.get_rank(), dist.get_world_size()
+
+
+def _stop_without_parent(parent: int) -> None:
+    """Ask this process to stop when torchrun, its parent, was killed."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@contextmanager
+def explain_failed_peer():
+    """Raise InputError in place of torch's error if another process died or did not answer."""
+    try:
+        yield
+    except RuntimeError as error:
+        if dist.is_initialized() and FAILED_PEER.search(str(error)):
+            raise InputError(
+                f"another process of the training died or did not answer for {TIMEOUT}; "
+                "resume with --resume_epoch=last"
+            ) from error
+        raise
 
 
 def shutdown() -> None:
@@ -75,10 +115,16 @@ def all_gather(rows: list) -> list:
     return [shard[i] for i in range(longest) for shard in shards if i < len(shard)]
 
 
-def raise_if_stopped(*, collective: bool = True) -> None:
-    """Raise Interrupted if a signal asked this process (`collective`: any of them) to stop."""
-    if number := all_reduce_max(stop_requested()) if collective else stop_requested():
+def raise_if_stopped() -> None:
+    """Raise Interrupted in all processes if a signal asked one of them to stop."""
+    if number := all_reduce_max(stop_requested()):
         raise Interrupted(128 + number)
+
+
+def raise_if_asked_to_stop() -> None:
+    """Call `raise_if_stopped` early, as the other processes do before their next step."""
+    if stop_requested():
+        raise_if_stopped()
 
 
 def choose_device(name: str) -> torch.device:

@@ -37,9 +37,9 @@ class Progress:
     batches: int = 0
     totals: Tensor = field(default_factory=lambda: torch.zeros(3))
 
-    def update(self, losses: Tensor, ious: Tensor, *, counted: bool = True) -> None:
-        """Add a batch: loss (B,) and IoU (B,) of its samples, unless another rank counts them."""
-        if counted:
+    def update(self, losses: Tensor, ious: Tensor, *, is_padding: bool = False) -> None:
+        """Add a batch: loss (B,) and IoU (B,) of its samples; padding is counted elsewhere."""
+        if not is_padding:
             self.totals += torch.stack([losses.sum(), ious.sum(), torch.ones_like(ious).sum()])
         self.batches, self.step = self.batches + 1, self.step + 1
 
@@ -106,10 +106,10 @@ def train_one_epoch(
     config: Config,
     progress: Progress,
 ) -> dict[str, float]:
-    """Train for the rest of the epoch after the last finished one.
+    """Train one epoch from batch `progress.batches` on.
 
-    `progress`, of this rank, is updated with every step. Each loss is checked a step later, and
-    means are shown once a second, so that a GPU need not be waited for.
+    `progress`, of this rank, is updated with every step. Losses are checked one step late, so that
+    a GPU is not waited for.
 
     Returns:
         dict: Means over the epoch's samples, "loss" and "iou"; "learning_rate", the last one;
@@ -117,21 +117,27 @@ def train_one_epoch(
 
     Raises:
         NonFiniteError: Names the samples of a batch with a loss that is not finite.
-        Interrupted: Between two steps, if a stop signal came.
+        Interrupted: Between two steps, or while waiting for a batch, if a stop signal came.
         InputError: If a sample cannot be read.
     """
+    # Go to the first batch that is left of the epoch.
     network.train()
     sampler, title = loader.batch_sampler, f"epoch {progress.epoch + 1}/{config.num_epochs}"
     sampler.set_epoch(progress.epoch + 1, progress.batches)
     epoch_steps = progress.batches + len(sampler)
     started, shown, samples_before = time.perf_counter(), 0.0, progress.totals[2].item()
     previous = None  # losses and indices of the step before
-    bar = progress_bar(loader, title)
+
+    bar = progress_bar(loader, title, distributed.raise_if_asked_to_stop)
     for (images, voxels, indices), scale in zip(bar, sampler.loss_scales(), strict=True):
         distributed.raise_if_stopped()
+
+        # Set the learning rate of this step.
         step = progress.epoch * epoch_steps + progress.batches
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(config, step, epoch_steps)
+
+        # Forward and backward pass.
         images, voxels = to_device(images, voxels, precision.device)
         with precision.autocast():
             logits = network(images).float()
@@ -140,15 +146,21 @@ def train_one_epoch(
         if config.iou_weight:
             objective += config.iou_weight * soft_iou_loss(logits, voxels).sum()
         precision.step(scale * objective, optimizer)
+
+        # Add up the metrics, and check the losses of the step before.
         with torch.no_grad():
             ious = intersection_over_union(logits, voxels, config.threshold)
-            progress.update(losses, ious, counted=scale > 0)
+            progress.update(losses, ious, is_padding=scale == 0)
         if previous:
             check_losses(*previous, loader, title)
         previous = losses.detach(), indices
+
+        # Show the means so far once a second.
         if (now := time.perf_counter()) - shown > 1:
             shown, means = now, progress.means()
             bar.set_postfix_str(f"loss {means['loss']:.4f}, IoU {means['iou']:.4f}")
+
+    # Check the last step, and add up what all ranks have seen.
     if previous:
         check_losses(*previous, loader, title)
     total = progress.all_reduce()
@@ -159,8 +171,10 @@ def train_one_epoch(
     }
 
 
-def progress_bar(loader: DataLoader, title: str) -> tqdm:
-    return tqdm(loader, title, dynamic_ncols=True, file=sys.stdout, mininterval=0.5)
+def progress_bar(loader: DataLoader, title: str, while_waiting: Callable[[], None]) -> tqdm:
+    """Return the batches of a `data.loader.Loader`, with a progress bar."""
+    batches = loader.batches(while_waiting)
+    return tqdm(batches, title, len(loader), dynamic_ncols=True, file=sys.stdout, mininterval=0.5)
 
 
 def check_losses(losses: Tensor, indices: list[int], loader: DataLoader, title: str) -> None:
@@ -256,9 +270,13 @@ def predict_batches(
         InputError: If a sample cannot be read.
         Interrupted: If a stop signal came and there is one process.
     """
-    for images, voxels, indices in progress_bar(loader, title):
+
+    def stop() -> None:
         if not torch.distributed.is_initialized():  # ranks differ in their number of batches
             distributed.raise_if_stopped()
+
+    for images, voxels, indices in progress_bar(loader, title, stop):
+        stop()
         images, voxels = to_device(images, voxels, precision.device)
         with precision.autocast():
             logits = [x.float() for x in forward(images)]
