@@ -43,8 +43,8 @@ def root(tmp_path):
         (root / model).mkdir(parents=True, exist_ok=True)
         savemat(root / model / "voxel.mat", {"voxel": chair()}, do_compression=True)
         entry = {"category": "chair", "voxel": f"{model}/voxel.mat", "model": f"{model}/model.obj"}
-        entry |= {"cam_position": [1, 0.5, -1], "truncated": i in (2, 3), "occluded": False}
-        entries.append(paths | entry | {"slightly_occluded": False, "bbox": [40, 30, 120, 130]})
+        entry |= {"cam_position": [1, 0.5, -1], "truncated": [i == 2, str(i == 3).lower()][i % 2]}
+        entries.append(paths | entry)
     (root / "pix3d.json").write_text(json.dumps(entries))
     return root
 
@@ -64,15 +64,6 @@ def test_pix3d_becomes_a_dataset_without_shared_models(root, tmp_path, monkeypat
     view = ShapeNetDataset(index, 128)[0][0][0]
     red = (view == (200, 30, 30)).all(-1)
     assert red.any() and (view[~red] > 150).mean() > 0.9  # only the object is left
-
-
-def test_flags_may_be_booleans_or_strings(root):
-    entries = json.loads((root / "pix3d.json").read_text())
-    for entry in entries:
-        entry |= {flag: str(entry[flag]).lower() for flag in pix3d.HIDDEN}
-    before = pix3d.read_list(root, False).keys()
-    (root / "pix3d.json").write_text(json.dumps(entries))
-    assert pix3d.read_list(root, False).keys() == before and len(before) == 8
 
 
 def test_rerun_with_another_resolution_is_refused(root, tmp_path, monkeypatch, capsys):
@@ -107,9 +98,7 @@ def test_pix3d_axes_become_front_up_and_left(root, tmp_path, monkeypatch):
     assert x[y > 32].max() < 20  # the back is at the back: the front is +x
     assert voxels[:, y.max() // 2 + 4 :, 58:].any() and not voxels[:, :8, 58:].any()
     (camera,) = read_views(out / "ShapeNetRendering" / name / "rendering/rendering_metadata.txt")
-    assert camera.azimuth == pytest.approx(45) and camera.elevation == pytest.approx(
-        19.47, abs=0.01
-    )
+    assert (camera.azimuth, camera.elevation) == pytest.approx((45, 19.47), abs=0.01)
     left, right = project(camera, [[0, 0, 0.3], [0, 0, -0.3]], 137)  # it looks at the front
     assert left[0] < right[0]
 
@@ -132,33 +121,14 @@ def test_pix3d_path_out_of_the_folder_is_refused(root, tmp_path, monkeypatch, fi
     assert "0000: pix3d.json: expected paths in" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    "bad",
-    [
-        {"img": "img/a\0b.png"},
-        {"img": "img/\ud800.png"},
-        *({"cam_position": p} for p in ([10**400, 0, 0], [float("nan"), 0, 0], "123", {}, [1, 2])),
-    ],
-)
-def test_bad_entry_is_left_out_and_the_rest_converted(root, tmp_path, monkeypatch, capsys, bad):
-    first, second = json.loads((root / "pix3d.json").read_text())[:2]
-    (root / "pix3d.json").write_text(json.dumps([first | bad, second]))
-    assert command(monkeypatch, root, "--out", tmp_path / "out") == 0
-    printed = capsys.readouterr().out
-    assert ": pix3d.json: " in printed and "1 of 2 images" in printed
-
-
 def test_damaged_voxels_are_one_line(tmp_path):
     path = tmp_path / "voxel.mat"
-    savemat(path, {"voxel": np.zeros((2**10, 2**16))}, do_compression=True)  # a small file
-    with pytest.raises(InputError, match=r"voxel\.mat: .*over"):
-        pix3d.read_voxels(path)
     savemat(path, {"voxel": chair()}, do_compression=True)
     content = path.read_bytes()
     for length in (0, 100, 128, 200, len(content) - 5):
         path.write_bytes(content[:length])
         with pytest.raises(InputError, match=r"voxel\.mat: expected a MATLAB 5 file"):
             pix3d.read_voxels(path)
-    savemat(path, {"voxel": np.array([{"a": 1}], object)})
+    savemat(path, {"voxel": np.zeros((4, 4, 4))})
     with pytest.raises(InputError, match=r"voxel\.mat: voxel: expected"):
         pix3d.read_voxels(path)
