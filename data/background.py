@@ -10,31 +10,31 @@ from scipy import ndimage
 from data.layout import RENDERING_SIZE
 from utils.errors import InputError
 
-# The longer side of the object has 90 of 137 pixels in the mean of 120 official renderings (51 to
-# 119; alpha of at least one half).
+# The object's longer side has 90 of 137 pixels in the mean of 120 official renderings (51 to 119).
 FRAMED_SIZE = 90
-# A plain background. Bounds set on 78 photographs and 134 composites with known masks.
-COLOR_TOLERANCE = 16  # of a channel in 255ths: what JPEG does to a plain background
-PLAIN_BORDER = 0.8  # fraction of the border that has one color
-FLAT = 6  # mean difference from the background's color in an enclosed hole
-MIN_HOLE = 0.001  # of the image
-MAX_FILLED = 0.97  # of its bounding box: more is a picture within a frame
-SOFT_PIXELS = 2  # beside the background, whose alpha follows their color
-# Shadows. Bounds set on renderings of NUM objects with known masks, on 11 backgrounds each.
-MAX_SHADOW_CONTRAST = 18  # of a channel in 255ths over 3 pixels; an object's edge has more
-MIN_AGREEMENT = 0.75  # IoU of the masks by plain background and by segmentation
-MAX_BLACK, MAX_SHADOW_ALPHA = (
-    30,
-    0.6,
-)  # channels in 255ths and alpha of a shadow in an alpha channel
-# A sound mask.
-MIN_OBJECT, MAX_OBJECT = 0.01, 0.97  # of the image
-MIN_VISIBLE, MIN_SURE = 0.15, 0.85  # alpha
-MAX_UNSURE, WARN_UNSURE = 0.6, 0.35  # of what is visible
-MAX_BORDER = 0.05  # of the border
-MAX_OTHER = 0.2  # of the mass: another object
+
+# Bounds of a plain background, set on 78 photographs and 134 composites with known masks. Colors
+# are in 255ths.
+COLOR_TOLERANCE = 16  # JPEG changes a plain background by this much
+PLAIN_BORDER = 0.8  # this fraction of the border has one color
+FLAT = 6  # an enclosed hole differs from the background by less, in the mean
+MIN_HOLE = 0.001  # it takes this fraction of the image
+MAX_FILLED = 0.97  # a picture within a frame fills more of its bounding box
+SOFT_PIXELS = 2  # this close to the background, alpha follows the color
+
+# Bounds of a shadow, set on NUM renderings with known masks.
+MAX_SHADOW_CONTRAST = 18  # an object's edge has more over 3 pixels
+MIN_AGREEMENT = 0.75  # a lower IoU of plain background and segmentation is a warning
+MAX_BLACK, MAX_SHADOW_ALPHA = 30, 0.6  # in an alpha channel, darker and more translucent is shadow
+
+# Bounds of a sound mask, fractions of the image, of its border or of what is visible.
+MIN_OBJECT, MAX_OBJECT = 0.01, 0.97
+MIN_VISIBLE, MIN_SURE = 0.15, 0.85  # alpha in between is unsure
+MAX_UNSURE, WARN_UNSURE = 0.6, 0.35
+MAX_AT_BORDER = 0.05
+MAX_OTHER = 0.2  # more is another object
 MAX_PIECES = 50  # sound masks had up to 34, shredded ones 300 and more
-JOIN_DISTANCE = 0.015  # of the longer side
+JOIN_DISTANCE = 0.015  # closer pieces are one; in longer sides of the image
 
 
 @dataclass(frozen=True)
@@ -173,8 +173,9 @@ def _add_shadows(outside: np.ndarray, colors: np.ndarray, rejected: np.ndarray) 
     contrast = ndimage.morphological_gradient(colors, (3, 3, 1)).max(-1)  # within 3×3 pixels
     regions, _ = ndimage.label(outside | rejected & (contrast < MAX_SHADOW_CONTRAST))
     extended = np.isin(regions, np.unique(regions[outside]))
-    # The filter blurs an edge over the pixels beside it.
-    return extended | ndimage.binary_dilation(extended & ~outside) & rejected
+    # Both filters spread an edge over the pixels beside it.
+    beside = ndimage.binary_dilation(extended & ~outside, iterations=SOFT_PIXELS)
+    return extended | beside & rejected
 
 
 def _soften(outside: np.ndarray, colors: np.ndarray) -> np.ndarray:
@@ -196,43 +197,41 @@ def _nearest(colors: np.ndarray, region: np.ndarray) -> np.ndarray:
 def clean_mask(alpha: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """Keep the main piece of a mask (H, W) in [0, 1], and say what is doubtful about it.
 
-    Pieces within 1.5% of the image's longer side count as one.
-
     Raises:
         InputError: If the mask is empty, nearly full, or mostly unsure.
     """
-    solid = alpha >= 0.5
-    if solid.mean() < MIN_OBJECT:
-        raise InputError(f"found no object: it covers {solid.mean():.1%} of the image")
-    radius = max(1, round(JOIN_DISTANCE * max(alpha.shape)))
-    near = ndimage.distance_transform_edt(~solid) <= radius
-    regions, num_regions = ndimage.label(near)
-    labels = np.arange(1, num_regions + 1)
-    mass = ndimage.sum(np.where(solid, alpha, 0), regions, labels)
-    centers = np.array(ndimage.center_of_mass(solid * near, regions, labels))  # (N, 2)
-    offset = np.linalg.norm(2 * centers / alpha.shape - 1, axis=1) / np.sqrt(2)  # 1 in a corner
-    main = labels[np.argmax(mass * (1 - offset / 2))]
-    others = (mass.sum() - mass[main - 1]) / mass.sum()
-    alpha = np.where(regions == main, alpha, 0)
-    solid = alpha >= 0.5
-    visible = alpha > MIN_VISIBLE
-    unsure = (visible & (alpha < MIN_SURE)).sum() / max(visible.sum(), 1)
-    if not MIN_OBJECT <= solid.mean() <= MAX_OBJECT:
-        raise InputError(f"found no object: it covers {solid.mean():.1%} of the image")
+    coverage = (alpha >= 0.5).mean()
+    if not MIN_OBJECT <= coverage <= MAX_OBJECT:
+        raise InputError(f"found no object: it covers {coverage:.1%} of the image")
+    alpha, others = _main_piece(alpha)
+    visible, solid = alpha > MIN_VISIBLE, alpha >= 0.5
+    unsure = (visible & (alpha < MIN_SURE)).sum() / visible.sum()
     if unsure > MAX_UNSURE:
-        raise InputError(
-            f"cannot tell the object from its background: {unsure:.0%} of it is unsure"
-        )
+        raise InputError(f"found no clear outline: {unsure:.0%} of the object is unsure")
     warnings = []
     if (num_pieces := ndimage.label(solid)[1]) > MAX_PIECES:
         warnings.append(f"the object is in {num_pieces} pieces")
     if unsure > WARN_UNSURE:
         warnings.append(f"{unsure:.0%} of the object is unsure")
-    if (at_border := _border(solid).mean()) > MAX_BORDER:
+    if (at_border := _border(solid).mean()) > MAX_AT_BORDER:
         warnings.append(f"the object is cut off by the frame ({at_border:.0%} of the border)")
     if others > MAX_OTHER:
         warnings.append(f"another object was left out ({others:.0%} of what was found)")
     return alpha, warnings
+
+
+def _main_piece(alpha: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return a mask's large and central piece, and the fraction of its mass in other pieces."""
+    solid = alpha >= 0.5
+    # Pieces that are close to each other are one.
+    near = ndimage.distance_transform_edt(~solid) <= max(1, JOIN_DISTANCE * max(alpha.shape))
+    regions, num_regions = ndimage.label(near)
+    labels = np.arange(1, num_regions + 1)
+    mass = ndimage.sum(np.where(solid, alpha, 0), regions, labels)
+    centers = np.array(ndimage.center_of_mass(solid, regions, labels))  # (N, 2)
+    offset = np.linalg.norm(2 * centers / alpha.shape - 1, axis=1) / np.sqrt(2)  # 1 in a corner
+    main = np.argmax(mass * (1 - offset / 2))
+    return np.where(regions == labels[main], alpha, 0), 1 - mass[main] / mass.sum()
 
 
 def crop_to_object(image: Image.Image) -> Image.Image:

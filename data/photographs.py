@@ -13,12 +13,12 @@ from PIL.JpegImagePlugin import JpegImageFile
 from utils.errors import InputError
 from utils.files import read_bytes, refuse_placeholder
 
-MAX_PIXELS = 2**27  # half a gigabyte as RGBA
+MAX_PIXELS = 2**27  # RGBA takes half a gigabyte
 READABLE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "AVIF")  # EPS runs a program
 HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
-OTHER_SUFFIXES = {*".heic .heif .hif .pjpeg .pjp .jif .jfi .mpo".split()}  # unknown to Pillow
+OTHER_SUFFIXES = {*".heic .heif .hif .pjpeg .pjp .jif .jfi .mpo".split()}  # not in Pillow's list
 WORKING_SIZE = 1024  # longest side in pixels; the network sees 137
-MAX_ASPECT_ERROR = 0.02  # of a mask: sizes are rounded
+MAX_ASPECT_ERROR = 0.02  # sizes of masks are rounded
 MAX_NAMED = 5  # unused files in a note
 SRGB = ImageCms.createProfile("sRGB")
 
@@ -45,7 +45,7 @@ def find_images(paths: list[str]) -> tuple[list[Path], list[str]]:
         found = [entry for entry in entries if _is_image_name(entry)]
         unused = _list_names([entry for entry in entries if entry not in found])
         if not found:
-            raise InputError(f"{path}: no images found" + (unused and f", only {unused}"))
+            raise InputError(f"{path}: no images found; it has {unused or 'no files'}")
         images += found
         if unused:
             notes.append(f"{path}: not used: {unused}")
@@ -97,31 +97,28 @@ def decode_image(
     side: int | None = None,
     formats=READABLE_FORMATS,
 ) -> Image.Image:
-    """Decode an image file to 8 bits per channel, and convert it; of an animation, the first frame.
+    """Decode an image file, or the first frame of an animation, with 8 bits per channel.
 
     Args:
         content: The file.
         convert: Applied to the image; what it raises counts as damage of the file.
-        side: If given, JPEG is decoded at 1/2, 1/4 or 1/8 of its size while that is at least this,
-            which takes less time and memory.
-        formats: As PIL names them.
+        side: If given, JPEG is decoded at 1/2, 1/4 or 1/8 of its size while that is at least this.
+        formats: Names of Pillow's formats.
 
     Raises:
-        InputError: If it is damaged, incomplete, in another format, or too large to decode.
+        InputError: If the file is damaged, in another format, or too large to decode.
     """
     refuse_placeholder(content)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of many pixels, which MAX_PIXELS limits; broken EXIF
+            warnings.simplefilter("ignore")  # Pillow's, about broken EXIF and many pixels
             image = _open(content, side, formats)
             image.load()
             return convert(to_8_bits(image))
     except InputError:
         raise
     except UnidentifiedImageError:
-        expected = ", ".join(formats)
-        reason = f"expected an image ({expected}), got another format or a damaged file"
-        raise InputError(reason) from None
+        raise InputError(f"damaged, or not an image ({', '.join(formats)})") from None
     except (MemoryError, Image.DecompressionBombError):
         raise InputError("too many pixels to decode; scale the image down") from None
     except Exception as error:  # decoders raise anything for a damaged file
@@ -172,14 +169,14 @@ def convert_photograph(image: Image.Image) -> Image.Image:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             color = ImageCms.profileToProfile(color, source, SRGB, outputMode="RGB")
         except (ImageCms.PyCMSError, OSError):
-            pass  # a damaged profile, or one for another mode: taken as sRGB
+            pass  # a damaged profile or one for another mode; take the colors as sRGB
     image = color.convert("RGB")
     image.putalpha(alpha)
     return image
 
 
 def object_mask(mask: Image.Image, size: tuple[int, int]) -> np.ndarray:
-    """Return `mask_values` of a mask; raise InputError if its aspect ratio isn't that of `size`."""
+    """Return `mask_values`, or raise InputError if a mask's aspect ratio is not that of `size`."""
     ratio = mask.width * size[1] / (mask.height * size[0])
     if max(ratio, 1 / ratio) > 1 + MAX_ASPECT_ERROR:
         expected, found = ("{}:{}".format(*pair) for pair in (size, mask.size))

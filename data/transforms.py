@@ -9,7 +9,7 @@ from data.layout import RENDERING_SIZE
 from data.photographs import read_image
 
 EVAL_BACKGROUND = (240, 240, 240)
-# Lowest and highest value of a background's channels in training.
+# The lowest and the highest channel value of a background in training.
 BACKGROUNDS = {"paper": (225, 255), "strong": (150, 255)}
 # Ranges of strong augmentation: factors on the object's size, light and channels; exponent.
 SCALES, LIGHTS, TINTS, GAMMAS = (0.82, 1.12), (0.6, 1.25), (0.92, 1.08), (0.7, 1.4)

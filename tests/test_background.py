@@ -64,15 +64,14 @@ def iou(first: np.ndarray, second: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("background", [WHITE, (200, 210, 220), (10, 10, 30)])
-@pytest.mark.parametrize("quality", [75, 95])
-def test_plain_background_is_removed_and_object_framed(tmp_path, background, quality):
-    draw_chair(background).save(tmp_path / "a.jpg", quality=quality)
-    cutout = cut_out(Image.open(tmp_path / "a.jpg").convert("RGBA"))
-    assert cutout.source == "plain background" and not cutout.warnings
+def test_plain_background_is_removed_and_object_framed(tmp_path, background):
+    draw_chair(background).save(tmp_path / "a.jpg")
+    image = Image.open(tmp_path / "a.jpg").convert("RGBA")
+    image.putalpha(254)  # as good as opaque
+    cutout = cut_out(image)
     left, top, right, bottom = visible_box(cutout.image)
-    assert cutout.image.size == (137, 137)
-    assert bottom - top == pytest.approx(FRAMED_SIZE, abs=2)
-    assert right - left == pytest.approx(FRAMED_SIZE / 2, abs=2)
+    assert cutout.source == "plain background" and not cutout.warnings
+    assert (right - left, bottom - top) == pytest.approx((FRAMED_SIZE / 2, FRAMED_SIZE), abs=2)
     assert (left + right, top + bottom) == pytest.approx((137, 137), abs=3)
 
 
@@ -151,26 +150,12 @@ def test_glass_top_of_a_table_is_kept_and_its_shadow_is_not():
     assert not cutout.warnings
 
 
-def test_opaque_alpha_is_ignored():
-    image = draw_chair(WHITE).convert("RGBA")
-    image.putalpha(254)
-    assert cut_out(image).source == "plain background"
-
-
 def test_rendering_is_not_changed():
     image = Image.new("RGBA", (137, 137))
     ImageDraw.Draw(image).rectangle((10, 10, 40, 40), (1, 2, 3, 255))
     assert cut_out(image).image.tobytes() == image.tobytes()
     with pytest.raises(InputError):
         cut_out(Image.new("RGBA", (137, 137)))
-
-
-def test_mask_overrides_alpha_and_background():
-    mask = np.zeros((300, 400), np.float32)
-    mask[40:90, 150:250] = 1
-    cutout = cut_out(draw_chair(WHITE).convert("RGBA"), mask)
-    left, top, right, bottom = visible_box(cutout.image)
-    assert cutout.source == "mask" and (right - left) / (bottom - top) == pytest.approx(2, rel=0.1)
 
 
 def test_clutter_goes_to_the_segmenter_or_is_refused():
@@ -182,16 +167,14 @@ def test_clutter_goes_to_the_segmenter_or_is_refused():
     assert cutout.source == "segmentation" and bottom - top == pytest.approx(90, abs=2)
 
 
-def test_shredded_mask_is_replaced_by_segmentation():
-    image = draw_chair(WHITE).convert("RGBA")
-    for x in range(151, 250, 4):  # specks around the chair
-        for y in range(3, 38, 4):
-            image.putpixel((x, y), (0, 0, 0, 255))
-    (warning,) = cut_out(image).warnings
-    assert "pieces" in warning
-    cutout = cut_out(image, segment=lambda _: chair_mask())
+def test_doubtful_mask_is_replaced_by_segmentation():
+    image = draw_chair(WHITE).convert("RGBA").crop((140, 0, 260, 230))  # cuts the legs off
+    assert cut_out(image).warnings
+    mask = chair_mask()[:230, 140:260]
+    mask[220:] = 0
+    cutout = cut_out(image, segment=lambda _: mask)
     assert cutout.source == "segmentation" and not cutout.warnings
-    assert cut_out(image, segment=lambda _: 0 * chair_mask()).source == "plain background"
+    assert cut_out(image, segment=lambda _: 0 * mask).source == "plain background"
 
 
 @pytest.mark.parametrize("value, size", [(0, 0), (1, 5), (1, 100), (0.6, 80)])
@@ -215,15 +198,12 @@ def test_doubtful_masks_are_named():
     assert "unsure" in clean_mask(unsure)[1][0]
 
 
-def test_near_pieces_are_one_object_and_soft_alpha_is_kept():
+def test_near_pieces_are_one_object_and_a_central_piece_beats_one_in_the_corner():
     mask = np.zeros((200, 200))
     mask[50:100, 50:100], mask[103:150, 50:100], mask[50:150, 100] = 1, 1, 0.3
     alpha, warnings = clean_mask(mask)
     np.testing.assert_array_equal(alpha, mask)
     assert not warnings
-
-
-def test_central_piece_beats_a_slightly_larger_corner_piece():
     mask = np.zeros((100, 100))
     mask[40:60, 40:60] = mask[0:21, 0:21] = 1
     alpha, _ = clean_mask(mask)

@@ -1,4 +1,3 @@
-import struct
 import sys
 
 import numpy as np
@@ -15,27 +14,10 @@ def gradient(mode="L", size=(64, 48)) -> Image.Image:
     return Image.fromarray(ramp).convert(mode)
 
 
-def display_p3() -> bytes:
-    """A matrix profile with the primaries of Display P3 and a gamma of 2.2."""
-
-    def fixed(*values: float) -> bytes:
-        return struct.pack(f">{len(values)}i", *(round(65536 * value) for value in values))
-
-    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(2.2 * 256)) + b"\0\0"
-    tags = {
-        b"wtpt": b"XYZ \0\0\0\0" + fixed(0.9642, 1, 0.8249),
-        b"rXYZ": b"XYZ \0\0\0\0" + fixed(0.5151, 0.2412, -0.0011),
-        b"gXYZ": b"XYZ \0\0\0\0" + fixed(0.2919, 0.6922, 0.0419),
-        b"bXYZ": b"XYZ \0\0\0\0" + fixed(0.1572, 0.0666, 0.7841),
-        **dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve),
-    }
-    offset, table, body = 128 + 4 + 12 * len(tags), struct.pack(">I", len(tags)), b""
-    for name, content in tags.items():
-        table += name + struct.pack(">II", offset + len(body), len(content))
-        body += content
-    head = struct.pack(">I4xI", 128 + len(table) + len(body), 0x02100000)
-    head += b"mntrRGB XYZ " + bytes(12) + b"acsp" + bytes(28) + fixed(0.9642, 1, 0.8249)
-    return head.ljust(128, b"\0") + table + body
+def swapped_srgb() -> bytes:
+    """An sRGB profile with red in the place of green."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return profile.replace(b"gXYZ", b"?").replace(b"rXYZ", b"gXYZ").replace(b"?", b"rXYZ")
 
 
 def test_16_bit_gray_equals_8_bit(tmp_path):
@@ -48,7 +30,8 @@ def test_16_bit_gray_equals_8_bit(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "mode, ending", [("P", "png"), ("CMYK", "jpg"), ("1", "png"), ("LA", "png"), ("LAB", "tif")]
+    "mode, ending",
+    [("P", "png"), ("CMYK", "jpg"), ("1", "png"), ("LA", "png"), ("LAB", "tif"), ("RGB", "avif")],
 )
 def test_every_mode_becomes_rgba(tmp_path, mode, ending):
     image = gradient("RGB").convert(mode) if mode == "LAB" else gradient(mode)
@@ -75,20 +58,13 @@ def test_exif_orientation_is_applied(tmp_path):
     assert read_photograph(tmp_path / "a.jpg").size == (48, 64)
 
 
-def test_display_p3_is_converted_to_srgb(tmp_path):
-    color = (200, 60, 60)  # in P3; outside of its gamut, sRGB needs a stronger red
-    Image.new("RGB", (8, 8), color).save(tmp_path / "p3.png", icc_profile=display_p3())
-    red, green, _ = np.asarray(read_photograph(tmp_path / "p3.png"))[4, 4, :3]
-    assert red > 210 and green < 50
-
-
-@pytest.mark.parametrize("profile", [b"damaged", "sRGB"])
-def test_srgb_and_damaged_profiles_change_nothing(tmp_path, profile):
-    if profile == "sRGB":
-        profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+@pytest.mark.parametrize(
+    "profile, expected", [(swapped_srgb(), (60, 200, 10)), (b"damaged", (200, 60, 10))]
+)
+def test_color_profile_is_converted_to_srgb_unless_damaged(tmp_path, profile, expected):
     Image.new("RGB", (8, 8), (200, 60, 10)).save(tmp_path / "a.png", icc_profile=profile)
     pixel = np.asarray(read_photograph(tmp_path / "a.png"))[4, 4, :3].astype(int)
-    np.testing.assert_allclose(pixel, (200, 60, 10), atol=1)
+    np.testing.assert_allclose(pixel, expected, atol=2)
 
 
 def test_jpeg_of_200_megapixels_is_read_and_others_are_refused_in_one_line(tmp_path, monkeypatch):
@@ -107,11 +83,6 @@ def test_error_names_the_image_that_exceeds_the_memory(tmp_path):
         load_image(tmp_path / "a.png")
 
 
-def test_avif_is_read(tmp_path):
-    gradient("RGB").save(tmp_path / "a.avif")
-    assert read_photograph(tmp_path / "a.avif").size == (64, 48)
-
-
 def test_heic_names_the_package_that_reads_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
@@ -123,10 +94,10 @@ def test_heic_names_the_package_that_reads_it(tmp_path, monkeypatch):
     "content, reason",
     [
         (b"", "empty"),
-        (b"no image", "another format"),
+        (b"no image", "not an image"),
         (b"\x89PNG\r\n\x1a\n", "damaged"),
         (b"\xff\xd8\xff\xe0", "damaged"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "another format"),  # a program
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "not an image"),  # a program
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
         (b"\xef\xbb\xbf\r\n<!DOCTYPE html><html>", "web page"),
     ],
