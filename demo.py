@@ -7,6 +7,7 @@ from data.photographs import find_images
 from models import load_network
 from models.checkpoint import find_weights
 from models.predictor import Predictor
+from models.web import serve
 from utils.config import read_config
 from utils.distributed import choose_device
 from utils.draw import draw_prediction, save_image
@@ -33,11 +34,16 @@ def main() -> None:
     add(
         "--output",
         default="prediction.obj",
-        help="result: .obj .ply .glb .stl .binvox .npy; y up, front +x (default: %(default)s)",
+        help="result: .obj .ply .glb .stl .binvox .npy (default: %(default)s)",
     )
     add("--no-crop", dest="crop", action="store_false", help="use whole images")
     add("--smooth", action="store_true", help="smooth surface (marching cubes)")
     add("--html", action="store_true", help="write a page with cubes to rotate as well")
+    add(
+        "--web",
+        action="store_true",
+        help="serve a local page to drop images on (needs Gradio)",
+    )
     config, _ = read_config(parser, ("experiment", "evaluation"), ("data", "network", "training"))
     check_output(config.output, mesh=config.smooth)
     image_path, page_path = (Path(config.output).with_suffix(s) for s in (".png", ".html"))
@@ -53,6 +59,11 @@ def main() -> None:
     network = load_network(weights)
     threshold = network.threshold if config.threshold is None else config.threshold
     predictor = Predictor(network, choose_device(config.device), config.precision, config.crop)
+    if config.web:
+        if config.images:
+            raise InputError(f"--web: drop the images on the page; got {config.images[0]}")
+        serve(predictor, threshold, config.smooth)
+        return
     cutouts = predictor.cut_out(images, config.mask)
     for path, cutout in zip(images, cutouts, strict=True):
         use = "object cut out" if cutout.caption == "cut out" else "used as it is"
