@@ -78,8 +78,8 @@ def train(
     precision = Precision(config.precision, device)
     progress = Progress()
     if resumed:
-        progress = checkpoint.restore(*resumed, optimizer, precision.scaler)
-        checkpoint.check_same_batches(*resumed, config, progress, train_sampler)
+        progress = checkpoint.restore(resumed, optimizer, precision.scaler)
+        checkpoint.check_same_batches(resumed, config, progress, train_sampler)
     elif config.init == "data" and not config.init_weights:
         init_from_data(network, train_dataset, splits["train"], config, device)
     if progress.epoch >= config.num_epochs:

@@ -8,6 +8,7 @@ import re
 import sys
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from filelock import FileLock, Timeout
@@ -99,16 +100,21 @@ def save_checkpoint(
     write_torch(path, network_state(network) | state | vars(progress) | extra)
 
 
-def load_checkpoint(path: str | Path) -> tuple[R2N2, dict]:
+class Checkpoint(NamedTuple):
+    """What `save_checkpoint` wrote, and where."""
+
+    path: Path
+    content: dict
+
+
+def load_checkpoint(path: str | Path) -> tuple[R2N2, Checkpoint]:
     """Load the network of a checkpoint, and all that was saved with it."""
     content = read_torch(path)
     network = network_from_state(content, path)
-    missing = {"optimizer", "scaler", "epoch", "step", "config"} - content.keys()
+    missing = {"optimizer", "scaler", "config", *vars(Progress())} - content.keys()
     if missing:
         raise InputError(f"{path}: cannot resume: no {min(missing)!r}, as in files of weights only")
-    if not isinstance(content["config"], dict):
-        raise InputError(f"{path}: cannot resume: 'config' is no dictionary")
-    return network, content
+    return network, Checkpoint(Path(path), content)
 
 
 def find_resumable(folder: Path, epoch: int | str) -> Path:
@@ -125,42 +131,40 @@ def find_resumable(folder: Path, epoch: int | str) -> Path:
 
 
 def restore(
-    path: Path, content: dict, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler
+    checkpoint: Checkpoint, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler
 ) -> Progress:
-    """Load the state of optimizer and scaler that `save_checkpoint` wrote; return the progress.
+    """Restore the state of optimizer and scaler; return the progress.
 
     Learning rate and weight decay stay those of this run.
     """
+    content = checkpoint.content
     groups = optimizer.state_dict()["param_groups"]
-    try:
-        state = content["optimizer"]["state"]
-        optimizer.load_state_dict({"state": state, "param_groups": groups})
-        if content["scaler"]:  # empty unless the precision was fp16
-            scaler.load_state_dict(content["scaler"])
-        return Progress(**{name: content[name] for name in ("epoch", "step", "batches", "totals")})
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: cannot resume: {error!r:.100}") from error
+    state = content["optimizer"]["state"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+    if content["scaler"]:  # empty unless the precision was fp16
+        scaler.load_state_dict(content["scaler"])
+    return Progress(**{name: content[name] for name in vars(Progress())})
 
 
-def check_same_batches(path: Path, content: dict, config, progress: Progress, sampler) -> None:
+def check_same_batches(
+    checkpoint: Checkpoint, config: Config, progress: Progress, sampler: TrainBatchSampler
+) -> None:
     """Raise InputError if the rest of an epoch would have other batches than its beginning had.
 
     `config` and `sampler` are those of this run. Another number of processes is noted between two
     epochs.
     """
-    world_size = content.get("world_size", sampler.world_size)
+    path, saved = checkpoint.path, checkpoint.content["config"]
+    world_size = checkpoint.content.get("world_size", sampler.world_size)
     processes = f"the number of processes (was {world_size}, is {sampler.world_size})"
     if not progress.batches:
         if world_size != sampler.world_size:
             print(f"note: {processes} changed; a batch has {sampler.batch_size} samples now")
         return
-    saved = content["config"]
     changed = [name for name in BATCH_OPTIONS if getattr(config, name) != saved.get(name)]
     if world_size != sampler.world_size:
         changed.append(processes)
-    sampler.set_epoch(progress.epoch + 1)
-    possible = 0 < progress.batches <= len(sampler)
-    if not possible or progress.totals[2] != sampler.num_samples(progress.batches):
+    if progress.totals[2] != sampler.num_samples(progress.batches):
         changed.append("the dataset or what else the batches depend on")
     if changed:
         raise InputError(
@@ -171,38 +175,41 @@ def check_same_batches(path: Path, content: dict, config, progress: Progress, sa
 
 def prepare_network(
     config: Config, given: set[str], folder: Path
-) -> tuple[Config, R2N2, tuple | None]:
+) -> tuple[Config, R2N2, Checkpoint | None]:
     """Build, load or resume the network; `given` are the names of the options that were given.
 
     Returns:
-        tuple: The options, completed from the checkpoint or the weights; the network; path and
-            content of the checkpoint to resume from, if any.
+        tuple: The options, completed from the checkpoint or the weights; the network; the
+            checkpoint to resume from, if any.
     """
     if config.resume_epoch != 0:
-        path = find_resumable(folder, config.resume_epoch)
-        network, content = load_checkpoint(path)
-        config = _resumed_config(config, given, content["config"])
-        return _with_options_of(network, config, given, path), network, (path, content)
+        network, resumed = load_checkpoint(find_resumable(folder, config.resume_epoch))
+        config = _resumed_config(config, given, resumed.content["config"])
+        return _with_options_of(network, config, given, resumed.path), network, resumed
     if newest_checkpoint(folder):
         raise InputError(
             f"{folder} already contains checkpoints; resume with --resume_epoch=last or choose "
             "another --experiment_name"
         )
-    if config.init_weights:
-        if config.init == "data":
-            print("init = data is ignored: init_weights gives the weights")
-        network = load_network(config.init_weights)
-        network.threshold = THRESHOLD  # the stored one was chosen for the weights as they were
-        if network.resolution < config.resolution:
-            torch.manual_seed(config.seed)
-            network, new_layers = with_resolution(network, config.resolution)
-            print(
-                f"{config.init_weights}: new layers for {config.resolution}³ voxels:", *new_layers
-            )
-        return _with_options_of(network, config, given, config.init_weights), network, None
     torch.manual_seed(config.seed)
+    if config.init_weights:
+        network = _network_to_fine_tune(config)
+        return _with_options_of(network, config, given, config.init_weights), network, None
     options = VARIANTS[config.variant] | {"width": config.width, "resolution": config.resolution}
     return config, build_network(config.network, **options), None
+
+
+def _network_to_fine_tune(config: Config) -> R2N2:
+    """Load the network of `init_weights`, with new layers if it has a lower resolution."""
+    path, resolution = config.init_weights, config.resolution
+    if config.init == "data":
+        print("init = data is ignored: init_weights gives the weights")
+    network = load_network(path)
+    network.threshold = THRESHOLD  # the stored one was chosen for the weights as they were
+    if network.resolution < resolution:
+        network, new_layers = with_resolution(network, resolution)
+        print(f"{path}: new layers for {resolution}³ voxels: {' '.join(new_layers)}")
+    return network
 
 
 def _resumed_config(config: Config, given: set[str], saved: dict) -> Config:

@@ -1,4 +1,3 @@
-import copy
 import errno
 import os
 import sys
@@ -33,11 +32,11 @@ def test_checkpoint_restores_network_optimizer_scaler_and_progress(tmp_path):
     extra = {"metrics": {"val": {"iou": 0.5}}, "config": {"seed": 1}}
     progress = Progress(epoch=3, step=7, batches=2, totals=torch.tensor([1.0, 2.0, 3.0]))
     save_checkpoint(path, network, optimizer, scaler, progress, **extra)
-    again, content = load_checkpoint(path)
-    assert {key: content[key] for key in extra} == extra
-    assert content["scaler"]["scale"] == 8.0
+    again, found = load_checkpoint(path)
+    assert {key: found.content[key] for key in extra} == extra
+    assert found.content["scaler"]["scale"] == 8.0
     other = make_optimizer(again, 0.2, 0.3)
-    assert_same(vars(restore(path, content, other, scaler)), vars(progress))
+    assert_same(vars(restore(found, other, scaler)), vars(progress))
     for a, b in zip(optimizer.state.values(), other.state.values(), strict=True):
         assert all(torch.equal(a[key], b[key]) for key in ("step", "exp_avg", "exp_avg_sq"))
     assert [g["weight_decay"] for g in other.param_groups] == [0.3, 0.0]  # what was asked for
@@ -76,35 +75,26 @@ def test_only_the_last_checkpoint_is_resumed(tmp_path):
         later.unlink()
 
 
-@pytest.fixture(scope="module")
-def saved():
-    """An optimizer after a step, and a function that returns what its checkpoint holds."""
+def trained():
+    """Return a network and its optimizer after a step."""
     network = build_network("3D-LSTM-1", **SMALL)
     optimizer = make_optimizer(network, 0.1, 0.1)
     network(torch.rand(1, 1, 3, 128, 128)).mean().backward()
     optimizer.step()
-
-    def content(**changes):
-        state = {"optimizer": optimizer.state_dict(), "scaler": {}, **vars(Progress())}
-        return state | changes
-
-    return network, content
+    return network, optimizer
 
 
 @pytest.mark.parametrize("enabled", [True, False])
-def test_precision_may_change_between_fp32_and_fp16(saved, enabled):
-    network, content = saved
+def test_precision_may_change_between_fp32_and_fp16(tmp_path, enabled):
     scalers = [torch.amp.GradScaler("cpu", enabled=e) for e in (not enabled, enabled)]
-    content = content(scaler=scalers[0].state_dict())
-    restore("a.pth", content, make_optimizer(network, 0.1, 0.1), scalers[1])
+    save_checkpoint(tmp_path / "a.pth", *trained(), scalers[0], Progress(), config={})
+    network, found = load_checkpoint(tmp_path / "a.pth")
+    restore(found, make_optimizer(network, 0.1, 0.1), scalers[1])
 
 
 @pytest.mark.parametrize("kind", ["weights", "exp_avg", "exp_avg_sq"])
-def test_checkpoint_that_is_not_finite_is_not_written(saved, tmp_path, kind):
-    network = copy.deepcopy(saved[0])
-    optimizer = make_optimizer(network, 0.1, 0.1)
-    network(torch.rand(1, 1, 3, 128, 128)).mean().backward()
-    optimizer.step()
+def test_checkpoint_that_is_not_finite_is_not_written(tmp_path, kind):
+    network, optimizer = trained()
     weight = network.encoder.fc.weight
     values = weight.data if kind == "weights" else optimizer.state[weight][kind]
     values[0, 0] = torch.inf
