@@ -7,7 +7,6 @@ python -m data.check DATASET
 
 from collections import Counter
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 
 from data.datasets import index_any
@@ -20,13 +19,12 @@ from utils.parallel import parallel_map
 
 @dataclass
 class Finding:
-    """Problems of one shape, and what is compared with other shapes."""
+    """Problems of one shape, and the numbers that are compared with those of other shapes."""
 
     name: str
     num_views: int
     resolution: int | None = None
     problems: list[str] = field(default_factory=list)
-    digests: dict[str, bytes] = field(default_factory=dict)  # of the images, by file name
 
 
 def check(root: str | Path, processes: int | None = None) -> tuple[dict[str, list[str]], list[str]]:
@@ -42,7 +40,6 @@ def check(root: str | Path, processes: int | None = None) -> tuple[dict[str, lis
     findings = parallel_map(check_shape, index.split_up(), "check", processes)
     _compare_numbers(findings, "num_views", "views")
     _compare_numbers(findings, "resolution", "voxels per side")
-    _find_repeated_images(findings)
     problems = {finding.name: finding.problems for finding in findings if finding.problems}
     for reason in (NO_VIEWS, NO_VOXELS):
         problems |= {name: [reason] for name in index.left_out.get(reason, [])}
@@ -58,7 +55,6 @@ def check_shape(shape: ShapeNetIndex) -> Finding:
         except (InputError, OSError) as error:
             finding.problems.append(explain(error))
             continue
-        finding.digests[name] = sha256(image.tobytes()).digest()
         low, high = image.getchannel("A").getextrema()
         if high == 0:
             finding.problems.append(f"{name}: empty")
@@ -85,16 +81,6 @@ def _compare_numbers(findings: list[Finding], attribute: str, unit: str) -> None
     for finding, number in zip(findings, numbers, strict=True):
         if number is not None and number != (usual := counts.most_common(1)[0][0]):
             finding.problems.append(f"expected {usual} {unit} as elsewhere, got {number}")
-
-
-def _find_repeated_images(findings: list[Finding]) -> None:
-    """Note the images that are the same as an earlier one."""
-    first = {}
-    for finding in findings:
-        for name, digest in finding.digests.items():
-            place = f"{finding.name}/{name}"
-            if (other := first.setdefault(digest, place)) != place:
-                finding.problems.append(f"{name}: same as {other}")
 
 
 def write_exclude(root: Path, problems: dict[str, list[str]]) -> None:

@@ -1,7 +1,7 @@
 """Open a dataset by its path.
 
 Another dataset is a file data/NAME.py with the interface of data/shapenet.py, and a line in
-`index_any`, which the packer and the contact sheet use too.
+`index_any`, which data.check, data.pack and data.contact_sheet use too.
 """
 
 from pathlib import Path
@@ -19,6 +19,21 @@ SYNTHETIC = Path("datasets/synthetic")
 def index_any(root: str | Path) -> tuple[ShapeNetIndex, dict[str, list[int]] | None]:
     """List the shapes under `root` in either layout, and its own splits if it has any."""
     return index_occupancy(root) if is_occupancy(root) else (index_dataset(root), None)
+
+
+def _find_root(database_path: str | Path) -> Path:
+    """Return the folder of a dataset; build the synthetic one on first use."""
+    if database_path == "synthetic":
+        from data.builder.synthetic import build_synthetic  # needs embreex
+
+        build_synthetic(SYNTHETIC)
+        return SYNTHETIC
+    if not Path(database_path).is_dir():
+        raise InputError(
+            f"database_path: no folder {database_path}; README.md says how to get ShapeNet, and "
+            "'synthetic' needs no download"
+        )
+    return Path(database_path)
 
 
 def open_dataset(
@@ -40,17 +55,7 @@ def open_dataset(
     Raises:
         InputError: If the dataset or the split cannot be read, or a category has no shapes.
     """
-    if database_path == "synthetic":
-        from data.builder.synthetic import build_synthetic  # needs embreex
-
-        build_synthetic(SYNTHETIC)
-        database_path = SYNTHETIC
-    if not Path(database_path).is_dir():
-        raise InputError(
-            f"database_path: no folder {database_path}; README.md says how to get ShapeNet, and "
-            "'synthetic' needs no download"
-        )
-    index, splits = index_any(database_path)
+    index, splits = index_any(_find_root(database_path))
     index = use_pack(index)
     names = index.names  # split_from_file may add rows
     if split_file:
@@ -61,32 +66,32 @@ def open_dataset(
         splits = split_sorted(index, val_fraction)
     splits["all"] = range(len(names))
 
-    others = _of_other_categories(names, categories) if categories else []
-    left_out = index.left_out | {
-        f"in {EXCLUDED}": [name for name in names if name in index.excluded],
-        "of other categories": [name for name in others if name not in index.excluded],
-    }
-    unused = index.excluded.union(others)
+    unused = _find_unused(index, names, categories)
+    unused_names = set().union(*unused.values())
     splits = {
-        split: sorted(i for i in indices if index.names[i] not in unused)
+        split: sorted(i for i in indices if index.names[i] not in unused_names)
         for split, indices in splits.items()
     }
-
     sizes = ", ".join(f"{len(splits[split])} {split}" for split in SPLITS)
     print(f"{index.root}: {len(splits['all'])} shapes ({sizes})")
-    for reason, found in left_out.items():
+    for reason, found in (index.left_out | unused).items():
         if found:
             print(f"left out: {reason}: {len(found)}, such as {found[0]}")
     return index, splits
 
 
-def _of_other_categories(names: list[str], categories: str) -> list[str]:
-    """Return the names of shapes outside of the categories, "chair,table" or their folders."""
-    listed = [category.strip() for category in categories.split(",")]
-    present = {name.partition("/")[0] for name in names}
-    for category in listed:
-        if SYNSETS.get(category, category) not in present:
+def _find_unused(index: ShapeNetIndex, names: list[str], categories: str) -> dict[str, list[str]]:
+    """Return the names of shapes that are in exclude.txt or of other categories, by reason."""
+    unused = {f"in {EXCLUDED}": [name for name in names if name in index.excluded]}
+    if categories:
+        listed = [category.strip() for category in categories.split(",")]
+        folders = {SYNSETS.get(category, category): category for category in listed}
+        present = {name.partition("/")[0] for name in names}
+        for missing in folders.keys() - present:
             found = ", ".join(sorted(CATEGORIES.get(folder, folder) for folder in present))
-            raise InputError(f"categories: no shapes of {category!r}; the dataset has {found}")
-    wanted = {SYNSETS.get(category, category) for category in listed}
-    return [name for name in names if name.partition("/")[0] not in wanted]
+            raise InputError(
+                f"categories: no shapes of {folders[missing]!r} in {index.root}; it has {found}"
+            )
+        others = [name for name in names if name.partition("/")[0] not in folders]
+        unused["of other categories"] = [name for name in others if name not in index.excluded]
+    return unused

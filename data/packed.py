@@ -74,11 +74,11 @@ def is_packed(index: ShapeNetIndex, i: int) -> bool:
     try:
         with open_bounded(pack_path(index, i)) as file:
             table = json.loads(file.readline())
-            whole = os.fstat(file.fileno()).st_size - file.tell()
+            num_bytes = os.fstat(file.fileno()).st_size - file.tell()
     except (FileNotFoundError, ValueError):
         return False
     stamps = {name: entry[:2] for name, entry in table.items()}
-    return stamps == _stamps(index, i) and whole == sum(entry[3] for entry in table.values())
+    return stamps == _stamps(index, i) and num_bytes == sum(entry[3] for entry in table.values())
 
 
 def _stamps(index: ShapeNetIndex, i: int) -> dict[str, list[int]]:

@@ -52,11 +52,7 @@ def _move_to_boundary(names: list, end: int) -> int:
 def split_from_file(
     index: ShapeNetIndex, path: str | Path
 ) -> tuple[ShapeNetIndex, dict[str, list[int]]]:
-    """Read a split from JSON, in one of two forms. "val" may be missing in both.
-
-    Pix2Vox's is [{"taxonomy_id": category, "train": [shape, ...], "val": [...], "test": [...]},
-    ...]. Mesh R-CNN's, which PyTorch3D reads too, is {"train": {category: {shape: [view, ...]}},
-    "val": {...}, "test": {...}}. It may divide the views of a shape between splits.
+    """Read a split from JSON, in the form of Pix2Vox or of Mesh R-CNN.
 
     Returns:
         tuple: The index and its splits. A shape with listed views gets a row of its own;
@@ -89,10 +85,9 @@ def split_from_file(
             views.append({view: files[view] for view in listed})
         splits[split].append(row)
 
-    unused = [name for name in index.names if name not in split_of_view]
     left_out = index.left_out | {
         "in split_file, not on disk": missing,
-        "on disk, not in split_file": unused,
+        "on disk, not in split_file": [n for n in index.names if n not in split_of_view],
     }
     return replace(index, names=names, views=views, left_out=left_out), splits
 
@@ -116,6 +111,7 @@ def _read_shapes(path: str | Path) -> list[tuple[str, str, list[int] | None]]:
 
 
 def _read_pix2vox(content: list[dict]) -> Iterator[tuple[str, str, None]]:
+    """Read [{"taxonomy_id": category, "train": [shape, ...], "val": [...], "test": [...]}, ...]."""
     for entry in content:
         for split in SPLITS:
             for shape in entry.get(split, []):
@@ -123,6 +119,10 @@ def _read_pix2vox(content: list[dict]) -> Iterator[tuple[str, str, None]]:
 
 
 def _read_mesh_rcnn(content: dict) -> Iterator[tuple[str, str, list[int]]]:
+    """Read {"train": {category: {shape: [view, ...]}}, "val": ..., "test": ...}; PyTorch3D's too.
+
+    The views of a shape may be divided between splits.
+    """
     for split in SPLITS:
         for category, shapes in content.get(split, {}).items():
             for shape, views in shapes.items():

@@ -51,10 +51,6 @@ def image(*arguments):
     return lambda root: Image.new(*arguments).save(views(root) / "01.png")
 
 
-def copy(shape: int, view: str):
-    return lambda root: shutil.copy(views(root, shape) / view, views(root) / "01.png")
-
-
 def grid(occupied):
     return lambda root: write_binvox(voxels(root), occupied)
 
@@ -72,8 +68,6 @@ def pipe(root):
         ("01.png: expected a regular file", pipe),
         ("01.png: empty", image("RGBA", (137, 137))),
         ("01.png: no transparent background", image("RGB", (137, 137), "red")),
-        ("01.png: same as chair/model01/00.png", copy(1, "00.png")),
-        ("01.png: same as chair/model00/02.png", copy(0, "02.png")),
         ("model.binvox: expected 32768 voxels", lambda root: os.truncate(voxels(root), 200)),
         ("all voxels are empty", grid(np.zeros((32, 32, 32), bool))),
         ("all voxels are occupied", grid(np.ones((32, 32, 32), bool))),
