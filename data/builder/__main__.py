@@ -1,4 +1,4 @@
-"""Build a dataset in ShapeNet's layout, views and voxels, from meshes.
+"""Make a dataset for train.py from meshes: rendered views and voxels of each.
 
 python -m data.builder MESH_OR_FOLDER ... --out DIR
 """
@@ -8,10 +8,11 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from data.builder.build import Options, build, write_failed
-from data.builder.formats import explain_others
+from data.builder.build import Options, add_build_flags, build, write_failed
+from data.builder.formats import CONVERTIBLE, explain_others
 from data.builder.mesh import AXES, rotation
 from data.builder.names import category_folder, clean_name
+from data.builder.readers import READERS
 from data.builder.sources import (
     Found,
     distinct,
@@ -19,8 +20,11 @@ from data.builder.sources import (
     read_categories,
     with_categories,
 )
-from data.layout import CATEGORIES, NUM_VIEWS, RESOLUTION, RESOLUTIONS, VOXELS
+from data.layout import CATEGORIES, NUM_VIEWS, VOXELS
+from utils.config import OPTIONS
 from utils.errors import InputError, Parser, check_ranges, run
+
+DEFAULT_MAX_VIEWS = OPTIONS["data"]["max_views"][0]
 
 
 def main() -> int:
@@ -49,12 +53,12 @@ def main() -> int:
     num_built = num_meshes - len(failed)
     print(f"{num_built} of {num_meshes} meshes are in {args.out}")
     if num_built:
-        _print_categories(args.out)
+        _print_summary(args.out, args.views)
     return int(num_built == 0)
 
 
-def _print_categories(out: Path) -> None:
-    """Print how many shapes each category of a dataset has, and a note on those with one."""
+def _print_summary(out: Path, num_views: int) -> None:
+    """Print how many shapes each category of a dataset has, and how to train on it."""
     shapes = [path for path in (out / VOXELS).glob("*/*") if "+" not in path.name]
     categories = sorted(path.parent.name for path in shapes)
     counts = Counter(CATEGORIES.get(category, category) for category in categories)
@@ -62,32 +66,34 @@ def _print_categories(out: Path) -> None:
     if small := [name for name, count in counts.items() if count == 1]:
         more = f" and {len(small) - 3} more" if len(small) > 3 else ""
         print(
-            f"note: {', '.join(small[:3])}{more}: one shape alone is for testing, as 80% of each "
-            "category are for training; add shapes, or build all as one category with "
-            "--category NAME and another --out"
+            f"note: {', '.join(small[:3])}{more}: the only shape of a category is for testing, "
+            "none for training; add shapes, or build all as one category: --category NAME"
         )
+    few_views = f" --max_views={num_views}" if num_views < DEFAULT_MAX_VIEWS else ""
+    print(f"next: python train.py --database_path={out}{few_views}")
 
 
 def _parse_args() -> argparse.Namespace:
     parser = Parser(prog="python -m data.builder", description=__doc__.split("\n", 1)[0])
     add = parser.add_argument
-    formats = "OBJ, OFF, PLY, STL, GLB or glTF; ZIP or .sh3f; folders of them"
-    add("inputs", nargs="+", type=Path, metavar="MESH_OR_FOLDER", help=formats)
-    add("--out", required=True, type=Path, help="folder of the dataset")
-    add("--category", help="of all meshes: one of the 13 official ones, or any name")
-    add("--categories", type=Path, help="CSV of path,category")
-    add("--only-listed", action="store_true", help="leave out what --categories doesn't list")
-    add("--prefix", default="", help="prefix of the shapes' names")
-    add("--up", default="y", choices=AXES, help="axis that points up (%(default)s)")
-    front = "axis that points to the front (z for glTF and Sweet Home 3D, else -z)"
+    inputs = f"mesh files ({' '.join(READERS)}), ZIP archives, or folders of them"
+    inputs += f"; with assimp installed, {' '.join(CONVERTIBLE)} as well"
+    add("inputs", nargs="+", type=Path, metavar="MESH_OR_FOLDER", help=inputs)
+    add("--out", required=True, type=Path, metavar="DIR", help="folder of the dataset")
+    category = "category of all meshes (default: by the folders that they are in)"
+    add("--category", metavar="NAME", help=category)
+    add("--categories", type=Path, metavar="CSV", help="file with lines of path,category")
+    add("--only-listed", action="store_true", help="build only the meshes in --categories")
+    add("--prefix", default="", metavar="TEXT", help="put TEXT- before the shapes' names")
+    add("--up", default="y", choices=AXES, help="axis that points up (default: y)")
+    front = "axis that points to the front (default: z for glTF and Sweet Home 3D, else -z)"
     add("--front", choices=AXES, help=front)
-    add("--views", type=int, default=NUM_VIEWS, help="images a shape (%(default)s)")
-    resolutions = {"default": RESOLUTION, "choices": RESOLUTIONS}
-    add("--resolution", type=int, **resolutions, help="voxels a side (%(default)s)")
-    variants = "stretched copies of each, 0.8 to 1.25 along each axis (%(default)s)"
-    add("--variants", type=int, default=0, help=variants)
-    add("--seed", type=int, default=0)
-    add("--processes", type=int, help="default: all cores")
+    views = "images of each shape (default: %(default)s)"
+    add("--views", type=int, default=NUM_VIEWS, metavar="N", help=views)
+    variants = "copies of each shape, stretched by 0.8 to 1.25 along each axis (default: 0)"
+    add("--variants", type=int, default=0, metavar="N", help=variants)
+    add("--seed", type=int, default=0, metavar="N", help="of cameras and variants (default: 0)")
+    add_build_flags(parser)
     args = parser.parse_args()
     limits = {"views": (1, 255), "variants": (0, 1000)}
     check_ranges(args, **limits, seed=(0, 2**32 - 1), processes=(1, 1024))

@@ -18,13 +18,25 @@ from data.builder.render import render, require_embreex
 from data.builder.sources import Source, distinct
 from data.builder.voxelize import voxelize
 from data.cameras import View, sample_views, write_views
-from data.layout import NUM_VIEWS, RENDERINGS, RESOLUTION, VOXELS
-from utils.errors import InputError, explain
+from data.layout import NUM_VIEWS, RENDERINGS, RESOLUTION, RESOLUTIONS, VOXELS
+from utils.errors import InputError, Parser, explain
 from utils.files import atomic_write, remove_stale
 from utils.parallel import CRASHED, parallel_map
 from utils.voxels import read_binvox, write_binvox
 
 UNFINISHED = ".making-"  # prefix of the folders of shapes in progress
+
+
+def add_build_flags(parser: Parser) -> None:
+    """Add the flags that every builder has."""
+    parser.add_argument(
+        "--resolution",
+        type=int,
+        default=RESOLUTION,
+        choices=RESOLUTIONS,
+        help="voxels per side (default: %(default)s)",
+    )
+    parser.add_argument("--processes", type=int, metavar="N", help="default: one per core")
 
 
 def is_finished(root: Path, name: str) -> bool:
@@ -39,13 +51,12 @@ def find_missing(root: Path, names: Iterable[str], resolution: int) -> list[str]
     """
     path = next((root / VOXELS).glob("*/*/model.binvox"), None)
     if path and (found := len(read_binvox(path))) != resolution:
-        raise InputError(
-            f"--resolution: expected {found}, that of the shapes in {root}, got {resolution}"
-        )
-    finished = {name: is_finished(root, name) for name in names}
-    if num_finished := sum(finished.values()):
-        print(f"{root}: keeping {num_finished} shapes that are there already")
-    return [name for name in finished if not finished[name]]
+        raise InputError(f"--resolution: expected {found}, as the shapes in {root} have")
+    names = list(names)
+    missing = [name for name in names if not is_finished(root, name)]
+    if len(missing) < len(names):
+        print(f"{root}: keeping {len(names) - len(missing)} shapes that are there already")
+    return missing
 
 
 def write_shape(

@@ -31,10 +31,10 @@ import numpy as np
 from scipy.io import loadmat
 
 from data.background import crop_to_object, with_alpha
-from data.builder.build import UNFINISHED, find_missing, write_files
+from data.builder.build import UNFINISHED, add_build_flags, find_missing, write_files
 from data.builder.names import category_folder, clean_name
 from data.cameras import View
-from data.layout import CATEGORIES, RESOLUTION, RESOLUTIONS
+from data.layout import CATEGORIES
 from data.photographs import object_mask, read_photograph
 from utils.errors import InputError, Parser, check_ranges, explain, run
 from utils.files import atomic_write, read_json, remove_stale
@@ -157,10 +157,8 @@ def main() -> int:
     )
     parser.add_argument("dataset", type=Path, metavar="PIX3D", help="folder with pix3d.json")
     parser.add_argument("--out", required=True, type=Path, help="folder of the new dataset")
-    resolutions = {"default": RESOLUTION, "choices": RESOLUTIONS}
-    parser.add_argument("--resolution", type=int, **resolutions, help="voxels a side (%(default)s)")
     parser.add_argument("--all", action="store_true", help="truncated and occluded objects too")
-    parser.add_argument("--processes", type=int, help="default: all cores")
+    add_build_flags(parser)
     args = parser.parse_args()
     check_ranges(args, processes=(1, 1024))
     entries = read_list(args.dataset, args.all)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from data.builder.build import UNFINISHED, is_finished, write_shape
+from data.builder.build import UNFINISHED, add_build_flags, is_finished, write_shape
 from data.builder.furniture import GENERATORS
 from data.builder.mesh import concatenate
 from data.builder.render import require_embreex
-from data.layout import RESOLUTION, RESOLUTIONS, SYNSETS
+from data.layout import RESOLUTION, SYNSETS
 from utils.errors import Parser, check_ranges, run
 from utils.files import remove_stale
 from utils.parallel import parallel_map
@@ -53,15 +53,16 @@ def _build_shape(out: Path, seed: int, resolution: int, i: int) -> None:
 
 def main() -> None:
     parser = Parser(prog="python -m data.builder.synthetic", description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--out", required=True, help="folder of the dataset")
-    parser.add_argument("--models", type=int, default=NUM_SHAPES, help="shapes (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0)
-    resolutions = {"default": RESOLUTION, "choices": RESOLUTIONS}
-    parser.add_argument("--resolution", type=int, **resolutions, help="voxels a side (%(default)s)")
-    parser.add_argument("--processes", type=int, help="default: all cores")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder of the dataset")
+    models = "number of shapes (default: %(default)s)"
+    parser.add_argument("--models", type=int, default=NUM_SHAPES, metavar="N", help=models)
+    seed = "another one gives other shapes (default: 0)"
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help=seed)
+    add_build_flags(parser)
     args = parser.parse_args()
     check_ranges(args, models=(1, 10**6), seed=(0, 2**32 - 1), processes=(1, 1024))
     build_synthetic(args.out, args.models, args.seed, args.processes, args.resolution)
+    print(f"{args.out}: {args.models} shapes; next: python train.py --database_path={args.out}")
 
 
 if __name__ == "__main__":
