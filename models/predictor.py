@@ -1,5 +1,6 @@
 """Voxels from images of one object, in one call."""
 
+import warnings
 from functools import cached_property
 from itertools import zip_longest
 from pathlib import Path
@@ -9,11 +10,11 @@ import torch
 from PIL import Image
 
 from data.background import Cutout, cut_out
-from data.photographs import convert_photograph, object_mask, read_photograph
+from data.photographs import convert_photograph, find_images, object_mask, read_photograph
 from data.transforms import eval_transform, letterbox
-from models import R2N2
+from models import R2N2, load_network
 from models.u2net import Segmenter
-from utils.distributed import Precision
+from utils.distributed import Precision, choose_device
 from utils.errors import InputError
 from utils.metrics import occupancy_logits
 
@@ -22,39 +23,54 @@ class Predictor:
     """A network with the preprocessing and postprocessing it needs.
 
     Args:
-        network (R2N2): Moved to `device` and set to evaluation mode.
-        device (str | torch.device): As PyTorch names it.
+        network (R2N2 | str | Path): A network, or its file; moved to `device`, in evaluation mode.
+        device (str | torch.device): As PyTorch names it, or "auto": a GPU if there is one.
         precision (str): fp32, tf32, bf16 or fp16.
         crop (bool): Find the object and scale it as in the training data. Else the whole image is
             scaled.
     """
 
-    def __init__(self, network: R2N2, device="cpu", precision: str = "fp32", crop: bool = True):
-        self.device, self.crop = torch.device(device), crop
+    def __init__(self, network, device="cpu", precision: str = "fp32", crop: bool = True):
+        self.device, self.crop = choose_device(str(device)), crop
+        if not isinstance(network, R2N2):
+            network = load_network(network)
         self.network = network.to(self.device).eval()
         self.precision = Precision(precision, self.device)
 
     def __call__(self, images, masks=None, *, all_views: bool = False) -> np.ndarray:
-        """Reconstruct an object.
+        """Reconstruct an object, or several.
+
+        What is doubtful about an object that was found in an image is given as a warning.
 
         Args:
-            images (list): V of PIL images, paths, and uint8 arrays (H, W, 3 or 4); or one of them.
-            masks (list): V of the same, white or opaque where the object is.
+            images: The V images of an object, or one of them. An image is a path, a PIL image, a
+                uint8 array (H, W, 3 or 4), or a tensor (3, H, W), uint8 or float in [0, 1]. The
+                path of a folder stands for all its images. A list of such lists, and a tensor
+                (B, V, 3, H, W), are B objects.
+            masks: The same for the masks, white or opaque where the object is.
             all_views (bool): Return the predictions from the first 1, 2, ... V images.
 
         Returns:
             ndarray: (D, D, D) float32, the probability in [0, 1] that a voxel is occupied, axes
                 x, y, z: y is up and the front of the object is towards +x. With `all_views`,
-                (V, D, D, D).
+                (V, D, D, D). Of several objects, (B, ...).
 
         Raises:
             InputError: If there is no image, one cannot be read, or its object cannot be found.
         """
-        views = self.preprocess(self.cut_out(images, masks))
-        return self.predict(views, all_views=all_views)
+        if _is_batch(images):
+            masks = masks if masks is not None else [None] * len(images)
+            pairs = zip(images, masks, strict=True)
+            return np.stack([self(*pair, all_views=all_views) for pair in pairs])
+        cutouts = self.cut_out(images, masks)
+        for i, cutout in enumerate(cutouts):
+            for text in cutout.warnings:
+                remedy = "pass masks to choose the object"
+                warnings.warn(f"image {i}: {text}; {remedy}", stacklevel=2)
+        return self.predict(self.preprocess(cutouts), all_views=all_views)
 
     def cut_out(self, images, masks=None) -> list[Cutout]:
-        """Find the object in each of the images that `__call__` takes."""
+        """Find the object in each of the images of one object that `__call__` takes."""
         images, masks = _to_list(images), _to_list([] if masks is None else masks)
         if not images:
             raise InputError("images: expected one or more, got none")
@@ -113,22 +129,53 @@ class Predictor:
         return torch.tensor(views, device=self.device).permute(0, 3, 1, 2)[None] / 255
 
 
+def _is_batch(images) -> bool:
+    """Return whether `images` are those of several objects."""
+    if isinstance(images, list | tuple):
+        return any(isinstance(i, list | tuple) or getattr(i, "ndim", 0) == 4 for i in images)
+    return getattr(images, "ndim", 0) == 5
+
+
 def _to_list(images) -> list:
-    is_one = isinstance(images, str | Path | Image.Image) or getattr(images, "ndim", 0) in (2, 3)
-    return [images] if is_one else list(images)
+    """Return the images of one object as a list, those in folders one by one."""
+    if isinstance(images, str | Path | Image.Image) or getattr(images, "ndim", 0) in (2, 3):
+        images = [images]
+    found = []
+    for image in images:
+        found += find_images([image])[0] if isinstance(image, str | Path) else [image]
+    return found
 
 
 def to_rgba(image, name: str = "images") -> Image.Image:
-    """Return a path's, an array's or a PIL image as RGBA, upright and in sRGB."""
+    """Return a path's, an array's, a tensor's or a PIL image as RGBA, upright and in sRGB."""
     if isinstance(image, str | Path):
         return read_photograph(image)
+    if isinstance(image, torch.Tensor):
+        image = _to_array(image, name)
     if isinstance(image, np.ndarray):
         is_image = image.dtype == np.uint8 and (image.ndim == 2 or image.shape[2:] in ((3,), (4,)))
         if not is_image:
             expected, found = "(H, W), (H, W, 3) or (H, W, 4) uint8", f"{image.shape} {image.dtype}"
             raise InputError(f"{name}: expected {expected}, got {found}")
         image = Image.fromarray(image)
+    if not isinstance(image, Image.Image):
+        expected = "a path, a PIL image, an array or a tensor"
+        raise InputError(f"{name}: expected {expected}, got {type(image).__name__}")
     try:
         return convert_photograph(image)
     except ValueError as error:
         raise InputError(f"{name}: {error}") from error
+
+
+def _to_array(tensor: torch.Tensor, name: str) -> np.ndarray:
+    """Convert a tensor (3, H, W), uint8 or float in [0, 1], to an array (H, W, 3) uint8."""
+    is_float = tensor.is_floating_point()
+    if tensor.ndim != 3 or len(tensor) != 3 or not (is_float or tensor.dtype == torch.uint8):
+        expected, found = "(3, H, W) uint8 or float", f"{tuple(tensor.shape)} {tensor.dtype}"
+        raise InputError(f"{name}: expected {expected}, got {found}")
+    if is_float:
+        if not (tensor.min() >= 0 and tensor.max() <= 1):
+            found = f"{tensor.min():g} to {tensor.max():g}"
+            raise InputError(f"{name}: expected floats in [0, 1], got {found}")
+        tensor = (255 * tensor).round().to(torch.uint8)
+    return tensor.permute(1, 2, 0).cpu().numpy()

@@ -7,7 +7,7 @@ from PIL import Image
 from data.background import cut_out
 from data.photographs import read_photograph
 from data.transforms import eval_transform, load_image
-from models import build_network
+from models import build_network, save_network
 from models.predictor import Predictor
 from tests.helpers import ROOT
 from utils.errors import InputError
@@ -81,6 +81,43 @@ def test_paths_images_and_arrays_give_equal_predictions(network):
     assert np.array_equal(predictor(gray), predictor(gray.convert("RGB")))
 
 
+def test_tensors_and_folders_give_equal_predictions(network, photographs, tmp_path):
+    predictor = Predictor(network)
+    expected = predictor(photographs)
+    arrays = np.stack([np.asarray(Image.open(path)) for path in photographs])
+    pixels = torch.from_numpy(arrays).permute(0, 3, 1, 2)
+    for same in (str(tmp_path), arrays, pixels, pixels / 255, [*pixels], [tmp_path]):
+        assert np.array_equal(predictor(same), expected)
+    assert np.array_equal(predictor(pixels[0] / 255), predictor(photographs[0]))
+
+
+def test_several_objects_give_a_batch(network, photographs):
+    predictor = Predictor(network)
+    first, second = predictor(photographs), predictor(photographs[:1])
+    probs = predictor([photographs, photographs[:1]])
+    assert np.array_equal(probs, [first, second])
+    pixels = torch.stack([torch.from_numpy(np.array(Image.open(p))) for p in photographs])
+    batch = pixels.permute(0, 3, 1, 2)[None].repeat(2, 1, 1, 1, 1)
+    assert np.array_equal(predictor(batch), [first, first])
+    masks = [[Image.new("L", (300, 200), 255)] * 2] * 2
+    with pytest.raises(InputError, match="covers 100"):
+        predictor(batch, masks)
+
+
+def test_predictor_loads_a_file_and_finds_a_device(network, photographs, tmp_path):
+    save_network(tmp_path / "a.safetensors", network)
+    predictor = Predictor(tmp_path / "a.safetensors", device="auto", crop=False)
+    expected = Predictor(network, crop=False)(photographs)
+    assert np.allclose(predictor(photographs), expected, atol=1e-4)
+
+
+def test_doubtful_cut_outs_are_warnings(network, photographs):
+    image = Image.open(photographs[0]).crop((0, 0, 300, 200))
+    image.paste((90, 30, 30), (0, 0, 120, 90))
+    with pytest.warns(UserWarning, match="image 1: .*cut off by the frame.*pass masks"):
+        Predictor(network)([photographs[0], image])
+
+
 def test_images_are_turned_upright(network, photographs, tmp_path):
     upright = Image.open(photographs[0])
     exif = Image.Exif()
@@ -93,7 +130,18 @@ def test_images_are_turned_upright(network, photographs, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "images", [[], [np.zeros((9, 9, 3))], [np.zeros((9, 9, 2), np.uint8)], ["absent.png"]]
+    "images",
+    [
+        [],
+        [np.zeros((9, 9, 3))],
+        [np.zeros((9, 9, 2), np.uint8)],
+        ["absent.png"],
+        torch.full((1, 3, 9, 9), 2.0),
+        torch.full((1, 3, 9, 9), torch.nan),
+        torch.zeros(3, 9, 9, dtype=torch.int64),
+        torch.zeros(9, 9, 3),
+        [3],
+    ],
 )
 def test_bad_images_are_refused(network, images):
     with pytest.raises((InputError, OSError), match=r"images: |absent\.png"):
