@@ -50,9 +50,10 @@ def camera_axes(view: View) -> np.ndarray:
     """Return a camera's right, down and forward as the rows of a rotation (3, 3)."""
     position = camera_position(view)
     forward = -position / np.linalg.norm(position)
-    right = np.cross(forward, [0, 1, 0])
-    right /= np.linalg.norm(right)
-    return np.stack([right, np.cross(forward, right), forward])
+    x, y, z = forward
+    right = np.array([-z, 0, x]) / np.hypot(x, z)
+    down = np.array([y * right[2], z * right[0] - x * right[2], -y * right[0]])
+    return np.stack([right, down, forward])
 
 
 def project(view: View, points: np.ndarray, width: int) -> np.ndarray:
@@ -77,7 +78,8 @@ def ray_directions(view: View, columns: np.ndarray, rows: np.ndarray, width: int
     """
     right, down, forward = camera_axes(view).astype(np.float32)
     x, y = (np.float32(position / width - 0.5) / FOCAL_LENGTH for position in (columns, rows))
-    return x[..., None] * right + (y[..., None] * down + forward)
+    axes = zip(right, down, forward, strict=True)
+    return np.stack([x * r + (y * d + f) for r, d, f in axes], axis=-1)
 
 
 def read_views(path: str | Path) -> list[View]:

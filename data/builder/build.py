@@ -100,7 +100,7 @@ def write_files(
         rendering_dir.mkdir(parents=True)
         file_names = [f"{i:02d}.png" for i in range(len(views))]
         for file_name, image in zip(file_names, images, strict=True):
-            Image.fromarray(image).save(rendering_dir / file_name)
+            Image.fromarray(image).save(rendering_dir / file_name, compress_level=3)
         write_views(rendering_dir / "rendering_metadata.txt", views)
         listing = "".join(f"{file_name}\n" for file_name in file_names)
         (rendering_dir / "renderings.txt").write_text(listing, "ascii", newline="\n")

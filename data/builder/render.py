@@ -14,7 +14,7 @@ SAMPLES = 3  # rays a pixel side
 FILTER = np.float32([1, 2, 3, 2, 1]) / 9  # reaches one ray beyond the pixel on each side
 MAX_LAYERS = 16  # transparent surfaces that a ray passes
 MIN_LIGHT = 1 / 255  # what less light than this would add is not visible
-LAMPS = np.array([[0.0, 2.0, -2.0], [0.0, 2.0, 2.0]]) / np.sqrt(8)  # hemisphere lights
+LAMP = 0.5**0.5  # length of a hemisphere light above, which equals two at (0, 2, -2), (0, 2, 2)
 ENERGY = 0.7  # of each lamp
 DIFFUSE = 0.8  # Blender's default diffuse intensity
 SPECULAR = 0.1 * 255  # white added by gloss: the mean over the official chair
@@ -58,26 +58,22 @@ def render(mesh: Mesh, views: list[View], size: int = RENDERING_SIZE) -> np.ndar
     Returns images (V, size, size, 4) uint8, RGB with straight alpha. A pixel is a weighted mean of
     5x5 rays; where none hits, all four channels are 0.
     """
-    rays = Rays(mesh.triangles)
-    attributes = np.concatenate(
-        [mesh.normals, mesh.colors, mesh.uv], axis=2, dtype=np.float32
-    )  # (F, 3, 9)
-    return np.stack([_render_view(mesh, attributes, rays, view, size) for view in views])
+    surface = _Surface(mesh)
+    return np.stack([_render_view(surface, view, size) for view in views])
 
 
-def _render_view(mesh, attributes, rays: Rays, view: View, size: int) -> np.ndarray:
-    left, top, right, bottom = _bounding_box(mesh, view, size)
+def _render_view(surface: "_Surface", view: View, size: int) -> np.ndarray:
+    left, top, right, bottom = _bounding_box(surface.mesh, view, size)
     columns, rows = _sample_positions(left, right), _sample_positions(top, bottom)
     directions = ray_directions(view, columns, rows[:, None], size).reshape(-1, 3)
-    origin = np.float32(camera_position(view))
-    samples = _trace(mesh, attributes, rays, origin, directions)
-    samples = samples.reshape(len(rows), len(columns), 4)
-    pixels = _downsample(_downsample(samples, 0), 1)
-    covered = pixels[..., 3] >= 0.5
-    pixels[covered, :3] *= 255 / pixels[covered, 3:]
-    pixels[~covered] = 0
+    origins = np.broadcast_to(np.float32(camera_position(view)), directions.shape)
+    samples = surface.trace(origins, directions).reshape(4, len(rows), len(columns))
+    pixels = _downsample(_downsample(samples, 1), 2)
+    covered = pixels[3] >= 0.5
+    pixels[:3, covered] *= 255 / pixels[3, covered]
+    pixels[:, ~covered] = 0
     image = np.zeros((size, size, 4), np.uint8)
-    image[top:bottom, left:right] = np.rint(pixels)
+    image[top:bottom, left:right] = np.rint(pixels).transpose(1, 2, 0)
     return image
 
 
@@ -105,63 +101,79 @@ def _downsample(samples: np.ndarray, axis: int) -> np.ndarray:
     return np.moveaxis(pixels, 0, axis)
 
 
-def _trace(mesh, attributes, rays: Rays, origin, directions) -> np.ndarray:
-    """Return the colors of rays (N, 3), RGBA (N, 4) in [0, 255], RGB premultiplied with alpha.
+class _Surface:
+    """A mesh with its attributes as float32 tables, (C, 3 corners, F): NumPy's fastest layout."""
 
-    A ray goes on behind a transparent surface, as glass or a texture of leaves.
-    """
-    samples = np.zeros((len(directions), 4), np.float32)
-    light = np.ones(len(directions), np.float32)  # that comes through from behind
-    ray, origins = np.arange(len(directions)), np.broadcast_to(origin, directions.shape)
-    for _ in range(MAX_LAYERS):
-        hits = rays.cast(origins, directions)
-        found = np.flatnonzero(hits["primID"] >= 0)
-        hits = {name: hits[name][found] for name in ("primID", "u", "v", "Ng", "tfar")}
-        ray, directions, light = ray[found], directions[found], light[found]
-        colors = _shade(mesh, attributes, hits, directions)
-        samples[ray] += light[:, None] * colors
-        light = light * (1 - colors[:, 3] / np.float32(255))
-        behind = light > MIN_LIGHT
-        if not behind.any():
-            break
-        ray, directions, light = ray[behind], directions[behind], light[behind]
-        distances = hits["tfar"][behind, None] + np.float32(1e-5)
-        origins = origins[found[behind]] + directions * distances
-    return samples
+    def __init__(self, mesh: Mesh):
+        self.mesh, self.rays = mesh, Rays(mesh.triangles)
+        self.normals, self.colors, self.uv = (
+            np.ascontiguousarray(values.transpose(2, 1, 0), np.float32)
+            for values in (mesh.normals, mesh.colors, mesh.uv)
+        )
+
+    def trace(self, origins: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        """Return the colors of rays (N, 3), RGBA (4, N) in [0, 255], RGB premultiplied with alpha.
+
+        A ray goes on behind a transparent surface, as glass or a texture of leaves.
+        """
+        samples = np.zeros((4, len(directions)), np.float32)
+        ray = np.arange(len(directions))
+        light = np.ones(len(ray), np.float32)  # that comes from behind
+        for _ in range(MAX_LAYERS):
+            hits = self.rays.cast(origins, directions)
+            found = np.flatnonzero(hits["primID"] >= 0)
+            hits = {name: hits[name].take(found, 0) for name in ("primID", "u", "v", "Ng", "tfar")}
+            ray, directions, light = ray[found], directions.take(found, 0), light[found]
+            colors = self.shade(hits, directions)
+            for channel, color in zip(samples, colors, strict=True):
+                channel[ray] += light * color
+            light = light * (1 - colors[3] / np.float32(255))
+            behind = light > MIN_LIGHT
+            if not behind.any():
+                break
+            ray, directions, light = ray[behind], directions[behind], light[behind]
+            distances = hits["tfar"][behind, None] + np.float32(1e-5)
+            origins = origins[found[behind]] + directions * distances
+        return samples
+
+    def shade(self, hits: dict[str, np.ndarray], directions: np.ndarray) -> np.ndarray:
+        """Return the colors (4, N) where rays (N, 3) hit, as `trace` does."""
+        face, u, v = hits["primID"], hits["u"], hits["v"]
+        weights = np.stack([1 - u - v, u, v])  # (3, N)
+        normals = _interpolate(self.normals, face, weights)
+        colors = _interpolate(self.colors, face, weights)
+        texture = self.mesh.texture[face]
+        for i, image in enumerate(self.mesh.textures):
+            where = np.flatnonzero(texture == i)
+            uv = _interpolate(self.uv, face[where], weights[:, where])
+            colors[:, where] *= _sample_texture(image, uv) / np.float32(255)
+
+        front = hits["Ng"].T
+        facing = -np.sign(_dot(front, directions.T)) * np.sign(_dot(normals, front))
+        length = np.sqrt(_dot(normals, normals))
+        scale = facing / np.maximum(length, 1e-12)
+        is_lit = length > 0
+        light = np.where(is_lit, ENERGY * DIFFUSE * (1 + scale * LAMP * normals[1]), 1)
+        gloss = np.where(is_lit, np.float32(SPECULAR), 0)
+        colors[3] = np.rint(colors[3])  # opaque is exactly 255
+        colors[:3] = np.minimum(colors[:3] * light + gloss, 255) * (colors[3] / np.float32(255))
+        return colors
 
 
-def _shade(mesh: Mesh, attributes, hits, directions) -> np.ndarray:
-    """Return the colors (N, 4) where rays (N, 3) hit, as `_trace` does."""
-    face, u, v = hits["primID"], hits["u"][:, None], hits["v"][:, None]
-    corners = attributes[face]  # (N, 3, 9)
-    values = (1 - u - v) * corners[:, 0] + u * corners[:, 1] + v * corners[:, 2]  # (N, 9)
-    normals, colors, uv = values[:, :3], values[:, 3:7], values[:, 7:]
-    facing = -np.sign(_dot(hits["Ng"], directions)) * np.sign(_dot(normals, hits["Ng"]))
-    length = np.sqrt(_dot(normals, normals))
-    scale = facing / np.maximum(length, 1e-12)
-    # Two hemisphere lights equal one in their mean direction.
-    light = ENERGY * DIFFUSE * (1 + scale * (normals @ np.float32(LAMPS.mean(axis=0))))
-    is_lit = length > 0
-    light, gloss = np.where(is_lit, light, 1), np.where(is_lit, np.float32(SPECULAR), 0)
-    texture = mesh.texture[face]
-    for i in range(len(mesh.textures)):
-        where = np.flatnonzero(texture == i)
-        colors[where] *= _sample_texture(mesh.textures[i], uv[where]) / np.float32(255)
-    rgb, alpha = colors[:, :3], np.rint(colors[:, 3])  # rounded, so that opaque is exactly 255
-    colors[:, :3] = np.minimum(rgb * light[:, None] + gloss[:, None], 255)
-    colors[:, :3] *= (alpha / np.float32(255))[:, None]
-    colors[:, 3] = alpha
-    return colors
+def _interpolate(table: np.ndarray, face: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the values (C, N) of a table (C, 3, F) at the weights (3, N) of faces' corners."""
+    return np.einsum("kn,ckn->cn", weights, np.take(table, face, axis=2))
 
 
 def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.einsum("nc,nc->n", a, b)
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
 def _sample_texture(texture: Texture, uv: np.ndarray) -> np.ndarray:
-    """Return the nearest texels (N, 4) uint8 of positions (N, 2)."""
+    """Return the nearest texels (4, N) uint8 of positions (2, N)."""
     height, width = texture.pixels.shape[:2]
-    u, v = np.where(texture.clamp, np.clip(uv, 0, 1), uv % 1).T
+    clamped = zip(uv, texture.clamp, strict=True)
+    u, v = (np.clip(value, 0, 1) if clamp else value % 1 for value, clamp in clamped)
     column = np.minimum((u * width).astype(int), width - 1)
     row = np.minimum(((1 - v) * height).astype(int), height - 1)
-    return texture.pixels[row, column]
+    return texture.pixels[row, column].T

@@ -36,20 +36,20 @@ def voxelize(mesh: Mesh, resolution: int = RESOLUTION) -> np.ndarray:
 
 def _carve(rays: Rays, axis: int, forward: bool, solid: np.ndarray, touched: np.ndarray) -> None:
     """Empty the fine voxels in front of the first hit along an axis, and mark those hit."""
-    solid, touched = (np.moveaxis(voxels, axis, 2) for voxels in (solid, touched))
-    if not forward:
-        solid, touched = solid[..., ::-1], touched[..., ::-1]
     fine = len(solid)
     centers = np.stack(np.mgrid[:fine, :fine], axis=-1).reshape(-1, 2) + 0.5
     origins = np.insert(centers, axis, -1 if forward else fine + 1, axis=1)
     directions = np.zeros_like(origins)
     directions[:, axis] = 1 if forward else -1
     hits = rays.cast(origins, directions)
-    hit = hits["primID"] >= 0
-    depth = np.where(hit, hits["tfar"] - 1 + TOLERANCE, fine).reshape(fine, fine)
-    solid &= np.arange(fine) >= np.floor(depth)[..., None]
-    row, column = np.nonzero(hit.reshape(fine, fine))
-    touched[row, column, np.clip(depth[row, column].astype(int), 0, fine - 1)] = True
+    depth = np.clip(hits["tfar"] - 1 + TOLERANCE, 0, fine - 1)
+    depth = np.where(hits["primID"] >= 0, depth, fine)  # no layer where nothing is hit
+    depth = np.expand_dims(depth.astype(np.int16).reshape(fine, fine), axis)
+    layers = np.arange(fine, dtype=np.int16)
+    other_axes = [i for i in range(3) if i != axis]
+    layers = np.expand_dims(layers if forward else layers[::-1], other_axes)
+    solid &= layers >= depth
+    touched |= layers == depth
 
 
 def _edge_voxels(triangles: np.ndarray, resolution: int) -> np.ndarray:
