@@ -2,16 +2,12 @@
 
 import argparse
 import difflib
+import os
 import re
 import sys
 import traceback
-from contextlib import redirect_stderr, redirect_stdout
 
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-CONTROL_BUT_LAYOUT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # keeps tab, \n and \r
 OUT_OF_MEMORY = re.compile("out of memory|allocate memory|ALLOC_FAILED", re.IGNORECASE)
-NO_COMPILER = re.compile(r"No working C\+\+ compiler|Compiler: .* not found|working triton")
-PEER_DIED = re.compile("closed by peer|reset by peer|remote process exited|communicator was abort")
 
 
 class InputError(ValueError):
@@ -53,22 +49,9 @@ class Parser(argparse.ArgumentParser):
         raise InputError(message.replace("ignored explicit argument", "takes no value, got"))
 
 
-def escape_controls(text: str, pattern: re.Pattern = CONTROL) -> str:
+def escape_controls(text: str) -> str:
     """Escape control characters, which could drive the terminal: file names may contain them."""
-    return pattern.sub(lambda match: ascii(match[0])[1:-1], text)
-
-
-class EscapedStream:
-    """A text stream that escapes control characters other than tab, newline and return."""
-
-    def __init__(self, stream):
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        return self._stream.write(escape_controls(text, CONTROL_BUT_LAYOUT))
-
-    def __getattr__(self, name: str):
-        return getattr(self._stream, name)
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda match: ascii(match[0])[1:-1], text)
 
 
 def explain(error: InputError | OSError) -> str:
@@ -94,38 +77,34 @@ def run(main) -> None:
     InputError, OSError and lack of memory are printed as one line and end in status 2, Ctrl-C in
     130, a training that was asked to stop in 130 or 143.
     """
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # file names need not be text
-    stdout, stderr = EscapedStream(sys.stdout), EscapedStream(sys.stderr)
-    with redirect_stdout(stdout), redirect_stderr(stderr):
-        try:
-            status = main()
-        except (Exception, KeyboardInterrupt) as error:
-            status = report_error(error)
-            traceback.clear_frames(error.__traceback__)  # a DataLoader in them ends its workers
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed, as by `2>&-`, or absent, as in pythonw
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        getattr(sys, name).reconfigure(errors="backslashreplace")  # file names need not be text
+    try:
+        status = main()
+    except (Exception, KeyboardInterrupt) as error:
+        status = report_error(error)
+        traceback.clear_frames(error.__traceback__)  # a DataLoader in them ends its workers
     sys.exit(status)
 
 
 def report_error(error: BaseException) -> int:
-    """Print the one line for an error and return the exit status; raise what is a bug."""
-    if isinstance(error, KeyboardInterrupt | Interrupted):
+    """Print an expected error as one line and return the exit status; re-raise anything else."""
+    if isinstance(error, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
         return getattr(error, "status", 130)
-    first_line = str(error).split("\n")[0]
     if isinstance(error, InputError | OSError):
         line = explain(error)
-    elif "DataLoader worker (pid" in str(error):  # raised at any moment, by SIGCHLD
-        line = "a process that loads data died, perhaps of too little memory"
-        line += "; try a smaller --num_workers"
-    elif isinstance(error, RuntimeError) and OUT_OF_MEMORY.search(str(error)):  # torch's
-        reason = ". ".join(first_line.split(". ")[:2])  # the rest is advice on the allocator
-        line = f"not enough memory: {escape_controls(reason)}; try a smaller --batch_size"
-    elif isinstance(error, RuntimeError) and PEER_DIED.search(str(error)):  # of gloo and NCCL
-        line = "another process of the training died; resume with --resume_epoch=last"
-    elif isinstance(error, RuntimeError) and NO_COMPILER.search(first_line):  # of torch.compile
-        line = "compile: needs a C++ compiler, and Triton for a GPU; install them or leave it out"
-    elif isinstance(error, MemoryError):
-        line = f"not enough memory: {escape_controls(first_line)}"
+    elif isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and OUT_OF_MEMORY.search(str(error))
+    ):
+        reason = (
+            str(error).split("\n")[0].split(". ")[:2]
+        )  # the rest is advice on torch's allocator
+        line = (
+            f"not enough memory: {escape_controls('. '.join(reason))}; try a smaller --batch_size"
+        )
     else:
         raise error
     print(f"error: {line}", file=sys.stderr)
