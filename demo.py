@@ -3,17 +3,19 @@
 import sys
 from pathlib import Path
 
-from data.photographs import find_images
+from tqdm import tqdm
+
+from data.photographs import find_images, is_image_name
 from models import load_network
 from models.checkpoint import find_weights
 from models.predictor import Predictor
 from models.web import serve
-from utils.config import read_config
+from utils.config import Config, read_config
 from utils.distributed import choose_device
 from utils.draw import draw_prediction, save_image
-from utils.errors import InputError, Parser, run
+from utils.errors import InputError, Parser, explain, run
 from utils.report import write_prediction_page
-from utils.voxels import axes_of, check_output, save_prediction
+from utils.voxels import SUFFIXES, axes_of, check_output, save_prediction
 
 HERE = Path(__file__).parent
 DEMO_IMAGES = [HERE / "data" / "demo" / f"{i}.png" for i in range(3)]
@@ -21,77 +23,133 @@ PRETRAINED = HERE / "models" / "pretrained" / "3d-lstm-3.pth"
 
 
 def main() -> None:
-    parser = Parser(description=__doc__, usage="%(prog)s [options] [IMAGE ...]")
-    add = parser.add_argument_group("demo").add_argument
-    add("images", metavar="IMAGE", nargs="*", help="images of one object, or folders of them")
-    add(
-        "--mask",
-        action="append",
-        default=[],
-        help="image, white where the object is; once per IMAGE, in their order",
-    )
-    add("--weights", default="", help="weights to use, in place of --resume_epoch")
-    add(
-        "--output",
-        default="prediction.obj",
-        help="result: .obj .ply .glb .stl .binvox .npy (default: %(default)s)",
-    )
-    add("--no-crop", dest="crop", action="store_false", help="use whole images")
-    add("--smooth", action="store_true", help="smooth surface (marching cubes)")
-    add("--html", action="store_true", help="write a page with cubes to rotate as well")
-    add(
-        "--web",
-        action="store_true",
-        help="serve a local page to drop images on (needs Gradio)",
-    )
-    config, _ = read_config(parser, ("experiment", "evaluation"), ("data", "network", "training"))
-    check_output(config.output, mesh=config.smooth)
-    image_path, page_path = (Path(config.output).with_suffix(s) for s in (".png", ".html"))
+    config = read_options()
     images, notes = find_images(config.images)
-    for note in notes:
-        print(f"note: {note}")
-    images = images or DEMO_IMAGES
-    if image_path.resolve() in [path.resolve() for path in images]:
-        raise InputError(f"output: {image_path}, beside {config.output}, is an input image")
+    objects = find_objects(config) if config.each else {}
 
+    # The network is loaded once, for all objects.
     folder = Path(config.saved_models_path) / config.experiment_name
     weights = find_weights(folder, config.weights, config.resume_epoch, otherwise=PRETRAINED)
     network = load_network(weights)
-    threshold = network.threshold if config.threshold is None else config.threshold
+    if config.threshold is None:
+        config.threshold = network.threshold
     predictor = Predictor(network, choose_device(config.device), config.precision, config.crop)
-    if config.web:
-        if config.images:
-            raise InputError(f"--web: drop the images on the page; got {config.images[0]}")
-        serve(predictor, threshold, config.smooth)
-        return
-    cutouts = predictor.cut_out(images, config.mask)
-    for path, cutout in zip(images, cutouts, strict=True):
-        use = "object cut out" if cutout.caption == "cut out" else "used as it is"
-        print(f"{path}: {use} ({cutout.source})")
-        for warning in cutout.warnings:
-            print(f"warning: {path}: {warning}; pass --mask to choose the object", file=sys.stderr)
-    print(f"using {weights.name} ({network.name}) on {len(images)} view{'s' * (len(images) > 1)}")
+    print(f"using {weights.name} ({network.name})")
 
+    if config.web:
+        serve(predictor, config.threshold, config.smooth)
+    elif config.each:
+        reconstruct_each(predictor, objects, config)
+    else:
+        images = images or DEMO_IMAGES
+        lines, warnings = reconstruct(predictor, images, Path(config.output), config)
+        for line in (*(f"note: {note}" for note in notes), *lines):
+            print(line)
+        for warning in warnings:
+            print(f"warning: {warning}", file=sys.stderr)
+
+
+def read_options() -> Config:
+    parser = Parser(description=__doc__, usage="%(prog)s [options] [IMAGE ...]")
+    add = parser.add_argument_group("demo").add_argument
+    add("images", metavar="IMAGE", nargs="*", help="images of one object, or folders of them")
+    add("--mask", metavar="FILE", action="append", default=[], help="white where the object is")
+    add("--each", metavar="DIR", help="an object for each subfolder and each image in DIR")
+    add("--weights", metavar="FILE", default="", help="weights to use in place of --resume_epoch")
+    add("--output", metavar="PATH", help="result (prediction.obj), or with --each their folder")
+    add("--format", metavar="SUFFIX", choices=SUFFIXES, default=".obj", help="with --each")
+    add("--no-crop", dest="crop", action="store_false", help="take whole images as the object")
+    add("--smooth", action="store_true", help="smooth surface (marching cubes)")
+    add("--html", action="store_true", help="write a page with voxels to rotate as well")
+    add("--web", action="store_true", help="serve a local page to drop images on (needs Gradio)")
+    config, _ = read_config(parser, ("experiment", "evaluation"), ("data", "network", "training"))
+    if (config.each or config.web) and (config.images or config.mask):
+        raise InputError("--each and --web: leave out IMAGE and --mask")
+    config.output = config.output or ("predictions" if config.each else "prediction.obj")
+    check_output(f"x{config.format}" if config.each else config.output, mesh=config.smooth)
+    return config
+
+
+def find_objects(config: Config) -> dict[Path, list[Path]]:
+    """Return the images of each object in the folder `config.each`, by the file of its result."""
+    objects, output = {}, Path(config.output)
+    if output.resolve() == Path(config.each).resolve():
+        raise InputError(f"output: {output} has the images of --each; choose another folder")
+    for path in sorted(Path(config.each).iterdir()):
+        if path.name.startswith(".") or path.resolve() == output.resolve():
+            continue
+        if path.is_dir() or is_image_name(path):
+            name = path.name if path.is_dir() else path.stem
+            if output / f"{name}{config.format}" in objects:  # chair.jpg beside chair.png
+                name = path.name.replace(".", "-")
+            objects[output / f"{name}{config.format}"] = path
+        else:
+            print(f"note: {path}: not used")
+    if not objects:
+        raise InputError(f"--each: no images and no subfolders in {config.each}")
+    return objects
+
+
+def reconstruct_each(predictor: Predictor, objects: dict[Path, Path], config: Config) -> None:
+    """Reconstruct many objects with a progress bar; go on after errors, and count them."""
+    failed = 0
+    for output, path in tqdm(objects.items(), unit="object", file=sys.stdout):
+        try:
+            images, notes = find_images([path])
+            warnings = notes + reconstruct(predictor, images, output, config)[1]
+        except (InputError, OSError) as error:
+            failed += 1
+            warnings = [explain(error)]
+        for warning in warnings:
+            tqdm.write(f"warning: {warning}", sys.stderr)
+    print(f"{config.output}: {len(objects) - failed} of {len(objects)} objects reconstructed")
+    if failed:
+        raise InputError(f"{failed} objects of {config.each} could not be reconstructed, see above")
+
+
+def reconstruct(
+    predictor: Predictor, images: list[Path], output: Path, config: Config
+) -> tuple[list[str], list[str]]:
+    """Reconstruct one object; return what was done, and what may be wrong with it."""
+    image_path, page_path = output.with_suffix(".png"), output.with_suffix(".html")
+    if image_path.resolve() in [path.resolve() for path in images]:
+        raise InputError(f"output: {image_path}, beside {output}, is an input image")
+
+    # Find the object in each image.
+    cutouts = predictor.cut_out(images, config.mask)
+    lines, warnings = [], []
+    for path, cutout in zip(images, cutouts, strict=True):
+        name = path.relative_to(HERE) if path in DEMO_IMAGES else path
+        use = "object cut out" if cutout.caption == "cut out" else "used as it is"
+        lines.append(f"{name}: {use} ({cutout.source})")
+        remedy = "pass --mask to choose the object"
+        warnings += [f"{path}: {warning}; {remedy}" for warning in cutout.warnings]
+
+    # Predict after each view, and keep the last prediction.
     views = predictor.preprocess(cutouts)
-    probs = predictor.predict(views, all_views=True)  # (V, 32, 32, 32)
-    occupied = probs >= threshold
-    save_prediction(config.output, probs[-1], threshold, config.smooth)
-    print(f"{config.output}: {occupied[-1].sum()} occupied voxels ({axes_of(config.output)})")
-    captioned = [(c.image, "" if c.source == "rendering" else c.caption) for c in cutouts]
-    save_image(image_path, draw_prediction(captioned, probs, threshold, config.smooth))
-    print(f"{image_path}: input views, result after each view, result from three sides")
-    if config.html:
-        title, gates = f"3D-R2N2: {network.name}", predictor.gates(views)
-        write_prediction_page(page_path, title, captioned, occupied, gates)
-        print(f"{page_path}: the result, to rotate in a browser, and the gates at each view")
-    elif page_path.exists():
-        print(f"note: {page_path} was not written by this run (--html)")
+    probs = predictor.predict(views, all_views=True)  # (V, D, D, D)
+    occupied = probs >= config.threshold
     if not occupied[-1].any():
-        print(
-            f"warning: the result is empty: no voxel reaches --threshold={threshold}, the highest "
-            f"probability is {probs[-1].max():.2f}",
-            file=sys.stderr,
+        highest = f"the highest probability is {probs[-1].max():.2f}"
+        warnings.append(
+            f"{output}: empty, no voxel reaches --threshold={config.threshold}; {highest}"
         )
+
+    # Write the result, a figure and a page.
+    save_prediction(output, probs[-1], config.threshold, config.smooth)
+    num_views = f"{len(images)} view{'s' * (len(images) > 1)}"
+    num_voxels = f"{occupied[-1].sum()} occupied voxels from {num_views}"
+    lines.append(f"{output}: {num_voxels} ({axes_of(output)})")
+    captioned = [(c.image, "" if c.source == "rendering" else c.caption) for c in cutouts]
+    save_image(image_path, draw_prediction(captioned, probs, config.threshold, config.smooth))
+    lines.append(f"{image_path}: input views, result after each view, result from three sides")
+    if config.html:
+        title = f"3D-R2N2: {predictor.network.name}"
+        write_prediction_page(page_path, title, captioned, occupied, predictor.gates(views))
+        lines.append(f"{page_path}: the result to rotate, and the gates at each view")
+    elif page_path.exists():
+        lines.append(f"note: {page_path} was not written by this run (--html)")
+    return lines, warnings
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def find_images(paths: list[str]) -> tuple[list[Path], list[str]]:
             images.append(path)
             continue
         entries = sorted(entry for entry in entries if not entry.name.startswith("."))
-        found = [entry for entry in entries if _is_image_name(entry)]
+        found = [entry for entry in entries if is_image_name(entry)]
         unused = _list_names([entry for entry in entries if entry not in found])
         if not found:
             raise InputError(f"{path}: no images found; it has {unused or 'no files'}")
@@ -52,7 +52,7 @@ def find_images(paths: list[str]) -> tuple[list[Path], list[str]]:
     return images, notes
 
 
-def _is_image_name(path: Path) -> bool:
+def is_image_name(path: Path) -> bool:
     suffix = path.suffix.lower()
     readable = Image.registered_extensions().get(suffix) in READABLE_FORMATS
     return (readable or suffix in OTHER_SUFFIXES) and not path.is_dir()

@@ -56,5 +56,5 @@ def test_closed_streams_change_nothing_but_what_is_printed(tmp_path, closed):
 def test_parser_names_the_flag_that_is_meant():
     parser = Parser()
     parser.add_argument("--seed", type=int)
-    with pytest.raises(InputError, match="--sede: no such option; did you mean --seed?"):
+    with pytest.raises(InputError, match="--sede: no such option; did you mean --seed"):
         parser.parse_args(["--sede=1"])
