@@ -21,21 +21,6 @@ def index_any(root: str | Path) -> tuple[ShapeNetIndex, dict[str, list[int]] | N
     return index_occupancy(root) if is_occupancy(root) else (index_dataset(root), None)
 
 
-def _find_root(database_path: str | Path) -> Path:
-    """Return the folder of a dataset; build the synthetic one on first use."""
-    if database_path == "synthetic":
-        from data.builder.synthetic import build_synthetic  # needs embreex
-
-        build_synthetic(SYNTHETIC)
-        return SYNTHETIC
-    if not Path(database_path).is_dir():
-        raise InputError(
-            f"database_path: no folder {database_path}; README.md says how to get ShapeNet, and "
-            "'synthetic' needs no download"
-        )
-    return Path(database_path)
-
-
 def open_dataset(
     database_path: str | Path, split_file: str, val_fraction: float, categories: str = ""
 ) -> tuple[ShapeNetIndex, dict[str, list[int]]]:
@@ -55,7 +40,12 @@ def open_dataset(
     Raises:
         InputError: If the dataset or the split cannot be read, or a category has no shapes.
     """
-    index, splits = index_any(_find_root(database_path))
+    if database_path == "synthetic":
+        from data.builder.synthetic import build_synthetic  # needs embreex
+
+        build_synthetic(SYNTHETIC)
+        database_path = SYNTHETIC
+    index, splits = index_any(database_path)
     index = use_pack(index)
     names = index.names  # split_from_file may add rows
     if split_file:

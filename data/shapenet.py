@@ -108,12 +108,13 @@ def index_dataset(root: str | Path) -> ShapeNetIndex:
         InputError: If a tree is missing, or no shape has both views and voxels.
     """
     root = Path(root)
-    for tree in (RENDERINGS, VOXELS):
-        if not (root / tree).is_dir():
-            raise InputError(
-                f"{root}: no folder {tree}; README.md says how to get ShapeNet or build a dataset"
-            )
     trees = root / RENDERINGS, root / VOXELS
+    for tree in trees:
+        if not tree.is_dir():
+            raise InputError(
+                f"{tree}: no such folder (database_path); README.md says how to get ShapeNet or "
+                "build a dataset, and 'synthetic' needs neither"
+            )
     names = {
         f"{category}/{shape}"
         for tree in trees

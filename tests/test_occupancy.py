@@ -52,13 +52,6 @@ def test_occupancy_networks_layout_gives_the_same_samples(occupancy, capsys):
     assert np.array_equal(ShapeNetDataset(packed, 128)[key][0], images)
 
 
-def test_excluded_shapes_leave_every_split(occupancy):
-    _, root = occupancy
-    (root / "exclude.txt").write_text("03001627/model01\n")
-    _, splits = open_dataset(root, "", 0.05)
-    assert splits == {"train": [0, 2], "val": [3], "test": [4, 5], "all": [0, 2, 3, 4, 5]}
-
-
 def test_contact_sheet_and_check_open_the_layout(script, occupancy):
     _, root = occupancy
     sheet = root / "sheet.png"
