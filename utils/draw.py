@@ -9,7 +9,7 @@ from scipy.ndimage import uniform_filter
 
 from utils.errors import InputError
 from utils.files import atomic_write
-from utils.voxels import SQUARE, exposed_faces, marching_cubes
+from utils.voxels import exposed_faces, marching_cubes
 
 COLOR = np.array([140, 188, 240])  # RGB
 DARK = np.array([20, 66, 122])
@@ -98,30 +98,19 @@ def _occlusion(occupied: np.ndarray, corners: np.ndarray, normals: np.ndarray) -
     return blocked[(np.abs(normals).argmax(1), *middle.T)]
 
 
-def draw_layers(values: np.ndarray, low: float, high: float, height: int = 256) -> Image.Image:
-    """Draw the layers of a grid, the lowest at the bottom, from the same side as `draw_voxels`.
+def draw_layers(values: np.ndarray, low: float, high: float, pixels: int = 12) -> Image.Image:
+    """Draw the horizontal layers of a grid from above, the highest first, the front at the bottom.
 
     Args:
         values (ndarray): (D, D, D) float, axes x, y, z.
         low (float), high (float): Values of a white and of a blue cell.
-        height (int): In pixels; the width is about half of it.
+        pixels (int): Side of a cell.
     """
-    a, e = np.radians([AZIMUTH, ELEVATION])
-    extent = np.cos(a) + np.sin(a)  # width of a layer of side 1
-    D, pixels = len(values), OVERSAMPLING * height
-    scale = pixels / D / (1.1 * extent * np.sin(e))
-    width = round(1.05 * extent * scale)
-    page = Image.new("RGB", (width, pixels), "white")
-    draw = ImageDraw.Draw(page)
-    shares = np.clip((values - low) / max(high - low, 1e-6), 0, 1)[..., None]
-    colors = np.uint8(255 + shares * (DARK - 255))
-    for x, y, z in np.ndindex(values.shape):
-        corners = (SQUARE + np.array([x, z])) / D - 0.5
-        columns = width / 2 + scale * corners @ (np.sin(a), -np.cos(a))
-        rows = pixels * (1 - (y + 0.5) / D) + scale * np.sin(e) * corners @ (np.cos(a), np.sin(a))
-        polygon = np.stack([columns, rows], axis=1).ravel().tolist()
-        draw.polygon(polygon, tuple(colors[x, y, z].tolist()), "#999", OVERSAMPLING)
-    return page.resize((round(width / OVERSAMPLING), height), Image.Resampling.LANCZOS)
+    shares = np.clip((values - low) / max(high - low, 1e-6), 0, 1)
+    layers = shares.transpose(1, 0, 2)[::-1, :, ::-1]  # rows are x, columns are z, as seen there
+    rows = np.pad(layers, ((0, 0), (0, 1), (0, 0))).reshape(-1, len(values), 1)[:-1]
+    page = Image.fromarray(np.uint8(255 + rows * (DARK - 255)))
+    return page.resize((pixels * page.width, pixels * page.height), Image.Resampling.NEAREST)
 
 
 def image_grid(

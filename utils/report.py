@@ -51,7 +51,7 @@ def write_report(path: Path, results: dict, examples: list[Example]) -> None:
     body += ["<h2>Samples</h2>", f"<p>{HELP}</p>"]
     for example in examples:
         figures = [
-            _image(view, f"IoU after view {i}: {iou:.3f}")
+            _image(Image.fromarray(view), f"IoU after view {i}: {iou:.3f}", width=128)
             for i, (view, iou) in enumerate(zip(example.views, example.ious, strict=True), start=1)
         ]
         grids = [_canvas(example.target, "ground truth"), _canvas(example.prediction, "prediction")]
@@ -76,17 +76,17 @@ def write_prediction_page(
     columns = []
     for i, ((image, caption), grid) in enumerate(zip(views, occupied, strict=True)):
         name = f"input {i + 1}: {caption}" if caption else f"input {i + 1}"
-        view = _image(np.asarray(draw_view(image, caption)), name, width=256)
+        view = _image(draw_view(image, caption), name, width=256)
         columns.append([view, _canvas(grid, f"after view {i + 1}")])
         for name, values in gates.items():
-            layers = np.asarray(draw_layers(values[i], *ranges[name]))
+            layers = draw_layers(values[i], *ranges[name])
             caption = f"{name.partition(' (')[0]}: {values[i].mean():.2f}"
-            columns[-1].append(_image(layers, caption, width=124))
+            columns[-1].append(_image(layers, caption, width=96))
     scales = (f"{name}: white {low:.2f}, blue {high:.2f}" for name, (low, high) in ranges.items())
     note = (
         "The gates (means over channels) show how each cell of the 4×4×4 grid of hidden states "
-        "took in the view. The grid's layers are seen from the side of the voxels, the lowest at "
-        f"the bottom. {'; '.join(scales)}."
+        "took in the view. The grid's layers are seen from above, the highest first, with the "
+        f"front at the bottom. {'; '.join(scales)}."
     )
     reconstruction = _section("Reconstruction", *columns, layout="columns")
     body = [f"<p>{HELP}</p>", *reconstruction, f"<p>{escape(note)}</p>"]
@@ -126,16 +126,16 @@ def _section(title: str, *groups: list[str], layout: str = "rows") -> list[str]:
     ]
 
 
-def _image(pixels: np.ndarray, caption: str, width: int | None = None) -> str:
+def _image(image: Image.Image, caption: str, width: int) -> str:
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "png")
+    image.save(buffer, "png")
     data = base64.b64encode(buffer.getvalue()).decode()
-    attributes = f'width="{width or pixels.shape[1]}" alt="{escape(caption)}"'
+    attributes = f'width="{width}" alt="{escape(caption)}"'
     return _figure(f'<img src="data:image/png;base64,{data}" {attributes}>', caption)
 
 
 def _canvas(occupied: np.ndarray, caption: str) -> str:
-    data = base64.b64encode(np.packbits(np.asarray(occupied, bool))).decode()
+    data = base64.b64encode(np.packbits(occupied)).decode()
     voxels = f'data-size="{len(occupied)}" data-voxels="{data}"'
     label = f'role="img" tabindex="0" aria-label="voxels: {escape(caption)}"'
     return _figure(f"<canvas {voxels} {label}></canvas>", caption)
@@ -151,44 +151,30 @@ def curve(results: dict) -> str:
     Categories are thin and in colors, the mean over samples is thick and that over categories
     dashed.
     """
-    lines, num_views = _curve_lines(results), results["num_views"]
-    width, height, left, right, top, bottom = 360, 240, 30, 10, 10, 36
-    ceiling = max(0.1, np.ceil(10 * max(ious.max() for _, ious, _ in lines)) / 10)
+    lines, rows = [], results["categories"]  # (name, V IoUs, stroke), painted in this order
+    for i, (name, row) in enumerate(rows.items()):
+        lines.append((name, row["iou"], f'stroke="hsl({360 * i // len(rows)} 60% 45%)"'))
+    styles = {"mean_over_samples": 'stroke-width="3"', "mean_over_categories": "stroke-dasharray=5"}
+    for name, style in styles.items():
+        ious = results["overall"][name]["iou"]
+        lines.append((name.replace("_", " "), ious, f'stroke="currentColor" {style}'))
 
-    def y_of(iou):
-        return height - bottom - (height - top - bottom) * iou / ceiling
-
-    parts = [f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="IoU" class="curve">']
-    for tick in np.arange(0, ceiling + 0.05, 0.1):
-        line = f"M{left} {y_of(tick):.1f}H{width - right}"
-        parts.append(f'<path d="{line}" stroke="currentColor" opacity="0.2"/>')
-        parts.append(_svg_text(left - 4, y_of(tick) + 4, f"{tick:.1f}", "end"))
-    columns = np.linspace(left, width - right, num_views)
+    # The plot is 320 wide and 200 high; y points down.
+    columns = np.linspace(30, 350, results["num_views"])
+    parts = ['<svg viewBox="0 0 360 235" role="img" aria-label="IoU" class="curve">']
+    for iou in (0, 0.2, 0.4, 0.6, 0.8, 1):
+        y = 210 - 200 * iou
+        parts.append(f'<path d="M30 {y:g}h320" stroke="currentColor" opacity="0.2"/>')
+        parts.append(f'<text x="25" y="{y + 4:g}" text-anchor="end">{iou}</text>')
     for views, x in enumerate(columns, start=1):
-        parts.append(_svg_text(x, height - bottom + 14, views, "middle"))
-    parts.append(_svg_text((left + width - right) / 2, height - 6, "views", "middle"))
+        parts.append(f'<text x="{x:.1f}" y="226" text-anchor="middle">{views}</text>')
     for _, ious, stroke in lines:
-        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(columns, y_of(ious), strict=True))
+        points = " ".join(
+            f"{x:.1f},{210 - 200 * iou:.1f}" for x, iou in zip(columns, ious, strict=True)
+        )
         parts.append(f'<polyline points="{points}" {stroke}/>')
     parts.append('</svg>\n<ul class="legend">')
     for name, ious, stroke in sorted(lines, key=lambda line: -line[1][-1]):
         sample = f'<svg width="20" height="6"><path d="M0 3h20" {stroke}/></svg>'
         parts.append(f"<li>{sample} {escape(name)} {ious[-1]:.3f}</li>")
     return "\n".join([*parts, "</ul>"])
-
-
-def _curve_lines(results: dict) -> list[tuple[str, np.ndarray, str]]:
-    """Return the name, the IoUs (V,) and the stroke of each line, in the order of painting."""
-    lines = []
-    for i, (name, row) in enumerate(results["categories"].items()):
-        hue = round(360 * i / len(results["categories"]))
-        lines.append((name, np.array(row["iou"]), f'stroke="hsl({hue} 60% 45%)"'))
-    styles = {"mean_over_samples": 'stroke-width="3"', "mean_over_categories": "stroke-dasharray=5"}
-    for name, style in styles.items():
-        ious = np.array(results["overall"][name]["iou"])
-        lines.append((name.replace("_", " "), ious, f'stroke="currentColor" {style}'))
-    return lines
-
-
-def _svg_text(x: float, y: float, content, anchor: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{content}</text>'

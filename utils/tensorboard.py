@@ -6,13 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import torch
+from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
-from utils.draw import COLOR, draw_voxels
+from utils.draw import draw_voxels, image_grid
 from utils.errors import InputError
 from utils.results import printable
-from utils.voxels import voxels_to_mesh
 
 IMAGE_EPOCHS = 5  # epochs from one drawing to the next
 
@@ -20,9 +19,8 @@ IMAGE_EPOCHS = 5  # epochs from one drawing to the next
 class TensorBoardLogger:
     """A writer of scalars after each epoch, and of predictions for a few samples.
 
-    Predictions are drawn after the first epoch, every five epochs, and the last one, which also
-    writes meshes to rotate. A full disk must not end a training: after a warning, it goes on
-    without logs.
+    Predictions are drawn after the first epoch, every five epochs, and the last one. A full disk
+    must not end a training: after a warning, it goes on without logs.
 
     Args:
         folder (Path): The experiment's; logs go to its subfolder `tensorboard`.
@@ -48,7 +46,6 @@ class TensorBoardLogger:
         self.usual_excepthook = threading.excepthook
         threading.excepthook = self._on_thread_error
         self.num_epochs, self.samples, self.predict = num_epochs, samples, predict
-        self.inputs_written = False
 
     def close(self) -> None:
         if self.writer:
@@ -77,28 +74,14 @@ class TensorBoardLogger:
     def _write(self, step: int, epoch: int, scalars: dict[str, float]) -> None:
         for tag, value in scalars.items():
             self.writer.add_scalar(printable(tag), value, step)
-        is_last = epoch >= self.num_epochs
-        if is_last or epoch % IMAGE_EPOCHS == 1:
+        if epoch % IMAGE_EPOCHS == 1 or epoch >= self.num_epochs:
             for name, views, target in self.samples:
-                self._write_sample(step, printable(name), views, target, mesh=is_last)
-            self.inputs_written = True
+                # TensorBoard sorts tags: "voxels" comes after the names of all scalars.
+                tag, drawn = f"voxels/{printable(name)}", self._draw_sample(views, target)
+                self.writer.add_image(tag, np.asarray(drawn), step, dataformats="HWC")
 
-    def _write_sample(self, step: int, name: str, views, target, *, mesh: bool) -> None:
-        # TensorBoard sorts tags: these come after those of all scalars.
-        if not self.inputs_written:
-            self.writer.add_images(f"views/{name}", views, step, dataformats="NHWC")
-        prediction = self.predict(views)
-        drawn = np.hstack([np.asarray(draw_voxels(grid)) for grid in (target, prediction)])
-        tag = f"voxels, ground truth and prediction/{name}"
-        self.writer.add_image(tag, drawn, step, dataformats="HWC")
-        if mesh:
-            self._write_mesh(f"voxels, ground truth/{name}", target, step)
-            self._write_mesh(f"voxels, prediction/{name}", prediction, step)
-
-    def _write_mesh(self, tag: str, occupied: np.ndarray, step: int) -> None:
-        vertices, faces = voxels_to_mesh(occupied)
-        if len(faces):  # TensorBoard refuses an empty mesh
-            colors = np.broadcast_to(np.uint8(COLOR), vertices.shape)
-            mesh = {"vertices": vertices, "colors": colors, "faces": faces}
-            batch = {name: torch.tensor(values[None]) for name, values in mesh.items()}
-            self.writer.add_mesh(tag, **batch, global_step=step)
+    def _draw_sample(self, views: np.ndarray, target: np.ndarray) -> Image.Image:
+        row = [(Image.fromarray(view), f"view {i}") for i, view in enumerate(views, start=1)]
+        for caption, grid in (("ground truth", target), ("prediction", self.predict(views))):
+            row.append((draw_voxels(grid, views.shape[1]), caption))
+        return image_grid([row], gap=8, font_size=14)
