@@ -70,7 +70,9 @@ def shapes(*paths) -> list[str]:
         # Kenney and Quaternius
         ("Models/GLB_format/a.glb Models/OBJ_format/a.obj Models/OBJ_format/b.obj",
          "pack/a pack/b"),
-        ("OBJ/a.obj glTF/a.gltf STL/a.stl OFF/a.off OFF/b.off", "pack/a pack/b"),
+        ("OBJ/a.obj glTF/A.gltf STL/a.stl OFF/a.off OFF/b.off", "pack/A pack/b"),
+        ("Assets/fbx(unity)/x.obj Assets/obj/x.obj Assets/obj/y.obj", "pack/x pack/y"),
+        ("a_0/a_0.obj a_0/a_0.stl a_1/OBJ/a_1.obj a_1/PLY/a_1.ply", "pack/a_0 pack/a_1"),
         ("Seats/OBJ/a.obj Seats/OBJ/b.obj Cars/OBJ/c.obj Cars/OBJ/d.obj",
          "Cars/c Cars/d Seats/a Seats/b"),
     ],
@@ -139,16 +141,11 @@ def test_shapes_have_different_names_in_any_letter_case(tmp_path, names):
     assert len({shape.lower() for shape in shapes(tmp_path / "chair")}) == len(names) + 1
 
 
-def test_mesh_given_twice_is_one_shape(tmp_path):
-    write(tmp_path / "chair", "a.obj", "b.obj")
-    assert len(shapes(tmp_path / "chair" / "a.obj", tmp_path, tmp_path / "chair")) == 2
-
-
 def test_object_in_several_formats_is_built_from_the_preferred_one(tmp_path):
     write(tmp_path, "x.glb", "x.gltf", "x.obj", "y.off", "y.stl", "y.ply", "OBJ/z.obj", "STL/z.stl")
     write(tmp_path, "pack.zip", content=zip_of({"v.obj": OBJ, "w.obj": OBJ}))
     write(tmp_path / "pack", "v.obj", "w.obj")
-    found = find_sources([tmp_path])
+    found = find_sources([tmp_path, tmp_path / "x.obj"])  # a file given twice
     names = sorted(source.name for source in found.sources)
     assert names == ["v", "w", "x", "y", "z"] and len(found.copies) == 7
     kept = {source.name: source.location.suffix for source in found.sources}

@@ -8,19 +8,19 @@ from pathlib import Path, PurePath
 from data.layout import CATEGORIES, SYNSETS
 
 MAX_NAME_BYTES = 200  # file systems take 255
-FORMATS = "obj|fbx|gltf|glb|stl|ply|off|dae|collada|blend|blender|3ds|3mf|x3d|lwo|usdz?"
-CONTAINER = re.compile(
-    r"((raw|normalized)[ _-])?(models?|mesh(es)?|objects?)([ _-]normalized)?"
-    r"|scenes?|untitled|sources?|assets?|exports?|textures?|tex|materials?|images?|maps"
-    rf"|({FORMATS})s?([ _-](formats?|files?|models?))?",
-    re.IGNORECASE,
-)
+CONTAINER_WORDS = {
+    *"asset assets export exports file files format formats image images map maps".split(),
+    *"material materials mesh meshes model models normalized object objects raw".split(),
+    *"scene scenes source sources tex texture textures untitled unity unreal".split(),
+    *"3d 3ds 3mf blend blender blends collada dae fbx glb glbs gltf lwo".split(),
+    *"obj objs off ply stl stls usd usdz x3d 1k 2k 4k 8k".split(),
+}
 MIN_SINGLES = 0.9  # of the folders must have one object for them to be objects, not categories
 
 
 def is_container(name: str) -> bool:
-    """Return whether a folder or file is named after its kind of content: "meshes", "scene"."""
-    return CONTAINER.fullmatch(name) is not None
+    """Return whether a name tells no more than a kind of content: "meshes", "OBJ format"."""
+    return CONTAINER_WORDS.issuperset(re.findall(r"[^\W_]+", name.lower()) or [name])
 
 
 def clean_name(name: str) -> str:

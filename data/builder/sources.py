@@ -139,22 +139,28 @@ def find_sources(paths: list[Path], listed: Collection[Path] = ()) -> Found:
     if not by_location and not found.problems:
         raise InputError(f"{paths[0]}: {_explain_none(found.others)}")
 
-    everything = list(by_location.values())
-    is_listed = {source: source.location.resolve() in listed for source in everything}
-    best: dict[Path, Source] = {}
-    for source in sorted(everything, key=lambda s: (not is_listed[s], PREFERENCE.index(s.suffix))):
-        is_in_catalog = bool(source.category)
-        best.setdefault(source.location if is_in_catalog else source.place.object_path, source)
-    kept = set(best.values())
-    sources = [source for source in everything if source in kept or is_listed[source]]
-    found.copies = [str(path) for path in by_location.keys() - {s.location for s in sources}]
-
+    sources = _choose_files(list(by_location.values()), listed)
+    found.copies = sorted(map(str, by_location.keys() - {source.location for source in sources}))
     names = iter(name_shapes([source.place for source in sources if not source.category]))
     for source in sources:
-        listed = source.category, source.place.name
-        category, name = listed if source.category else next(names)
+        in_catalog = source.category, source.place.name
+        category, name = in_catalog if source.category else next(names)
         found.sources.append(replace(source, category=category, name=clean_name(name)))
     return found
+
+
+def _choose_files(sources: list[Source], listed: Collection[Path]) -> list[Source]:
+    """Return those of an object's files that are listed, or the one in the preferred format."""
+    is_listed = {source: source.location.resolve() in listed for source in sources}
+    suffixes: dict[str, str] = {}  # of objects
+    chosen: dict[Path, Source] = {}
+    for source in sorted(sources, key=lambda s: (not is_listed[s], PREFERENCE.index(s.suffix))):
+        path = source.location if source.category else source.place.object_path
+        # Files of one format may differ in letter case alone ("a.obj", "A.obj").
+        if suffixes.setdefault(str(path).casefold(), source.suffix) == source.suffix:
+            chosen.setdefault(path, source)
+    kept = set(chosen.values())
+    return [source for source in sources if source in kept or is_listed[source]]
 
 
 def _explain_none(others: Counter) -> str:

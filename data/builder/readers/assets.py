@@ -4,6 +4,7 @@ import os
 import posixpath
 import unicodedata
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path, PureWindowsPath
 from urllib.parse import unquote
@@ -125,8 +126,9 @@ def _files_around(folder: Path) -> dict[str, Path]:
     """
     files, top = {}, folder
     while True:
-        for path in _list_contents(top):
-            files.setdefault(_fold(path.name), path)
+        with suppress(OSError):  # a folder above may be closed to the user
+            for path in _list_contents(top):
+                files.setdefault(_fold(path.name), path)
         if not is_container(top.name):
             break
         top = top.parent
