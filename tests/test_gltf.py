@@ -61,7 +61,7 @@ def material(**entry) -> dict:
 UV = np.float32([[0, 0], [1, 0], [0.25, 0.5]])
 
 
-def textured(texture=None, uv=UV, pixels=None, alpha=None, **entry) -> dict:
+def textured(texture=None, uv=UV, pixels=None, **entry) -> dict:
     info = {"index": 0, **(texture or {})}
     attributes = {"POSITION": 0, f"TEXCOORD_{info.get('texCoord', 0)}": 1}
     pbr = {"baseColorTexture": info, **entry.pop("pbr", {})}
@@ -256,12 +256,6 @@ def test_gltf_draco_is_decoded_or_refused_by_name(read, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "DracoPy", None)
     with pytest.raises(InputError, match="KHR_draco_mesh_compression; install DracoPy"):
         read("b.glb", content)
-
-
-def test_gltf_vertices_without_a_triangle_are_dropped(read):
-    points = np.float32([[9, 9, 9], [0, 0, 0], [np.nan] * 3, [1, 0, 0], [0, 1, 1]])
-    content = gltf({"indices": 1}, points=points, arrays=[np.uint32([1, 3, 4])])
-    np.testing.assert_array_equal(read("a.glb", content).triangles[0], points[[1, 3, 4]])
 
 
 @pytest.mark.parametrize("hidden", [{"extensions": {"KHR_node_visibility": {"visible": False}}},
