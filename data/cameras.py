@@ -85,16 +85,14 @@ def ray_directions(view: View, columns: np.ndarray, rows: np.ndarray, width: int
 def read_views(path: str | Path) -> list[View]:
     """Read a rendering_metadata.txt: a line "azimuth elevation in-plane ratio fov" for each view.
 
-    Raises InputError for a line that is not five finite numbers.
+    Raises InputError for a line that is not five numbers. The in-plane rotation is ignored.
     """
     views = []
     for i, line in enumerate(read_text(path).splitlines(), start=1):
         try:
-            azimuth, elevation, _, distance_ratio, _ = numbers = [float(w) for w in line.split()]
+            azimuth, elevation, _, distance_ratio, _ = map(float, line.split())
         except ValueError:
-            numbers = [np.nan]
-        if not np.isfinite(numbers).all():
-            raise InputError(f"{path}:{i}: expected five numbers, got {line!r}")
+            raise InputError(f"{path}:{i}: expected five numbers, got {line!r}") from None
         views.append(View(azimuth, elevation, distance_ratio))
     return views
 
