@@ -3,9 +3,12 @@
 import atexit
 import multiprocessing
 import os
+import queue
 import re
 import signal
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from multiprocessing.queues import Queue
 
 import numpy as np
@@ -23,8 +26,8 @@ DIED = (
     "use a smaller --num_workers, or 0; in Docker, raise --shm-size"
 )
 STOPPED = (
-    f"no batch for {WAIT_SECONDS} seconds: the processes that load data were stopped, or the disk "
-    "does not answer; try --num_workers=0"
+    "no batch for {} seconds: the processes that load data were stopped, or the disk does not "
+    "answer; try --num_workers=0"
 )
 
 
@@ -97,10 +100,7 @@ class LoadingError(InputError):
 
 
 class Loader(DataLoader):
-    """A DataLoader that ends in an error, not in silence, when its worker processes die or stop.
-
-    With workers, its `timeout` is how often to look, in seconds.
-    """
+    """A DataLoader that ends in an error, not in silence, when its worker processes die or stop."""
 
     def __iter__(self) -> Iterator:
         return self.batches()
@@ -112,31 +112,63 @@ class Loader(DataLoader):
             LoadingError: If a worker died, or no batch came for WAIT_SECONDS.
         """
         batches = super().__iter__()
-        if self.num_workers and hasattr(signal, "SIGCHLD"):
+        if not self.num_workers:
+            yield from batches
+            return
+        if hasattr(signal, "SIGCHLD"):
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler raises anywhere
-        while (batch := self._wait(batches, while_waiting)) is not None:
-            yield batch
+        # In a thread, because nothing ends a read from a worker that was stopped.
+        received, ended = queue.Queue(1), threading.Event()
+        thread = threading.Thread(target=_receive, args=(batches, received, ended), daemon=True)
+        thread.start()
+        try:
+            while (batch := _wait_for(received, while_waiting)) is not None:
+                yield batch
+        finally:
+            ended.set()
+            with suppress(queue.Empty):
+                received.get_nowait()
+            thread.join(1)
 
-    def _wait(self, batches: Iterator, while_waiting: Callable[[], None]):
-        """Return the next batch, or None after the last one.
 
-        Tries are counted, not seconds: those in which the whole training was stopped do not count.
-        """
-        for _ in range(WAIT_SECONDS):
-            try:
-                return next(batches, None)
-            except RuntimeError as error:
-                text = str(error)
-                if "DataLoader worker (pid" in text:
-                    raise LoadingError(DIED) from error
-                if text.startswith("Caught") and NO_MEMORY.search(text):  # in a worker
-                    reason = text.rstrip().rpartition("\n")[2].partition(": ")[2]
-                    remedy = "use a smaller --num_workers or --batch_size"
-                    raise LoadingError(f"not enough memory: {reason}; {remedy}") from error
-                if "DataLoader timed out" not in text:
-                    raise
+def _receive(batches: Iterator, received: queue.Queue, ended: threading.Event) -> None:
+    """Pass on batches, and None after the last one; or an error."""
+    try:
+        while not ended.is_set():
+            received.put(batch := next(batches, None))
+            if batch is None:
+                break
+    except Exception as error:
+        received.put(error)
+
+
+def _wait_for(received: queue.Queue, while_waiting: Callable[[], None]):
+    """Return the next batch, or None after the last one.
+
+    Tries are counted, not seconds: those in which the whole training was stopped do not count.
+    """
+    for _ in range(WAIT_SECONDS):
+        try:
+            item = received.get(timeout=1)
+        except queue.Empty:
             while_waiting()
-        raise LoadingError(STOPPED)
+            continue
+        if isinstance(item, Exception):
+            raise _explained(item)
+        return item
+    raise LoadingError(STOPPED.format(WAIT_SECONDS))
+
+
+def _explained(error: Exception) -> Exception:
+    """Return a LoadingError for the death of a worker or its lack of memory, else `error`."""
+    text = str(error)
+    if isinstance(error, EOFError | ConnectionError) or "DataLoader worker (pid" in text:
+        return LoadingError(DIED)
+    if NO_MEMORY.search(text):  # the last line of the worker's traceback
+        reason = text.rstrip().rpartition("\n")[2].partition(": ")[2]
+        remedy = "use a smaller --num_workers or --batch_size"
+        return LoadingError(f"not enough memory: {reason}; {remedy}")
+    return error
 
 
 def make_loader(
@@ -154,7 +186,6 @@ def make_loader(
         collate_fn=collate,
         num_workers=num_workers,
         persistent_workers=num_workers > 0,
-        timeout=1 if num_workers else 0,
         pin_memory=pin_memory,
         worker_init_fn=_init_worker,
         generator=torch.Generator(),  # a DataLoader draws from the global one otherwise
