@@ -30,24 +30,6 @@ def test_draw_voxels_looks_from_the_azimuth():
     assert not ink(draw_voxels(np.zeros((8, 8, 8), bool), 64)).any()
 
 
-def test_draw_voxels_is_equally_bright_from_all_sides():
-    cube = np.ones((8, 8, 8), bool)
-    brightness = [
-        np.asarray(image)[ink(image)].mean()
-        for image in (draw_voxels(cube, 64, azimuth) for azimuth in (30, 120, 210, 300))
-    ]
-    assert max(brightness) - min(brightness) < 1
-
-
-def test_draw_voxels_darkens_corners():
-    grid = np.zeros((8, 8, 8), bool)
-    grid[:, 0] = grid[0] = True  # a floor and, at x = 0, a wall
-    column = np.asarray(draw_voxels(grid, 248, azimuth=0, elevation=90), int)[:, 131].sum(-1)
-    x = np.array([1.5, 6.5])
-    beside_wall, open_floor = column[(124 + 20 * (x - 4)).astype(int)]
-    assert beside_wall < 0.9 * open_floor
-
-
 def test_layers_are_drawn_from_above_with_the_front_at_the_bottom():
     values = np.zeros((4, 4, 4))
     values[3, 0, 0] = values[0, 3, 3] = 1  # front right at the bottom, back left at the top

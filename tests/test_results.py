@@ -1,7 +1,6 @@
 import csv
 import json
 import re
-import shutil
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ from models import build_network, load_network
 from models.weights import network_state, write_torch
 from tests.helpers import SMALL, make_dataset
 from tests.test_report import example_results
-from utils.metrics import METRICS
 from utils.results import choose_threshold, format_results, results_dir
 
 
@@ -162,22 +160,6 @@ def test_thresholds_need_a_validation_split(script, evaluated, tmp_path, monkeyp
     assert list(tmp_path.iterdir()) == []
 
 
-def test_names_that_are_not_utf8_are_written_escaped(script, evaluated, tmp_path, monkeypatch):
-    name = b"M\xf6bel\xff".decode("utf-8", "surrogateescape")
-    root = tmp_path / name / "data"
-    make_dataset(root, {name: 3}, views=2)
-    shutil.copy(evaluated[1], tmp_path / name / f"{name}.pth")
-    monkeypatch.chdir(tmp_path)
-    flags = f"--database_path={root}", f"--weights={tmp_path / name / name}.pth", "--split=all"
-    status, _, errors = run_test(script, evaluated, *flags, "--html", "--thresholds=0.4")
-    assert (status, errors) == (0, "")
-    written = list((tmp_path / "saved_models").rglob("*.*"))
-    assert len([path for path in written if path.is_file()]) == 4
-    for path in written:
-        if path.is_file():
-            assert "M\\" in path.read_text("utf-8")
-
-
 @pytest.mark.parametrize("i", range(2))
 def test_lowest_of_equal_thresholds_is_chosen(i):
     ious = np.array([[0.1, 0.5, 0.5], [0.2, 0.2, 0.2]])[i : i + 1]
@@ -197,18 +179,6 @@ def test_damaged_or_foreign_result_is_kept(tmp_path):
         if same:
             path.unlink()
     assert len(list(tmp_path.iterdir())) == 4
-
-
-def test_new_metric_needs_only_a_row_of_metrics(script, evaluated, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    occupancy = lambda logits, voxels: voxels.float().flatten(1).mean(1)  # noqa: E731
-    monkeypatch.setitem(METRICS, "occupancy", occupancy)
-    status, output, _ = run_test(script, evaluated)
-    results = json.loads(next(tmp_path.rglob("result.json")).read_text())
-    means = results["overall"]["mean_over_samples"]["occupancy"]
-    row = ["mean over samples", "3", *(f"{mean:.4f}" for mean in means)]
-    assert status == 0 and row in table_rows(output)
-    assert means[0] == means[1] > 0
 
 
 def test_markdown_shows_names_as_they_are():

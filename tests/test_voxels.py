@@ -11,7 +11,6 @@ from utils.voxels import (
     MESH_SUFFIXES,
     SUFFIXES,
     axes_of,
-    exposed_faces,
     marching_cubes,
     read_binvox,
     save_mesh,
@@ -109,15 +108,6 @@ def test_smooth_mesh_exists_where_the_highest_probability_is_the_threshold(thres
 def test_smooth_mesh_is_closed_where_the_object_fills_the_grid():
     mesh = trimesh.Trimesh(*marching_cubes(np.ones((4, 4, 4)), 0.4))
     assert mesh.is_watertight and 0.9 < mesh.volume < 1.1
-
-
-def test_exposed_faces_are_those_between_occupied_and_empty(occupied):
-    corners, normals = exposed_faces(occupied)
-    padded = np.pad(occupied, 1)
-    steps = sum(int(np.sum(np.diff(padded.astype(int), axis=axis) != 0)) for axis in range(3))
-    assert len(corners) == len(normals) == steps
-    turned = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 1])
-    assert np.array_equal(turned, normals)
 
 
 @pytest.mark.parametrize("use", [voxels_to_mesh, draw_voxels, lambda v: write_binvox("a", v)])

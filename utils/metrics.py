@@ -1,7 +1,4 @@
-"""Metrics of predicted voxels: pure functions with one value per sample.
-
-A new metric without a threshold is a function here and a row of `METRICS`.
-"""
+"""Metrics of predicted voxels: pure functions with one value per sample."""
 
 import math
 
@@ -15,7 +12,7 @@ from utils.parallel import num_cores
 from utils.voxels import exposed_faces
 
 F_SCORE_PERCENT = (1, 2, 5)  # distances of the F-score, in percent of the grid's side
-POINTS_PER_EDGE = 3  # 3×3 points on each face; with 8×8, the F-score differs by less than 0.05
+POINTS_PER_EDGE = 3  # with 8×8 points on each face, the F-score differs by less than 0.05
 
 
 def occupancy_logits(logits: Tensor) -> Tensor:
@@ -94,8 +91,8 @@ def average_precision(logits: Tensor, voxels: Tensor) -> Tensor:
 def surface_metrics(logits: Tensor, voxels: Tensor, threshold: float) -> dict[str, Tensor]:
     """Return F-scores and Chamfer distance of each sample's surface at `probability >= threshold`.
 
-    The surface of a grid is that of its voxels as cubes, without the faces between two of them. Its
-    points are the centers of 3×3 squares on each face. The unit of length is the grid's side.
+    The surface of a grid is that of its voxels as cubes, and its points are the centers of 3×3
+    squares on each face. The unit of length is the grid's side.
 
     The F-score at a distance d is the harmonic mean of precision, the fraction of predicted points
     with a ground-truth point closer than d, and recall, the reverse (Tatarchenko et al., CVPR 2019;
@@ -104,34 +101,32 @@ def surface_metrics(logits: Tensor, voxels: Tensor, threshold: float) -> dict[st
 
     A single empty grid has F-score 0 and Chamfer distance 2√3, its maximum; two have 1 and 0.
 
-    Args:
-        logits (Tensor), voxels (Tensor), threshold (float): As of `intersection_over_union`.
+    Args are those of `intersection_over_union`.
 
     Returns:
-        dict: "f_score_1pct", "f_score_2pct" and "f_score_5pct", at 1%, 2% and 5% of the grid's
-            side, and "chamfer_distance", each (B,) float32.
+        dict: "f_score_1pct" (at 1% of the grid's side), "f_score_2pct", "f_score_5pct" and
+            "chamfer_distance", each (B,) float32.
     """
     predicted = exceeds(logits, threshold).cpu().numpy()
     pairs = zip(predicted, voxels.bool().cpu().numpy(), strict=True)
-    values = torch.tensor(
-        [_compare_surfaces(*pair) for pair in pairs], dtype=torch.float32, device=logits.device
-    )
-    names = [*(f"f_score_{percent}pct" for percent in F_SCORE_PERCENT), "chamfer_distance"]
-    return dict(zip(names, values.unbind(1), strict=True))
+    rows = [_compare_surfaces(*map(surface_points, pair)) for pair in pairs]
+    return {
+        name: torch.tensor([row[name] for row in rows], dtype=torch.float32, device=logits.device)
+        for name in rows[0]
+    }
 
 
-def _compare_surfaces(predicted: np.ndarray, occupied: np.ndarray) -> list[float]:
-    points, target = surface_points(predicted), surface_points(occupied)
-    if not len(points) or not len(target):
-        is_equal = len(points) == len(target)
-        return [float(is_equal)] * len(F_SCORE_PERCENT) + [0.0 if is_equal else 2 * math.sqrt(3)]
-    to_target, _ = cKDTree(target).query(points, workers=num_cores())
-    to_predicted, _ = cKDTree(points).query(target, workers=num_cores())
-    scores = []
+def _compare_surfaces(points: np.ndarray, target: np.ndarray) -> dict[str, float]:
+    if len(points) and len(target):
+        to_target, _ = cKDTree(target).query(points, workers=num_cores())
+        to_predicted, _ = cKDTree(points).query(target, workers=num_cores())
+    else:
+        to_target = to_predicted = np.array([0 if len(points) == len(target) else math.sqrt(3)])
+    values = {}
     for percent in F_SCORE_PERCENT:
         precision, recall = ((d < percent / 100).mean() for d in (to_target, to_predicted))
-        scores.append(2 * precision * recall / max(precision + recall, 1e-9))
-    return [*scores, to_target.mean() + to_predicted.mean()]
+        values[f"f_score_{percent}pct"] = 2 * precision * recall / max(precision + recall, 1e-9)
+    return values | {"chamfer_distance": to_target.mean() + to_predicted.mean()}
 
 
 def surface_points(occupied: np.ndarray) -> np.ndarray:
@@ -162,4 +157,5 @@ def compute_metrics(
     return values | {name: metric(logits, voxels) for name, metric in METRICS.items()}
 
 
+# A new metric without a threshold is a function above and a row here.
 METRICS = {"loss": voxel_loss, "average_precision": average_precision}
