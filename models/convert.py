@@ -1,4 +1,4 @@
-"""Convert weights: python -m models.convert SOURCE OUT.safetensors
+"""Convert weights: python -m models.convert SOURCE OUT.safetensors (or .pth, .onnx)
 
 SOURCE is weights or a checkpoint of this project, a file of the PyTorch port, or the official
 Theano weights (.npy). The PyTorch port is https://github.com/Rutvikk-Khar/3D-Object-Reconstruction,
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from models import R2N2, VARIANTS, build_network, load_network
+from models.onnx import save_onnx
 from models.weights import load_weights, read_torch, reading, save_network
 from utils.errors import InputError, Parser, check_ranges, run
 
@@ -151,7 +152,7 @@ def read_object_array(file) -> np.ndarray:
 def main() -> None:
     parser = Parser(prog="python -m models.convert", description=__doc__)
     parser.add_argument("source", metavar="SOURCE", help="checkpoint or any weights")
-    parser.add_argument("out", metavar="OUT", help="file to write: .safetensors or .pth")
+    parser.add_argument("out", metavar="OUT", help="file to write: .safetensors, .pth or .onnx")
     parser.add_argument("--half", action="store_true", help="store half precision, half the size")
     parser.add_argument("--threshold", type=float, help="default threshold for these weights")
     args = parser.parse_args()
@@ -159,7 +160,10 @@ def main() -> None:
     if args.threshold is not None:
         check_ranges(args, threshold=(0.001, 1))
         network.threshold = args.threshold
-    save_network(args.out, network, half=args.half)
+    if Path(args.out).suffix == ".onnx":
+        save_onnx(args.out, network)
+    else:
+        save_network(args.out, network, half=args.half)
     print(f"{args.out}: {network.name}, threshold {network.threshold:g}")
 
 

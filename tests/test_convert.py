@@ -1,12 +1,13 @@
 """Third-party weights are read without running code; tests/test_golden.py has their predictions."""
 
 import pickle
+import sys
 
 import numpy as np
 import pytest
 import torch
 
-from models import build_network, load_network
+from models import build_network, load_network, save_network
 from models.convert import read_object_array
 from models.weights import network_state, read_safetensors, write_torch
 from tests.test_golden import write_port_files, write_theano_file
@@ -109,3 +110,33 @@ def test_convert_extracts_half_precision_weights_with_a_threshold(script, tmp_pa
     status, _, errors = script("models.convert", source, tmp_path / "c.h5")
     assert status == 2 and "c.h5" in errors and ".safetensors" in errors
     assert not [*tmp_path.glob("c.*")]
+
+
+@pytest.mark.filterwarnings("ignore")  # torch warns about its own parts
+@pytest.mark.parametrize("name", ["3D-LSTM-3", "Res3D-GRU-3"])
+def test_onnx_gives_the_same_for_any_number_of_views(script, tmp_path, name):
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    network, paths = (
+        build_network(name, width=1 / 16).eval(),
+        [tmp_path / "a.pth", tmp_path / "a.onnx"],
+    )
+    save_network(paths[0], network)
+    status, _, errors = script("models.convert", *paths, "--threshold=0.3")
+    assert (status, errors) == (0, "")
+    session = runtime.InferenceSession(paths[1])
+    assert session.get_modelmeta().custom_metadata_map == {"network": name, "threshold": "0.3"}
+    for batch_size, num_views in ((1, 1), (1, 5), (3, 2)):
+        images = torch.rand(batch_size, num_views, 3, 128, 128)
+        (occupancy,) = session.run(None, {"images": images.numpy()})
+        with torch.no_grad():
+            expected = network(images).softmax(1)[:, 1].numpy()
+        assert np.abs(occupancy - expected).max() < 1e-4
+
+
+def test_onnx_without_its_package_is_an_error(script, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    save_network(tmp_path / "a.pth", build_network("3D-GRU-1", width=1 / 16))
+    status, _, errors = script("models.convert", tmp_path / "a.pth", tmp_path / "a.onnx")
+    assert status == 2 and "pip install onnx onnxscript" in errors
+    assert not (tmp_path / "a.onnx").exists()
