@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import trimesh
 from PIL import Image
 
 from utils.voxels import write_binvox
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
+BOX = trimesh.creation.box((1, 2, 3)).export(file_type="obj").encode()
 RED = [255, 0, 0, 255]
 SMALL = ["--width=0.0625", "--batch_size=4", "--max_views=2", "--num_workers=0", "--device=cpu"]
 
@@ -64,6 +66,13 @@ def png(color, mode="RGB", size=(2, 2)) -> bytes:
     file = io.BytesIO()
     Image.new(mode, size, color).save(file, "PNG")
     return file.getvalue()
+
+
+def write_files(root: Path, *names: str, content: bytes = BOX) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    return root
 
 
 def colors_of(mesh) -> list:

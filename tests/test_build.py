@@ -2,7 +2,6 @@
 
 import csv
 import os
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -18,18 +17,9 @@ from data.builder import synthetic
 from data.builder.build import Options, build, stretch
 from data.builder.mesh import make_mesh
 from data.builder.sources import find_sources
-from tests.helpers import ROOT
+from tests.helpers import BOX, write_files
 from utils.errors import InputError
 from utils.voxels import read_binvox
-
-OBJ = trimesh.creation.box((1, 2, 3)).export(file_type="obj").encode()
-
-
-def write(root: Path, *names: str, content: bytes = OBJ) -> Path:
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(content)
-    return root
 
 
 def files(root: Path) -> dict[str, bytes]:
@@ -61,12 +51,12 @@ def command(out, monkeypatch, capsys):
 
 def test_prefix_keeps_two_sources_apart(tmp_path, out, command):
     for source in ("first", "second"):
-        command(write(tmp_path / source, "chair/a.obj"), "--prefix", source)
+        command(write_files(tmp_path / source, "chair/a.obj"), "--prefix", source)
     assert shapes_in(out) == ["03001627/first-a", "03001627/second-a"]
 
 
 def test_summary_counts_shapes_by_category(tmp_path, command):
-    write(
+    write_files(
         tmp_path / "in", "chair/a.obj", "chair/b.obj", "plants/fern.obj", "OBJ/x.obj", "GLB/x.obj"
     )
     _, printed = command(tmp_path / "in", "--variants=1")
@@ -77,9 +67,11 @@ def test_summary_counts_shapes_by_category(tmp_path, command):
 
 
 def test_summary_names_what_is_left_out_once(tmp_path, command):
-    folder = write(tmp_path / "in", "a.obj", "b.obj", content=b"mtllib ../../gone.mtl\n" + OBJ)
-    write(folder, "bad.obj", content=b"f 1 2 3")
-    write(folder, "a.stl", "STL/b.stl", "c.skp", "empty.zip")
+    folder = write_files(
+        tmp_path / "in", "a.obj", "b.obj", content=b"mtllib ../../gone.mtl\n" + BOX
+    )
+    write_files(folder, "bad.obj", content=b"f 1 2 3")
+    write_files(folder, "a.stl", "STL/b.stl", "c.skp", "empty.zip")
     status, printed = command(folder, folder / "a.obj", "--variants=1")
     lines = printed.splitlines()
     assert status == 0 and "2 of 4 meshes are in" in printed
@@ -98,9 +90,9 @@ def test_unusable_meshes_are_listed_and_the_rest_is_built(tmp_path, out, command
         "page.obj": (b"\n<!DOCTYPE html><title>404</title>", "HTML"),
         "lib.zip": (b"PK no archive", "expected a ZIP archive"),
     }
-    folder = write(tmp_path / "meshes", "good.obj")
+    folder = write_files(tmp_path / "meshes", "good.obj")
     for name, (content, _) in bad.items():
-        write(folder, name, content=content)
+        write_files(folder, name, content=content)
     os.mkfifo(folder / "pipe.zip")  # waits for a writer for ever
     status, printed = command(folder, "--category=chair")
     assert status == 0 and "1 of 8 meshes" in printed
@@ -128,7 +120,7 @@ def test_unexpected_error_skips_one_mesh_only(tmp_path, out, command, monkeypatc
         write_shape(root, name, *arguments)
 
     monkeypatch.setattr(build_module, "write_shape", fail_at_a)
-    _, printed = command(write(tmp_path / "in", "a.obj", "b.obj"))
+    _, printed = command(write_files(tmp_path / "in", "a.obj", "b.obj"))
     assert "a.obj: " in printed and "No space left" in printed and shapes_in(out) == ["in/b"]
 
 
@@ -141,7 +133,7 @@ def test_shape_that_cannot_be_seen_is_refused(tmp_path, out):
 
 def test_no_usable_mesh_is_status_1_and_no_mesh_an_error(tmp_path, command):
     for name in ("chairs", "tables"):
-        write(tmp_path / name, "001.obj", content=b"")
+        write_files(tmp_path / name, "001.obj", content=b"")
     status, printed = command(tmp_path / "chairs", tmp_path / "tables")
     assert status == 1 and "0 of 2" in printed
     assert "chairs/001.obj" in printed and "tables/001.obj" in printed
@@ -150,15 +142,8 @@ def test_no_usable_mesh_is_status_1_and_no_mesh_an_error(tmp_path, command):
         command(tmp_path / "b")
 
 
-def test_command_works_with_several_processes(tmp_path, out):
-    arguments = [write(tmp_path / "in", "a.obj", "b.obj"), "--out", out, "--views=1"]
-    command = [sys.executable, "-m", "data.builder", *arguments, "--processes=2"]
-    subprocess.run(command, check=True, cwd=ROOT)
-    assert shapes_in(out) == ["in/a", "in/b"]
-
-
 def test_views_and_resolution_options(tmp_path, out, command):
-    write(tmp_path / "in", "a.obj")
+    write_files(tmp_path / "in", "a.obj")
     command(tmp_path / "in", "--views", 3, "--resolution", 64)
     (rendering,) = (out / "ShapeNetRendering").glob("*/*/rendering")
     assert len(list(rendering.glob("*.png"))) == 3
@@ -169,13 +154,13 @@ def test_views_and_resolution_options(tmp_path, out, command):
 
 def test_clashing_axes_are_an_error_before_the_build(tmp_path, out, command):
     with pytest.raises(InputError, match="different axes, got z and -z"):
-        command(write(tmp_path / "in", "a.obj"), "--up", "z")
+        command(write_files(tmp_path / "in", "a.obj"), "--up", "z")
     assert not out.exists()
 
 
 def test_up_and_front_rotate_the_shape(tmp_path, out, command):
     """The box is 1 x 2 x 3; with its front along x and up along z it is 1 deep and 3 high."""
-    command(write(tmp_path / "in", "a.obj"), "--up", "z", "--front", "x")
+    command(write_files(tmp_path / "in", "a.obj"), "--up", "z", "--front", "x")
     (path,) = (out / "ShapeNetVox32").rglob("model.binvox")
     filled = [np.flatnonzero(read_binvox(path).any(axis)) for axis in ((1, 2), (0, 2), (0, 1))]
     assert [len(cells) for cells in filled] == [12, 32, 22]
@@ -183,7 +168,7 @@ def test_up_and_front_rotate_the_shape(tmp_path, out, command):
 
 def test_default_front_follows_the_format(tmp_path):
     trimesh.creation.box((1, 2, 3)).export(tmp_path / "a.glb")
-    write(tmp_path, "b.gltf", "c.obj")
+    write_files(tmp_path, "b.gltf", "c.obj")
     sources = find_sources([tmp_path]).sources
     assert [source.front for source in sources] == ["z", "z", "-z"]
     np.testing.assert_allclose(np.ptp(sources[0].load("y", None)[0].bounds, axis=0), [3, 2, 1])
@@ -191,7 +176,7 @@ def test_default_front_follows_the_format(tmp_path):
 
 
 def test_build_depends_on_the_seed_not_on_processes(tmp_path):
-    sources = find_sources([write(tmp_path / "in", "a.obj", "b.obj")]).sources
+    sources = find_sources([write_files(tmp_path / "in", "a.obj", "b.obj")]).sources
     for out, processes, seed in (("one", 1, 0), ("two", 2, 0), ("other", 1, 1)):
         build(sources, Options(tmp_path / out, views=1, seed=seed), 1, processes)
     assert files(tmp_path / "one") == files(tmp_path / "two")
@@ -200,7 +185,7 @@ def test_build_depends_on_the_seed_not_on_processes(tmp_path):
 
 def test_finished_shapes_are_kept_and_missing_ones_rebuilt_identically(tmp_path, out):
     options = Options(out, views=2)
-    sources = find_sources([write(tmp_path / "in", "a.obj", "b.obj")]).sources
+    sources = find_sources([write_files(tmp_path / "in", "a.obj", "b.obj")]).sources
     build(sources, options, 0, 1)
     before = files(out)
     victim = out / "ShapeNetVox32" / "in" / "b"
@@ -216,7 +201,7 @@ def test_finished_shapes_are_kept_and_missing_ones_rebuilt_identically(tmp_path,
 
 def test_variants_differ_and_sort_behind_their_original(tmp_path, out):
     stems = ["a", "a-b", "a.b", "a0", "ab"]
-    write(tmp_path / "in", *(f"{stem}.obj" for stem in stems))
+    write_files(tmp_path / "in", *(f"{stem}.obj" for stem in stems))
     sources = find_sources([tmp_path / "in"]).sources
     names = sorted(replace(source, variant=i).shape for source in sources for i in range(3))
     originals = [name.removeprefix("in/").partition("+")[0] for name in names]

@@ -66,14 +66,6 @@ def test_pix3d_becomes_a_dataset_without_shared_models(root, tmp_path, monkeypat
     assert red.any() and (view[~red] > 150).mean() > 0.9  # only the object is left
 
 
-def test_rerun_with_another_resolution_is_refused(root, tmp_path, monkeypatch, capsys):
-    command(monkeypatch, root, "--out", tmp_path / "out")
-    command(monkeypatch, root, "--out", tmp_path / "out")
-    assert "keeping 8 shapes" in capsys.readouterr().out
-    with pytest.raises(InputError, match="--resolution: expected 32"):
-        command(monkeypatch, root, "--out", tmp_path / "out", "--resolution=64")
-
-
 def test_every_piece_of_a_mask_is_kept(root, tmp_path, monkeypatch, capsys):
     mask = Image.new("L", (200, 150))
     Image.new("L", (200, 150)).save(root / "mask/chair/0001.png")

@@ -15,10 +15,9 @@ import trimesh
 from data.builder import formats
 from data.builder.names import category_folder
 from data.builder.sources import distinct, find_sources, read_categories, with_categories
-from tests.helpers import png
+from tests.helpers import BOX, png, write_files
 from utils.errors import InputError
 
-OBJ = trimesh.creation.box((1, 2, 3)).export(file_type="obj").encode()
 TEXTURED = b"mtllib a.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 1\nvt 0 0\nusemtl m\nf 1/1 2/1 3/1\n"
 CATALOG = """id#1=Me#stool
 category#1=Living room
@@ -29,13 +28,6 @@ category#2=Chair
 model#2=/me/wall/wall.obj
 """
 CHAIR = "03001627"
-
-
-def write(root: Path, *names: str, content: bytes = OBJ) -> Path:
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(content)
-    return root
 
 
 def zip_of(entries: dict[str, bytes]) -> bytes:
@@ -78,26 +70,26 @@ def shapes(*paths) -> list[str]:
     ],
 )  # fmt: skip
 def test_folders_name_categories_and_shapes(tmp_path, files, expected):
-    write(tmp_path / "pack", *(name.replace("_f", " f") for name in files.split()))
+    write_files(tmp_path / "pack", *(name.replace("_f", " f") for name in files.split()))
     assert sorted(shapes(tmp_path / "pack")) == expected.split()
 
 
 def test_folders_above_the_given_one_name_no_category(tmp_path):
-    write(tmp_path / "table" / "plants", "fern.obj", "moss.obj")
-    write(tmp_path / "table" / "plants" / "kitchen" / "lamp", "a.obj", "b.obj")
+    write_files(tmp_path / "table" / "plants", "fern.obj", "moss.obj")
+    write_files(tmp_path / "table" / "plants" / "kitchen" / "lamp", "a.obj", "b.obj")
     found = shapes(tmp_path / "table" / "plants")
     assert found == ["plants/fern", "kitchen/a", "kitchen/b", "plants/moss"]
 
 
 def test_shapenet_tree_is_recognized_from_any_level(tmp_path):
     name = f"core/{CHAIR}/1a6f/models/model_normalized.obj"
-    path = write(tmp_path, name) / name
+    path = write_files(tmp_path, name) / name
     for start in (tmp_path / "core", path.parents[2], path.parents[1], path):
         assert shapes(start) == [f"{CHAIR}/1a6f"]
 
 
 def test_folders_of_objects_may_be_given_one_by_one(tmp_path):
-    write(tmp_path / "pack", "a_0/model.obj", "a_1/meshes/model.obj")
+    write_files(tmp_path / "pack", "a_0/model.obj", "a_1/meshes/model.obj")
     assert sorted(shapes(*(tmp_path / "pack").iterdir())) == ["pack/a_0", "pack/a_1"]
 
 
@@ -111,18 +103,18 @@ def test_category_folder_knows_official_names_and_stays_in_the_dataset(name, fol
 
 
 def test_csv_sets_categories_and_the_file_of_an_object(tmp_path):
-    write(tmp_path, "a.obj", "a.glb", "b.obj")
-    csv = write(tmp_path, "c.csv", content=b"path,category\na.obj,lamp\n") / "c.csv"
+    write_files(tmp_path, "a.obj", "a.glb", "b.obj")
+    csv = write_files(tmp_path, "c.csv", content=b"path,category\na.obj,lamp\n") / "c.csv"
     categories = read_categories(csv)
     found = find_sources([tmp_path], categories).sources
     for only_listed, expected in ((False, ["a.obj", "b.obj"]), (True, ["a.obj"])):
         sources = with_categories(found, categories, only_listed=only_listed)
         assert [source.label for source in sources] == expected
         assert sources[0].category == "03636649"
-    write(tmp_path, "c.csv", content=b"a.obj,lamp\nmissing.obj,lamp\n")
+    write_files(tmp_path, "c.csv", content=b"a.obj,lamp\nmissing.obj,lamp\n")
     with pytest.raises(InputError, match=r"given, got .*missing.obj"):
         with_categories(found, read_categories(csv), only_listed=False)
-    write(tmp_path, "c.csv", content=b"a.obj\n")
+    write_files(tmp_path, "c.csv", content=b"a.obj\n")
     with pytest.raises(InputError, match=r"c\.csv:1: expected path,category, got 'a.obj'"):
         read_categories(csv)
 
@@ -137,14 +129,16 @@ def test_csv_sets_categories_and_the_file_of_an_object(tmp_path):
     ],
 )
 def test_shapes_have_different_names_in_any_letter_case(tmp_path, names):
-    write(tmp_path / "chair", *names, "table.obj")
+    write_files(tmp_path / "chair", *names, "table.obj")
     assert len({shape.lower() for shape in shapes(tmp_path / "chair")}) == len(names) + 1
 
 
 def test_object_in_several_formats_is_built_from_the_preferred_one(tmp_path):
-    write(tmp_path, "x.glb", "x.gltf", "x.obj", "y.off", "y.stl", "y.ply", "OBJ/z.obj", "STL/z.stl")
-    write(tmp_path, "pack.zip", content=zip_of({"v.obj": OBJ, "w.obj": OBJ}))
-    write(tmp_path / "pack", "v.obj", "w.obj")
+    write_files(
+        tmp_path, "x.glb", "x.gltf", "x.obj", "y.off", "y.stl", "y.ply", "OBJ/z.obj", "STL/z.stl"
+    )
+    write_files(tmp_path, "pack.zip", content=zip_of({"v.obj": BOX, "w.obj": BOX}))
+    write_files(tmp_path / "pack", "v.obj", "w.obj")
     found = find_sources([tmp_path, tmp_path / "x.obj"])  # a file given twice
     names = sorted(source.name for source in found.sources)
     assert names == ["v", "w", "x", "y", "z"] and len(found.copies) == 7
@@ -156,26 +150,26 @@ def test_object_in_several_formats_is_built_from_the_preferred_one(tmp_path):
 
 
 def test_archives_name_their_meshes_as_folders_do(tmp_path):
-    many = {"things/a.obj": OBJ, "things/b.obj": OBJ, "c.obj": OBJ, "__MACOSX/things/._a.obj": b""}
-    write(tmp_path, "many.zip", content=zip_of(many))
+    many = {"things/a.obj": BOX, "things/b.obj": BOX, "c.obj": BOX, "__MACOSX/things/._a.obj": b""}
+    write_files(tmp_path, "many.zip", content=zip_of(many))
     assert shapes(tmp_path / "many.zip") == ["many/c", "things/a", "things/b"]
     for name in ("mug", "boat"):
-        inner = zip_of({f"{name}_v2.obj": OBJ})
-        write(tmp_path, f"pack/{name}.zip", content=zip_of({"source/x.zip": inner}))
+        inner = zip_of({f"{name}_v2.obj": BOX})
+        write_files(tmp_path, f"pack/{name}.zip", content=zip_of({"source/x.zip": inner}))
     assert sorted(shapes(tmp_path / "pack")) == ["pack/boat", "pack/mug"]
 
 
 def test_entries_may_have_absolute_and_long_names(tmp_path):
     names = ["/etc/chair.obj", "../../table.obj", "C:\\me\\sofa.obj", "long" * 200 + ".obj"]
-    write(tmp_path, "lib.zip", content=zip_of({name: OBJ for name in names}))
+    write_files(tmp_path, "lib.zip", content=zip_of({name: BOX for name in names}))
     found = sorted(shape[:12] for shape in shapes(tmp_path / "lib.zip"))
     assert found == ["lib/C", "lib/etc", "lib/longlong", "lib/table"]
 
 
 def test_sweet_home_3d_catalog_sets_categories_and_rotations(tmp_path):
     entries = ["me/stool/stool.obj", "me/wall/wall.obj", "me/unlisted.obj"]
-    content = {"PluginFurnitureCatalog.properties": CATALOG.encode()} | dict.fromkeys(entries, OBJ)
-    write(tmp_path, "lib.sh3f", content=zip_of(content))
+    content = {"PluginFurnitureCatalog.properties": CATALOG.encode()} | dict.fromkeys(entries, BOX)
+    write_files(tmp_path, "lib.sh3f", content=zip_of(content))
     stool, wall = find_sources([tmp_path / "lib.sh3f"]).sources
     assert (stool.shape, wall.shape) == ("Living-room/stool", f"{CHAIR}/wall")
     # The front of Sweet Home 3D's models looks along z, so that its width, along x, becomes z.
@@ -184,9 +178,9 @@ def test_sweet_home_3d_catalog_sets_categories_and_rotations(tmp_path):
 
 
 def test_archives_of_windows_may_have_backslashes_and_unmarked_utf8(tmp_path):
-    content = f"mtllib stühle.mtl\nusemtl m\n{OBJ.decode()}".encode()
+    content = f"mtllib stühle.mtl\nusemtl m\n{BOX.decode()}".encode()
     library = zip_of({"a\\chair.obj": content, "a\\stXXhle.mtl": b"newmtl m\nKd 1 0 0\n"})
-    write(tmp_path, "a.zip", content=library.replace(b"stXXhle", "stühle".encode()))
+    write_files(tmp_path, "a.zip", content=library.replace(b"stXXhle", "stühle".encode()))
     (source,) = find_sources([tmp_path]).sources
     mesh, notes = source.load("y", None)
     assert notes == [] and mesh.colors[0, 0].tolist() == [255, 0, 0, 255]
@@ -194,14 +188,14 @@ def test_archives_of_windows_may_have_backslashes_and_unmarked_utf8(tmp_path):
 
 def test_damaged_archives_and_other_formats_are_named(tmp_path):
     others = {"a.fbx": b"", "inner.zip": zip_of({"b.skp": b"", "c.zip": b""})}
-    write(tmp_path, "other.zip", content=zip_of(others))
-    write(tmp_path, "damaged.zip", content=b"no archive")
-    write(tmp_path, "a.obj", "x.rar", "y.MAX")
+    write_files(tmp_path, "other.zip", content=zip_of(others))
+    write_files(tmp_path, "damaged.zip", content=b"no archive")
+    write_files(tmp_path, "a.obj", "x.rar", "y.MAX")
     found = find_sources([tmp_path])
     assert [source.name for source in found.sources][:1] == ["a"]
     assert "expected a ZIP archive" in found.problems[str(tmp_path / "damaged.zip")]
     assert found.others >= Counter([".skp", ".zip", ".rar", ".max"])
-    write(tmp_path / "b", "x.skp", "y.skp", "z.rar")
+    write_files(tmp_path / "b", "x.skp", "y.skp", "z.rar")
     with pytest.raises(InputError, match=r"found none; .*: 1 \.rar, 2 \.skp"):
         find_sources([tmp_path / "b"])
     with pytest.raises(InputError, match="found nothing"):
@@ -226,8 +220,8 @@ def test_textures_are_found_in_other_folders_of_the_object(tmp_path, mesh, image
     library = f"newmtl m\nmap_Kd {name}\n".encode()
     files = {mesh: TEXTURED, str(Path(mesh).parent / "a.mtl"): library, image: png((255, 0, 0))}
     for path, content in files.items():
-        write(tmp_path / "folder", path, content=content)
-    write(tmp_path, "a.zip", content=zip_of(files))
+        write_files(tmp_path / "folder", path, content=content)
+    write_files(tmp_path, "a.zip", content=zip_of(files))
     for given in (tmp_path / "folder", tmp_path / "a.zip"):
         assert load_color(given) == [255, 0, 0, 255]
 
@@ -243,18 +237,20 @@ def load_color(path: Path) -> list[int] | None:
 def test_textures_of_an_archive_may_be_beside_it(tmp_path):
     mesh = zip_of({"x.obj": TEXTURED, "a.mtl": b"newmtl m\nmap_Kd red.png\n"})
     image = png((255, 0, 0))
-    write(tmp_path, "a.zip", content=zip_of({"source/b.zip": mesh, "textures/red.png": image}))
-    write(tmp_path / "chair", "source/b.zip", content=mesh)
-    write(tmp_path / "chair", "textures/red.png", content=image)
+    write_files(
+        tmp_path, "a.zip", content=zip_of({"source/b.zip": mesh, "textures/red.png": image})
+    )
+    write_files(tmp_path / "chair", "source/b.zip", content=mesh)
+    write_files(tmp_path / "chair", "textures/red.png", content=image)
     for given in (tmp_path / "a.zip", tmp_path / "chair"):
         assert load_color(given) == [255, 0, 0, 255]
 
 
 @pytest.mark.parametrize("image", ["red.png", "textures/red.png", "pack/../other/red.png"])
 def test_textures_of_other_objects_are_not_read(tmp_path, image):
-    chair = write(tmp_path, "pack/chair/x.obj", content=TEXTURED) / "pack" / "chair"
-    write(chair, "a.mtl", content=b"newmtl m\nmap_Kd C:/red.png\n")
-    write(tmp_path, image, content=png((255, 0, 0)))
+    chair = write_files(tmp_path, "pack/chair/x.obj", content=TEXTURED) / "pack" / "chair"
+    write_files(chair, "a.mtl", content=b"newmtl m\nmap_Kd C:/red.png\n")
+    write_files(tmp_path, image, content=png((255, 0, 0)))
     (chair / "red.png").symlink_to(tmp_path / image)
     assert load_color(chair) is None
 
@@ -267,7 +263,7 @@ def assimp(tmp_path, monkeypatch):
     """Put a shell script in the place of the program."""
 
     def install(script):
-        program = write(tmp_path, "bin/assimp", content=f"#!/bin/sh\n{script}\n".encode())
+        program = write_files(tmp_path, "bin/assimp", content=f"#!/bin/sh\n{script}\n".encode())
         (program / "bin" / "assimp").chmod(0o755)
         monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
 
@@ -277,7 +273,7 @@ def assimp(tmp_path, monkeypatch):
 def test_other_formats_are_converted_in_an_empty_folder(tmp_path, assimp):
     trimesh.creation.box((1, 2, 3)).export(tmp_path / "box.bin", file_type="glb")
     assimp(f'[ "$(ls)" = mesh.fbx ] && cp {tmp_path}/box.bin "$3"')
-    write(tmp_path / "in", "a.FBX", "b.obj")
+    write_files(tmp_path / "in", "a.FBX", "b.obj")
     converted, _ = find_sources([tmp_path / "in"]).sources
     assert converted.front == "z"  # glTF's
     np.testing.assert_allclose(np.ptp(converted.load("y", "x")[0].bounds, axis=0), [1, 2, 3])
@@ -294,7 +290,7 @@ def test_other_formats_are_converted_in_an_empty_folder(tmp_path, assimp):
 def test_failed_conversion_is_one_line(tmp_path, assimp, monkeypatch, script, message):
     assimp(script)
     monkeypatch.setattr(formats, "MAX_SECONDS", 0.5)
-    write(tmp_path / "in", "a.fbx")
+    write_files(tmp_path / "in", "a.fbx")
     with pytest.raises(InputError, match=message):
         find_sources([tmp_path / "in"]).sources[0].load("y", None)
 
@@ -302,8 +298,8 @@ def test_failed_conversion_is_one_line(tmp_path, assimp, monkeypatch, script, me
 @pytest.mark.skipif(shutil.which("assimp") is None, reason="assimp is not installed")
 @pytest.mark.parametrize("suffix", ["dae", "3ds"])
 def test_assimp_converts_meshes(tmp_path, suffix):
-    write(tmp_path, "a.obj", content=b"mtllib a.mtl\nusemtl m\n" + OBJ)
-    write(tmp_path, "a.mtl", content=b"newmtl m\nKd 1 0 0\n")
+    write_files(tmp_path, "a.obj", content=b"mtllib a.mtl\nusemtl m\n" + BOX)
+    write_files(tmp_path, "a.mtl", content=b"newmtl m\nKd 1 0 0\n")
     command = ["assimp", "export", "a.obj", f"in/chair.{suffix}"]
     (tmp_path / "in").mkdir()
     subprocess.run(command, cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
