@@ -26,9 +26,9 @@ class MtlMaterial:
 
     rgba: np.ndarray
     has_color: bool
-    texture: Texture | None = None
-    scale: tuple[float, float] = (1, 1)
-    offset: tuple[float, float] = (0, 0)
+    texture: Texture | None
+    scale: list[float]
+    offset: list[float]
 
 
 def read_materials(content: bytes) -> dict[str, dict[str, str]]:
@@ -46,17 +46,16 @@ def read_materials(content: bytes) -> dict[str, dict[str, str]]:
 
 def make_material(statements: dict[str, str], folder: str, assets: Assets) -> MtlMaterial:
     """Return the material of statements; its images are looked up from `folder`."""
-    color = _numbers(statements.get("kd", ""))
-    is_black = color is not None and not any(color)
-    emission = _numbers(statements.get("ke", ""))
-    if is_black and emission and any(emission):
-        color, is_black = emission, False
-    maps = ["map_kd", "map_ka", "map_ke"] if is_black else ["map_kd", "map_ka"]
+    color, emission = (_numbers(statements.get(key, "")) for key in ("kd", "ke"))
+    maps = ["map_kd", "map_ka"]
+    if color == (0, 0, 0):
+        maps.append("map_ke")
+        color = emission or color
     name, options = _read_map(next((statements[key] for key in maps if key in statements), ""))
     pixels = assets.get_image(name, folder) if name else None
     if pixels is not None:
         color = (1, 1, 1)  # a texture replaces the color
-    elif name and is_black:
+    elif name and color == (0, 0, 0):
         color = None  # exporters write black where a texture covers it
 
     opacity = _opacity(statements)
@@ -66,14 +65,13 @@ def make_material(statements: dict[str, str], folder: str, assets: Assets) -> Mt
     mask = assets.get_image(mask_name, folder) if mask_name else None
     if mask is not None:
         pixels = _join_alpha(np.full_like(mask, 255) if pixels is None else pixels, mask)
-    material = MtlMaterial(rgba, color is not None)
+    texture = None
     if pixels is not None:
-        material.texture = Texture(pixels, (options.get("clamp") == ["on"],) * 2)
-    if scale := [float(word) for word in options.get("s", [])]:
-        material.scale = (scale[0], scale[-1] if len(scale) < 2 else scale[1])
-    if offset := [float(word) for word in options.get("o", [])]:
-        material.offset = (offset[0], offset[1] if len(offset) > 1 else 0)
-    return material
+        texture = Texture(pixels, (options.get("clamp") == ["on"],) * 2)
+    scale = [float(word) for word in options.get("s") or [1]]
+    offset = [float(word) for word in options.get("o") or [0]]
+    uv_scale = (scale * 2)[:2]  # one number is for both axes
+    return MtlMaterial(rgba, color is not None, texture, uv_scale, [*offset, 0][:2])
 
 
 def _opacity(statements: dict[str, str]) -> float:

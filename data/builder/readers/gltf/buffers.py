@@ -14,18 +14,11 @@ from utils.errors import InputError
 
 UNREADABLE = re.compile("meshopt|gaussian|primitive_restart|primitive_voxels|quantized_attributes")
 READABLE = {
-    "EXT_mesh_gpu_instancing",
-    "EXT_texture_avif",
-    "EXT_texture_webp",
-    "KHR_draco_mesh_compression",
-    "KHR_lights_punctual",
-    "KHR_materials_emissive_strength",
-    "KHR_materials_pbrSpecularGlossiness",
-    "KHR_materials_unlit",
-    "KHR_mesh_quantization",
-    "KHR_node_visibility",
+    "EXT_mesh_gpu_instancing", "EXT_texture_avif", "EXT_texture_webp", "KHR_draco_mesh_compression",
+    "KHR_lights_punctual", "KHR_materials_emissive_strength", "KHR_materials_unlit",
+    "KHR_materials_pbrSpecularGlossiness", "KHR_mesh_quantization", "KHR_node_visibility",
     "KHR_texture_transform",
-}
+}  # fmt: skip
 COMPONENT_TYPES = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 SIZES = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
 
