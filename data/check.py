@@ -95,7 +95,7 @@ def write_exclude(root: Path, problems: dict[str, list[str]]) -> None:
         text += "".join(f"\n# {problem}" for problem in problems[name]) + f"\n{name}"
     with atomic_write(path) as temporary:
         temporary.write_text(f"{text}\n", "utf-8")
-    print(f"{path}: {len(added)} shapes added")
+    print(f"{path}: shapes added: {len(added)}")
 
 
 def main() -> int:
@@ -113,7 +113,7 @@ def main() -> int:
             print(f"{name}: {problem}")
     for file in others:
         print(f"{file}: not a view, ignored")
-    print(f"{len(problems)} shapes have a problem")
+    print(f"shapes with a problem: {len(problems)}")
     if args.write_exclude:
         write_exclude(args.dataset, problems)
     return int(bool(problems))

@@ -59,9 +59,9 @@ def use_pack(index: ShapeNetIndex) -> ShapeNetIndex:
     if not (index.root / PACKED).is_dir():
         return index
     packed = frozenset(name for i, name in enumerate(index.names) if is_packed(index, i))
-    rest = len(set(index.names) - packed - index.excluded)
-    remedy = f"; {rest} are not, or were changed: run `python -m data.pack {index.root}`"
-    print(f"{index.root / PACKED}: {len(packed)} shapes are packed{remedy if rest else ''}")
+    rest = set(index.names) - packed - index.excluded
+    remedy = f"; `python -m data.pack {index.root}` packs the rest, new or changed" if rest else ""
+    print(f"{index.root / PACKED}: {len(packed)} of {len(index.names)} shapes{remedy}")
     return PackedIndex(**vars(index), packed=packed)
 
 

@@ -48,7 +48,7 @@ def test_occupancy_networks_layout_gives_the_same_samples(occupancy, capsys):
     assert np.abs(images.astype(int) - expected_images).mean() < 4
     pack(root, processes=1)
     packed, _ = open_dataset(root, "", 0.05)
-    assert "6 shapes are packed" in capsys.readouterr().out
+    assert "packed: 6 of 6 shapes" in capsys.readouterr().out
     assert np.array_equal(ShapeNetDataset(packed, 128)[key][0], images)
 
 

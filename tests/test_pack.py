@@ -82,10 +82,10 @@ def test_shape_whose_files_have_changed_is_read_from_them(root, change, capsys):
     change(root)
     index = index_dataset(root)
     assert_same(batches(index), batches(use_pack(index)))
-    assert "2 shapes are packed; 1 are not" in capsys.readouterr().out
+    assert "packed: 2 of 3 shapes; " in capsys.readouterr().out
     pack(root, processes=1)
     assert_same(batches(index), batches(use_pack(index)))
-    assert "3 shapes are packed\n" in capsys.readouterr().out
+    assert "packed: 3 of 3 shapes\n" in capsys.readouterr().out
 
 
 def test_damaged_image_ends_packing_and_what_is_packed_stays(script, root):
