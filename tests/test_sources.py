@@ -28,6 +28,7 @@ category#2=Chair
 model#2=/me/wall/wall.obj
 """
 CHAIR = "03001627"
+LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
 
 
 def zip_of(entries: dict[str, bytes]) -> bytes:
@@ -253,6 +254,17 @@ def test_textures_of_other_objects_are_not_read(tmp_path, image):
     write_files(tmp_path, image, content=png((255, 0, 0)))
     (chair / "red.png").symlink_to(tmp_path / image)
     assert load_color(chair) is None
+
+
+def test_pointers_in_place_of_textures_and_libraries_are_named(tmp_path):
+    files = {"a.obj": TEXTURED, "a.mtl": b"newmtl m\nmap_Kd red.png\n", "red.png": LFS_POINTER}
+    for name, content in files.items():
+        write_files(tmp_path, name, content=content)
+    (source,) = find_sources([tmp_path]).sources
+    assert "git lfs pull" in source.load("y", None)[1][0]
+    write_files(tmp_path, "a.mtl", content=LFS_POINTER)
+    with pytest.raises(InputError, match=r"^a\.mtl: .*git lfs pull"):
+        source.load("y", None)
 
 
 # Other formats

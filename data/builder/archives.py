@@ -47,7 +47,7 @@ def list_meshes(path: Path) -> tuple[list[ArchiveMesh], Counter]:
         with ZipFile(path) as archive:
             if CATALOG in archive.namelist():
                 text = read_entry(archive, CATALOG).decode("latin-1")
-                return _read_catalog(text, path.stem), Counter()
+                return _read_catalog(text, path.stem)
             return _list_entries(archive)
     except Exception as error:  # a damaged archive can break zipfile in many ways
         raise InputError(f"expected a ZIP archive, cannot read it: {error}") from error
@@ -76,19 +76,21 @@ def _list_entries(archive: ZipFile, is_inner: bool = False) -> tuple[list[Archiv
     return meshes, others
 
 
-def _read_catalog(text: str, default_category: str) -> list[ArchiveMesh]:
-    """Return the meshes of a Sweet Home 3D catalog, whose lines are `key#number=value`."""
+def _read_catalog(text: str, default_category: str) -> tuple[list[ArchiveMesh], Counter]:
+    """Read a Sweet Home 3D catalog, whose lines are `key#number=value`."""
     pieces: dict[str, dict[str, str]] = {}
     for line in text.splitlines():
         name, _, value = line.partition("=")
         key, hash_sign, number = name.strip().partition("#")
         if hash_sign:
             pieces.setdefault(number, {})[key] = value.strip()
-    meshes = []
+    meshes, others = [], Counter()
     for piece in pieces.values():
         path = PurePosixPath(piece.get("model", "").lstrip("/"))
         if is_readable(path.suffix.lower()):
             matrix = tuple(map(float, piece.get("modelRotation", "").split())) or IDENTITY
             category = piece.get("category") or default_category
             meshes.append(ArchiveMesh((str(path),), path, category, matrix))
-    return meshes
+        elif path.suffix:
+            others[path.suffix.lower()] += 1
+    return meshes, others

@@ -16,7 +16,7 @@ from PIL import Image
 from data.builder.names import is_container
 from data.photographs import READABLE_FORMATS, decode_image
 from utils.errors import InputError
-from utils.files import read_bytes
+from utils.files import read_bytes, refuse_placeholder
 
 UTF8_FLAG = 0x800  # of a ZIP entry's name
 
@@ -35,7 +35,10 @@ class Assets:
         self.images: dict[tuple[str, str], np.ndarray | None] = {}
 
     def get(self, name: str, is_image: bool = False, folder: str = "") -> bytes | None:
-        """Return the content of a file in a folder below the mesh's or in the mesh's, or None."""
+        """Return the content of a file in a folder below the mesh's or in the mesh's, or None.
+
+        Raises InputError for what a failed download leaves in the place of one.
+        """
         name = name.replace("\\", "/")
         parts = name.split("/")
         tails = ("/".join(parts[i:]) for i in range(1, len(parts)))
@@ -43,6 +46,8 @@ class Assets:
         inside = [posixpath.join(folder, path) for path in candidates if folder]
         for candidate in inside + candidates:
             if (content := self.find(candidate, is_image)) is not None:
+                if content and not is_image:  # images are checked where they are decoded
+                    _refuse_placeholder(content, name)
                 return content
         last = unquote(parts[-1]).strip()
         content = self.find_image(last) if is_image and last else None
@@ -76,6 +81,13 @@ class Assets:
     def find_image(self, name: str) -> bytes | None:
         """Return the content of the nearest file of this name, or None."""
         raise NotImplementedError
+
+
+def _refuse_placeholder(content: bytes, name: str) -> None:
+    try:
+        refuse_placeholder(content)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
 
 
 class FolderAssets(Assets):
