@@ -71,24 +71,12 @@ def _list_names(entries: list[Path]) -> str:
 def read_image(
     path: str | Path, convert: Callable[[Image.Image], Image.Image], side: int | None = None
 ) -> Image.Image:
-    """Read an image file as `decode_image` does, HEIC too."""
+    """Read an image file as `decode_image` does."""
     content = read_bytes(path)
-    is_heif = content[4:8] == b"ftyp" and content[8:12] in HEIF_BRANDS
     try:
-        if is_heif:
-            _register_heif()
-        return decode_image(content, convert, side, ["HEIF"] if is_heif else READABLE_FORMATS)
+        return decode_image(content, convert, side)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-
-
-def _register_heif() -> None:
-    try:
-        import pillow_heif  # optional: its wheel is under the GPL
-    except ImportError:
-        remedy = "run `pip install pillow-heif`, or convert it to JPEG"
-        raise InputError(f"HEIC images need pillow-heif; {remedy}") from None
-    pillow_heif.register_heif_opener()
 
 
 def decode_image(
@@ -130,12 +118,24 @@ def _open(content: bytes, side: int | None, formats) -> Image.Image:
         image = JpegImageFile(io.BytesIO(content))  # Image.open refuses many pixels before draft()
         if side:
             image.draft("RGB", (side, side))
+    elif content[4:8] == b"ftyp" and content[8:12] in HEIF_BRANDS:
+        _register_heif()
+        image = Image.open(io.BytesIO(content), formats=["HEIF"])
     else:
         image = Image.open(io.BytesIO(content), formats=formats)
     if image.width * image.height > MAX_PIXELS:
         size = f"{image.width}x{image.height}"
         raise InputError(f"{size} pixels, over {MAX_PIXELS // 10**6} million; scale the image down")
     return image
+
+
+def _register_heif() -> None:
+    try:
+        import pillow_heif  # optional: its wheel is under the GPL
+    except ImportError:
+        remedy = "run `pip install pillow-heif`, or convert it to JPEG"
+        raise InputError(f"HEIC images need pillow-heif; {remedy}") from None
+    pillow_heif.register_heif_opener()
 
 
 def to_8_bits(image: Image.Image) -> Image.Image:
