@@ -87,8 +87,3 @@ def test_normalize_centers_and_scales_the_diagonal_to_one():
     lower, upper = normalize(make_mesh(mesh.triangles)).bounds
     np.testing.assert_allclose(lower, -upper, atol=1e-12)
     assert np.linalg.norm(upper - lower) == pytest.approx(1)
-
-
-def test_normalize_refuses_a_point():
-    with pytest.raises(InputError, match="found a point"):
-        normalize(make_mesh(np.ones((1, 3, 3))))

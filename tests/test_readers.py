@@ -68,22 +68,6 @@ def test_concave_polygons_stay_open(read, kind):
     assert not voxels[10:22, 10:].any() and voxels.sum() == (32 * 8 + 2 * 8 * 24) * 8
 
 
-def test_triangulate_keeps_orientation_and_area():
-    rng = np.random.default_rng(0)
-    angles = np.sort(rng.uniform(0, 2 * np.pi, 40))
-    star = rng.uniform(0.2, 1, 40)[:, None] * np.stack([np.cos(angles), np.sin(angles)], 1)
-    x, y = star.T
-    expected = np.sum(x * np.roll(y, -1) - y * np.roll(x, -1)) / 2
-    for axis in range(3):
-        for flip in (1, -1):
-            points = np.insert(star[::flip], axis, 0, axis=1)
-            triangles, polygons = triangulate(points, [40])
-            a, b, c = points[triangles].transpose(1, 0, 2)
-            signed = np.cross(b - a, c - a)[:, axis] / 2
-            assert abs(signed.sum()) == pytest.approx(expected)
-            assert (signed * signed.sum() >= -1e-12).all() and (polygons == 0).all()
-
-
 @pytest.mark.parametrize(
     ("points", "expected"),
     [
@@ -102,11 +86,6 @@ def test_odd_polygons_are_covered(points, expected):
     a, b, c = points[triangles].transpose(1, 0, 2)
     covered = np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2
     assert covered == pytest.approx(expected, rel=0.05)
-
-
-def test_faces_of_fewer_than_three_corners_are_left_out():
-    triangles, polygons = triangulate(np.eye(3)[[0, 1, 0, 1, 2, 0]], [2, 3, 1])
-    assert triangles.tolist() == [[2, 3, 4]] and polygons.tolist() == [1]
 
 
 # Text

@@ -45,25 +45,18 @@ def test_files_are_those_of_shapenet(dataset):
 
 
 def test_voxels_project_onto_the_silhouettes(dataset):
-    """Occupied cells, projected by each view's camera, fall on the silhouette."""
+    """Occupied voxels, projected by each view's camera, fall on the silhouette."""
     for path in dataset.glob("ShapeNetVox32/*/*/model.binvox"):
-        occupied = read_binvox(path)
-        header = path.read_bytes()[:200].split(b"\n")
-        translate = np.array(header[2].split()[1:], float)
-        scale = float(header[3].split()[1])
-        assert 2 * np.abs(translate).max() == pytest.approx(scale, rel=1e-5)
+        lines = path.read_bytes().split(b"\n")[2:4]
+        translate, scale = (np.array(line.split()[1:], float) for line in lines)
         assert np.linalg.norm(2 * translate) == pytest.approx(1, rel=1e-5)
-        centres = ((np.argwhere(occupied) + 0.5) / 32 - 0.5) * scale
-        rendering = dataset / "ShapeNetRendering" / path.parent.relative_to(
-            dataset / "ShapeNetVox32"
-        ) / "rendering"  # fmt: skip
-        for number, view in enumerate(read_views(rendering / "rendering_metadata.txt")):
-            image = Image.open(rendering / f"{number:02d}.png")
-            assert (image.mode, image.size) == ("RGBA", (137, 137))
-            alpha = np.array(image)[..., 3]
-            column, row = project(view, centres, 137).astype(int).T
-            on_it = alpha[np.clip(row, 0, 136), np.clip(column, 0, 136)] > 0
-            assert on_it.mean() > 0.75
+        centers = ((np.argwhere(read_binvox(path)) + 0.5) / 32 - 0.5) * scale
+        shape = path.parent.relative_to(dataset / "ShapeNetVox32")
+        folder = dataset / "ShapeNetRendering" / shape / "rendering"
+        for i, view in enumerate(read_views(folder / "rendering_metadata.txt")):
+            alpha = np.array(Image.open(folder / f"{i:02d}.png"))[..., 3]
+            column, row = np.clip(project(view, centers, 137).astype(int), 0, 136).T
+            assert (alpha[row, column] > 0).mean() > 0.75
 
 
 def test_second_build_changes_nothing(dataset):

@@ -196,12 +196,7 @@ def transform(mesh: Mesh, matrix: np.ndarray) -> Mesh:
 
 
 def normalize(mesh: Mesh) -> Mesh:
-    """Center the bounding box at the origin and scale its diagonal to 1.
-
-    Raises InputError for a mesh without extent.
-    """
+    """Center the bounding box at the origin and scale its diagonal to 1."""
     lower, upper = mesh.bounds
     diagonal = np.linalg.norm(upper - lower)
-    if diagonal == 0:
-        raise InputError("expected a mesh with an extent, found a point")
     return replace(mesh, triangles=(mesh.triangles - (lower + upper) / 2) / diagonal)
