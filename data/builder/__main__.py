@@ -4,15 +4,15 @@ python -m data.builder MESH_OR_FOLDER ... --out DIR
 """
 
 import argparse
+import shlex
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 from data.builder.build import Options, add_build_flags, build, write_failed
-from data.builder.formats import CONVERTIBLE, explain_others
+from data.builder.formats import CONVERTIBLE, PREFERENCE, explain_others
 from data.builder.mesh import AXES, rotation
 from data.builder.names import category_folder, clean_name
-from data.builder.readers import READERS
 from data.builder.sources import (
     Found,
     distinct,
@@ -70,14 +70,14 @@ def _print_summary(out: Path, num_views: int) -> None:
             "none for training; add shapes, or build all as one category: --category NAME"
         )
     few_views = f" --max_views={num_views}" if num_views < DEFAULT_MAX_VIEWS else ""
-    print(f"next: python train.py --database_path={out}{few_views}")
+    print(f"next: python train.py --database_path={shlex.quote(str(out))}{few_views}")
 
 
 def _parse_args() -> argparse.Namespace:
     parser = Parser(prog="python -m data.builder", description=__doc__.split("\n", 1)[0])
     add = parser.add_argument
-    inputs = f"mesh files ({' '.join(READERS)}), ZIP archives, or folders of them"
-    inputs += f"; with assimp installed, {' '.join(CONVERTIBLE)} as well"
+    inputs = "mesh files, ZIP archives or folders; of an object in several formats, the first of "
+    inputs += f"{' '.join(PREFERENCE)} is built (from {CONVERTIBLE[0]} on, with assimp installed)"
     add("inputs", nargs="+", type=Path, metavar="MESH_OR_FOLDER", help=inputs)
     add("--out", required=True, type=Path, metavar="DIR", help="folder of the dataset")
     category = "category of all meshes (default: by the folders that they are in)"

@@ -1,7 +1,7 @@
 """Categories and names of shapes, from the folders and files that their meshes are in."""
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -83,7 +83,7 @@ class Place:
     @property
     def name(self) -> str:
         """The file's name, else the nearest folder's."""
-        return self.stem or [*self.above[::-1], *self.folders][-1]
+        return self.stem or [self.above[0], *self.folders][-1]
 
 
 def name_shapes(places: list[Place]) -> list[tuple[str, str]]:
@@ -99,8 +99,10 @@ def name_shapes(places: list[Place]) -> list[tuple[str, str]]:
         for place in places
         if num_objects[place.top] == 1 and len(place.folders) == 1 and not place.stem
     }
-    for base in {place.base for place in places}:
-        tops = [top for top in num_objects if top and top[0] == base]
+    tops_of_base = defaultdict(list)
+    for top in filter(None, num_objects):
+        tops_of_base[top[0]].append(top)
+    for tops in tops_of_base.values():
         singles = [top for top in tops if num_objects[top] == 1]
         are_categories = any(is_official(folder) for _, folder in tops)
         if not are_categories and len(singles) >= max(2, MIN_SINGLES * len(tops)):
