@@ -1,14 +1,13 @@
 """Open a dataset by its path.
 
 Another dataset is a file data/NAME.py with the interface of data/shapenet.py, and a line in
-`index_any`, which data.check, data.pack and data.contact_sheet use too.
+`index_any`, which data.check and data.contact_sheet use too.
 """
 
 from pathlib import Path
 
 from data.layout import CATEGORIES, EXCLUDED, SYNSETS
 from data.occupancy import index_occupancy, is_occupancy
-from data.packed import use_pack
 from data.shapenet import ShapeNetIndex, index_dataset
 from data.splits import SPLITS, split_from_file, split_sorted
 from utils.errors import InputError
@@ -46,7 +45,6 @@ def open_dataset(
         build_synthetic(SYNTHETIC)
         database_path = SYNTHETIC
     index, splits = index_any(database_path)
-    index = use_pack(index)
     names = index.names  # split_from_file may add rows
     if split_file:
         index, splits = split_from_file(index, split_file)

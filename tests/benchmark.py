@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
 
@@ -18,8 +17,6 @@ import numpy as np
 import torch
 from PIL import Image
 
-from data.pack import pack
-from data.packed import use_pack
 from data.shapenet import SampleKey, ShapeNetDataset, index_dataset
 from models import build_network
 from tests import reference
@@ -89,9 +86,6 @@ def loader_times(folder: Path, repeats: int) -> dict[str, float]:
     """Return the seconds per view of decoding alone, of a textbook loader, and of ours."""
     root, num_views = make_dataset(folder, {"chair": 1}, views=24), 24
     dataset = ShapeNetDataset(index_dataset(root), 128, 0, training=True)
-    with redirect_stdout(sys.stderr):  # progress bars
-        pack(root, processes=1)
-        packed = ShapeNetDataset(use_pack(dataset.index), 128, 0, training=True)
     paths = sorted(root.glob("ShapeNetRendering/*/*/rendering/*.png"))
 
     def decode():
@@ -107,8 +101,8 @@ def loader_times(folder: Path, repeats: int) -> dict[str, float]:
             (pixels[..., :3] * alpha + 1 - alpha)[4:132, 4:132].transpose(2, 0, 1).copy()
 
     key = SampleKey(0, 1, num_views)
-    ours, from_pack = (partial(samples.__getitem__, key) for samples in (dataset, packed))
-    functions = {"decoding": decode, "textbook": textbook, "ours": ours, "ours, packed": from_pack}
+    ours = partial(dataset.__getitem__, key)
+    functions = {"decoding": decode, "textbook": textbook, "ours": ours}
     times = best_times(functions, repeats)
     return {name: seconds / num_views for name, seconds in times.items()}
 

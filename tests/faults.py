@@ -240,11 +240,6 @@ def sigterm_while_furniture_is_built():
     return interrupt(train("--database_path=synthetic"), signal.SIGTERM, "datasets/synthetic/.m*")
 
 
-@fault(143, "interrupted")
-def sigterm_while_a_dataset_is_packed():
-    return interrupt(start("-m", "data.pack", "data"), signal.SIGTERM, "data/.packed.bin-*")
-
-
 def run(name: str) -> tuple[str, bool]:
     """Run a fault in the current folder. Return what was seen, and whether it was expected."""
     status, pattern, function = FAULTS[name]

@@ -6,7 +6,6 @@ from PIL import Image
 
 from data.check import check
 from data.datasets import open_dataset
-from data.pack import pack
 from data.shapenet import SampleKey, ShapeNetDataset, index_dataset
 from tests.helpers import make_dataset
 from utils.errors import InputError
@@ -46,10 +45,6 @@ def test_occupancy_networks_layout_gives_the_same_samples(occupancy, capsys):
     expected_images, expected, _ = ShapeNetDataset(index_dataset(shapenet), 128)[key]
     assert np.array_equal(voxels, expected)
     assert np.abs(images.astype(int) - expected_images).mean() < 4
-    pack(root, processes=1)
-    packed, _ = open_dataset(root, "", 0.05)
-    assert "packed: 6 of 6 shapes" in capsys.readouterr().out
-    assert np.array_equal(ShapeNetDataset(packed, 128)[key][0], images)
 
 
 def test_contact_sheet_and_check_open_the_layout(script, occupancy):

@@ -16,8 +16,6 @@ from pathlib import Path
 import torch
 
 from data.loader import TrainBatchSampler, eval_batches, make_loader
-from data.pack import pack
-from data.packed import use_pack
 from data.shapenet import ShapeNetDataset, ShapeNetIndex, index_dataset
 from models import NETWORKS, build_network
 from models.profile import profile
@@ -136,13 +134,8 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, float]:
     """Return samples per second, and milliseconds of the stages of a training step."""
     training = Training(args)
     index = index_dataset(make_dataset(folder, {"chair": args.shapes}, views=24))
-    pack(index.root, processes=max(1, args.workers))
-    results, indices = {}, {"PNG": index, "packed": use_pack(index)}
-    for name, of in indices.items():
-        loader = training.loader(of, args.steps)
-        results[f"loading, {name} (samples/s)"] = training.rate_of(
-            lambda x=loader: deque(x, maxlen=0)
-        )
+    loader, results = training.loader(index, args.steps), {}
+    results["loading (samples/s)"] = training.rate_of(lambda: deque(loader, maxlen=0))
     images, voxels, _ = next(iter(training.loader(index, 1)))
     stages = training.stage_times(images, voxels)
     results |= {f"{stage} (ms)": 1e3 * seconds for stage, seconds in stages.items()}
@@ -153,17 +146,16 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, float]:
         rate / 1e12,
         rate / peak,
     )
-    for name, of in indices.items():
-        results[f"training, {name} (samples/s)"] = training.train_rate(of)
-    loader = training.loader(indices["packed"], args.steps, training=False)
-    results["evaluation, packed (samples/s)"] = training.rate_of(
+    results["training (samples/s)"] = training.train_rate(index)
+    loader = training.loader(index, args.steps, training=False)
+    results["evaluation (samples/s)"] = training.rate_of(
         lambda: evaluate(training.network, loader, training.precision, [0.4])
     )
     if training.device.type == "cuda":
         results["peak memory (GB)"] = torch.cuda.max_memory_allocated() / 1e9
     if args.profile:
         with torch.profiler.profile() as profiler:
-            training.train_rate(indices["packed"])
+            training.train_rate(index)
         profiler.export_chrome_trace(args.profile)
     return results
 
