@@ -1,7 +1,8 @@
-"""A page of the local machine that reconstructs an object from photographs (demo.py --web)."""
+"""A local web page that reconstructs an object from photographs: python demo.py --web"""
 
 import os
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from models.predictor import Predictor
@@ -9,7 +10,7 @@ from utils.draw import draw_view
 from utils.errors import InputError
 from utils.voxels import save_prediction
 
-DOWNLOADS = ("object.glb", "object.obj")
+DOWNLOADS = ("object.glb", "object.obj")  # the first one is shown, too
 
 
 def serve(predictor: Predictor, threshold: float, smooth: bool = False) -> None:
@@ -20,49 +21,20 @@ def serve(predictor: Predictor, threshold: float, smooth: bool = False) -> None:
     """
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when Gradio is imported
     try:
-        import gradio
+        import gradio  # noqa: F401
     except ImportError:
         raise InputError("--web: needs Gradio; pip install gradio") from None
     with tempfile.TemporaryDirectory() as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder
-        page = make_page(gradio, predictor, threshold, smooth, Path(folder))
+        page = make_page(predictor, threshold, smooth, Path(folder))
         _, address, _ = page.launch(quiet=True, prevent_thread_lock=True)
         print(f"{address}: open it in a browser; Ctrl-C ends it")
         page.block_thread()
 
 
-def make_page(gradio, predictor: Predictor, threshold: float, smooth: bool, folder: Path):
-    """Return the page as Gradio's Blocks; files go to subfolders of `folder`."""
-
-    def reconstruct(paths):
-        """Return the object of each photograph, what is doubtful about it, and probabilities."""
-        if not paths:
-            return [], "", None
-        try:
-            cutouts = predictor.cut_out(paths)
-        except InputError as error:
-            message = str(error)
-            for path in paths:
-                message = message.replace(path, Path(path).name)
-            return [], f"**Error:** {message}", None
-        views, notes = [], []
-        for path, cutout in zip(paths, cutouts, strict=True):
-            caption = "" if cutout.source == "rendering" else cutout.caption
-            views.append((draw_view(cutout.image, caption), f"{Path(path).name}: {cutout.caption}"))
-            notes += [f"- **{Path(path).name}**: {warning}" for warning in cutout.warnings]
-        return views, "\n".join(notes), predictor.predict(predictor.preprocess(cutouts))
-
-    def export(probs, threshold):
-        """Return the number of voxels, the mesh to show, and both files to download."""
-        if probs is None:
-            return "", None, None, None
-        target = Path(tempfile.mkdtemp(dir=folder))
-        for name in DOWNLOADS:
-            save_prediction(target / name, probs, threshold, smooth)
-        text = f"{(probs >= threshold).sum()} occupied voxels"
-        if probs.max() < threshold:
-            text = f"Nothing: the highest probability is {probs.max():.2f}; lower the threshold."
-        return text, *(str(target / name) for name in (DOWNLOADS[0], *DOWNLOADS))
+def make_page(predictor: Predictor, threshold: float, smooth: bool, folder: Path):
+    """Return the page as Gradio's Blocks; results go to subfolders of `folder`."""
+    import gradio
 
     with gradio.Blocks(title="3D-R2N2") as page:
         gradio.Markdown("# 3D-R2N2\nDrop photographs of one object, from different sides.")
@@ -72,15 +44,47 @@ def make_page(gradio, predictor: Predictor, threshold: float, smooth: bool, fold
                 views = gradio.Gallery(label="Found objects", columns=3, height="auto")
                 notes = gradio.Markdown()
             with gradio.Column():
-                shown = gradio.Model3D(
-                    label="Reconstruction", height=420, camera_position=(60, 70, 2)
-                )
+                shown = gradio.Model3D(label="Result", height=420, camera_position=(60, 70, 2))
                 slider = gradio.Slider(0.01, 0.99, threshold, step=0.01, label="Threshold")
                 text = gradio.Markdown()
                 downloads = [gradio.DownloadButton(name) for name in DOWNLOADS]
         probs = gradio.State()
-        result = [text, shown, *downloads]
-        found = photographs.change(reconstruct, photographs, [views, notes, probs])
-        found.then(export, [probs, slider], result)
-        slider.change(export, [probs, slider], result, trigger_mode="always_last")
+        outputs = [text, shown, *downloads]
+        write = partial(write_files, folder, smooth)
+        found = [views, notes, probs]
+        event = photographs.change(partial(reconstruct, predictor), photographs, found)
+        event.then(write, [probs, slider], outputs)
+        slider.change(write, [probs, slider], outputs, trigger_mode="always_last")
     return page
+
+
+def reconstruct(predictor: Predictor, paths: list[str] | None):
+    """Return the object of each photograph, what is doubtful about it, and probabilities."""
+    if not paths:
+        return [], "", None
+    try:
+        cutouts = predictor.cut_out(paths)
+    except InputError as error:
+        message = str(error)
+        for path in paths:
+            message = message.replace(path, Path(path).name)
+        return [], f"**Error:** {message}", None
+    views, notes = [], []
+    for path, cutout in zip(paths, cutouts, strict=True):
+        caption = "" if cutout.source == "rendering" else cutout.caption
+        views.append((draw_view(cutout.image, caption), f"{Path(path).name}: {cutout.caption}"))
+        notes += [f"- **{Path(path).name}**: {warning}" for warning in cutout.warnings]
+    return views, "\n".join(notes), predictor.predict(predictor.preprocess(cutouts))
+
+
+def write_files(folder: Path, smooth: bool, probs, threshold: float):
+    """Return the number of voxels, the mesh to show, and the files to download."""
+    if probs is None:
+        return "", None, *(None for _ in DOWNLOADS)
+    target = Path(tempfile.mkdtemp(dir=folder))
+    for name in DOWNLOADS:
+        save_prediction(target / name, probs, threshold, smooth)
+    text = f"{(probs >= threshold).sum()} occupied voxels"
+    if probs.max() < threshold:
+        text = f"Nothing: the highest probability is {probs.max():.2f}; lower the threshold."
+    return text, *(str(target / name) for name in (DOWNLOADS[0], *DOWNLOADS))
