@@ -11,7 +11,7 @@ from utils.errors import InputError
 
 GRAY = (204, 204, 204, 255)  # Blender's default material
 SMOOTH_ANGLE = np.radians(40)  # faces that meet at a smaller angle are shaded as one surface
-MIN_HEIGHT = 1e-7  # of a triangle, in its longest sides; float32 is as coarse
+MIN_HEIGHT = 1e-7  # a lower triangle has no area; in its longest sides
 AXES = {
     "x": (1, 0, 0), "y": (0, 1, 0), "z": (0, 0, 1),
     "-x": (-1, 0, 0), "-y": (0, -1, 0), "-z": (0, 0, -1),

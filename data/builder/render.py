@@ -15,7 +15,7 @@ FILTER = np.float32([1, 2, 3, 2, 1]) / 9  # reaches one ray beyond the pixel on 
 MAX_LAYERS = 16  # transparent surfaces that a ray passes
 MIN_LIGHT = 1 / 255  # what less light than this would add is not visible
 LAMP = 0.5**0.5  # length of a hemisphere light above, which equals two at (0, 2, -2), (0, 2, 2)
-ENERGY = 0.7  # of each lamp
+ENERGY = 0.7  # each lamp's
 DIFFUSE = 0.8  # Blender's default diffuse intensity
 SPECULAR = 0.1 * 255  # white added by gloss: the mean over the official chair
 

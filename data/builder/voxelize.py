@@ -6,7 +6,7 @@ from data.builder.mesh import Mesh
 from data.builder.render import Rays
 from data.layout import RESOLUTION
 
-MAX_FINE_RESOLUTION = 256  # of the carved grid, which has at most 4 fine voxels a voxel side
+MAX_FINE_RESOLUTION = 256  # the carved grid has at most 4 fine voxels a voxel side
 TOLERANCE = 1e-3  # fine voxels; a surface between two voxels belongs to the one behind it
 
 

@@ -41,7 +41,7 @@ def table(rng: np.random.Generator) -> list[Mesh]:
         edge = [(0.96, 0), (1, 0.3), (1, 0.7), (0.96, 1)]
         profile = [(depth / 2 * r, thickness * y) for r, y in edge]
         board = lathe((0, under, 0), profile) * (1, 1, stretch)
-        depth, width = depth * 0.72, depth * 0.72 * stretch  # of the square between the legs
+        depth, width = depth * 0.72, depth * 0.72 * stretch  # the square between the legs
     else:
         corner = rng.choice([0.005, rng.uniform(0.03, 0.15)])
         center = (0, height - thickness / 2, 0)

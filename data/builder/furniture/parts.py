@@ -4,7 +4,7 @@ import numpy as np
 from scipy.interpolate import CubicSpline, PchipInterpolator
 
 CIRCLE_POINTS = 20
-ARC_STEPS = 4  # of a rounded edge
+ARC_STEPS = 4  # a rounded edge has as many segments
 
 
 def circle(radius: float) -> np.ndarray:

@@ -140,47 +140,38 @@ def _row_size(element: Element, row: list[float]) -> int:
 
 def _read_values(body: bytes, offset: int, order: str, element: Element) -> int:
     """Fill an element's values from the body at an offset, and return the offset behind it."""
-    dtypes = {
-        name: [np.dtype(order + code if order else "f8") for code in codes]
-        for name, codes in element.types.items()
-    }
-    # Read a table whose lists are all as long as those of the first row.
-    row, _ = _read_row(body, offset, dtypes)
-    fields = []
-    for (name, (dtype, *length)), values in zip(dtypes.items(), row, strict=True):
-        fields += [(f"{name} length", length[0])] if length else []
-        fields.append((name, dtype, values.shape))
-    table = np.dtype(fields)
-    end = offset + element.count * table.itemsize
+    # Read a table, if the lists of all rows are as long as those of the first one.
+    layout = _row_layout(body, offset, order, element)
+    end = offset + element.count * layout.itemsize
     if end <= len(body):
-        rows = np.frombuffer(body, table, element.count, offset)
-        lists = [name for name, (_, *length) in dtypes.items() if length]
-        if all((rows[f"{name} length"] == rows[name].shape[1]).all() for name in lists):
-            element.values = {name: rows[name] for name in dtypes}
+        rows = np.frombuffer(body, layout, element.count, offset)
+        lists = [name for name, codes in element.types.items() if len(codes) == 2]
+        if all((rows[f"{name} length"] == layout[name].shape).all() for name in lists):
+            element.values = {name: rows[name] for name in element.types}
             return end
 
-    # The lists differ in length.
     rows = []
     for _ in range(element.count):
-        row, offset = _read_row(body, offset, dtypes)
-        rows.append(row)
-    for (name, (_, *length)), column in zip(dtypes.items(), zip(*rows, strict=True), strict=True):
-        element.values[name] = list(column) if length else np.array(column)
+        layout = _row_layout(body, offset, order, element)
+        rows.append(np.ndarray((), layout, body, offset))
+        offset += layout.itemsize
+    element.values = {name: [row[name] for row in rows] for name in element.types}
     return offset
 
 
-def _read_row(body: bytes, offset: int, dtypes: dict) -> tuple[list[np.ndarray], int]:
-    """Return the values of each property of a row, and the offset behind it."""
-    row = []
-    for dtype, *length_dtype in dtypes.values():
+def _row_layout(body: bytes, offset: int, order: str, element: Element) -> np.dtype:
+    """Return the fields of the row at an offset; a list has a field for its length before it."""
+    fields = []
+    for name, codes in element.types.items():
+        dtype, *length_dtype = (np.dtype(order + code if order else "f8") for code in codes)
         shape = ()
         if length_dtype:
-            shape = tuple(np.ndarray(1, length_dtype[0], body, offset).astype(int))
+            fields.append((f"{name} length", length_dtype[0]))
+            shape = (int(np.ndarray((), length_dtype[0], body, offset)),)
             offset += length_dtype[0].itemsize
-        values = np.ndarray(shape, dtype, body, offset)
-        row.append(values)
-        offset += values.nbytes
-    return row, offset
+        fields.append((name, dtype, shape))
+        offset += np.dtype(fields[-1:]).itemsize
+    return np.dtype(fields)
 
 
 def _colors(element: Element) -> np.ndarray | None:
@@ -211,5 +202,5 @@ def _uv(
     pairs = [row for row, is_complete in zip(rows, has_uv, strict=True) if is_complete]
     uv[np.repeat(has_uv, sizes)] = np.concatenate([[], *pairs]).reshape(-1, 2)
     if "texnumber" in face.values:
-        image = face.values["texnumber"].astype(int)
+        image = np.array(face.values["texnumber"], int)
     return uv, np.where(has_uv, image, -1)

@@ -32,7 +32,7 @@ class GltfFile:
     def __init__(self, content: bytes, assets: Assets):
         self.assets = assets
         self.contents: dict[str, bytes] = {}  # buffers by URI
-        self.arrays: dict[int, np.ndarray] = {}  # by accessor: primitives often share them
+        self.arrays: dict[int, np.ndarray] = {}  # an accessor's, as primitives often share them
         self.images: dict[int, np.ndarray | None] = {}
         text, self.binary = _split_chunks(content)
         self.json = json.loads(decode(text).rstrip("\0"))

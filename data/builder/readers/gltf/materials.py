@@ -21,7 +21,7 @@ class GltfMaterial:
     texture: Texture | None = None
     uv_set: int = 0
     uv_matrix: np.ndarray | None = None
-    is_blended: bool = False  # by its alpha, with what is behind it
+    is_blended: bool = False  # alpha shows what is behind it
     is_lit: bool = True
 
     def uv(self, uv: np.ndarray) -> np.ndarray:
@@ -89,7 +89,7 @@ def _read_image(file: GltfFile, texture: dict) -> np.ndarray | None:
         is_uri = "uri" in image
         content = file.read_uri(image["uri"]) if is_uri else file.view(image["bufferView"])[0]
         name = image.get("name") or f"image {i}"
-        file.images[i] = file.assets.decode_image(bytes(content), name)
+        file.images[i] = file.assets.decode_image(content, name)
     return file.images[i]
 
 

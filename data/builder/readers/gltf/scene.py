@@ -14,7 +14,7 @@ class Placement(NamedTuple):
     mesh: int
     matrix: np.ndarray
     joints: np.ndarray | None
-    weights: list[float]  # of the morph targets
+    weights: list[float]  # one a morph target
 
 
 def find_placements(file: GltfFile) -> list[Placement]:
