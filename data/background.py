@@ -209,7 +209,7 @@ def clean_mask(alpha: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """
     coverage = (alpha >= 0.5).mean()
     if not MIN_OBJECT <= coverage <= MAX_OBJECT:
-        raise InputError(f"found no object: it covers {coverage:.1%} of the image")
+        raise InputError(f"found no object: the mask covers {coverage:.1%} of the image")
     alpha, others = _main_piece(alpha)
     visible, solid = alpha > MIN_VISIBLE, alpha >= 0.5
     unsure = (visible & (alpha < MIN_SURE)).sum() / visible.sum()
@@ -231,7 +231,8 @@ def _main_piece(alpha: np.ndarray) -> tuple[np.ndarray, float]:
     """Return a mask's large and central piece, and the fraction of its mass in other pieces."""
     solid = alpha >= 0.5
     # Pieces that are close to each other are one.
-    near = ndimage.distance_transform_edt(~solid) <= max(1, JOIN_DISTANCE * max(alpha.shape))
+    distance = max(1, round(JOIN_DISTANCE * max(alpha.shape)))
+    near = ndimage.distance_transform_edt(~solid) <= distance
     regions, num_regions = ndimage.label(near)
     labels = np.arange(1, num_regions + 1)
     mass = ndimage.sum(np.where(solid, alpha, 0), regions, labels)
