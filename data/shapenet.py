@@ -226,6 +226,15 @@ class ShapeNetDataset(Dataset):
         except OSError as error:  # a DataLoader worker passes on the type and the text alone
             raise InputError(explain(error)) from error
 
+    def examples(self, indices: list[int], num_views: int) -> list[tuple]:
+        """Return the name of each sample, its views and its voxels (D, D, D) bool, to be drawn."""
+        examples = []
+        for i in indices:
+            views, voxels, _ = self[SampleKey(i, 0, num_views)]
+            name = f"{self.index.category(i)} {self.index.names[i].partition('/')[2]}"
+            examples.append((name, views, voxels.astype(bool)))
+        return examples
+
     def load_voxels(self, i: int) -> np.ndarray:
         """Return a shape's voxels, (D, D, D) uint8."""
         voxels, side = self.index.load_voxels(i), self.resolution

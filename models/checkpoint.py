@@ -19,6 +19,7 @@ from models import R2N2, VARIANTS, build_network, load_network
 from models.init import data_dependent_init
 from models.network import THRESHOLD, with_resolution
 from models.weights import network_from_state, network_state, read_torch, write_torch
+from utils import distributed
 from utils.config import DEFAULTS, Config
 from utils.engine import Progress, check_finite, to_device
 from utils.errors import InputError
@@ -86,18 +87,22 @@ def save_checkpoint(
     progress: Progress,
     **extra,
 ) -> None:
-    """Write the state of a training, and `extra` (config, metrics), as one file.
+    """Write the state of a training, and `extra` (config, metrics), as one file, by rank 0.
 
-    The same training writes the same bytes. There is no random state: weights are drawn once, and
-    samples depend on (seed, epoch, index) alone.
+    All ranks call this. The same training writes the same bytes. There is no random state: weights
+    are drawn once, and samples depend on (seed, epoch, index) alone.
 
     Raises:
         NonFiniteError: If a weight, the optimizer's state or the loss is not finite; nothing is
             written then.
     """
-    check_finite(network, optimizer, progress)
-    state = {"optimizer": optimizer.state_dict(), "scaler": scaler.state_dict()}
-    write_torch(path, network_state(network) | state | vars(progress) | extra)
+    total = progress.all_reduce()
+    if distributed.is_rank_zero():
+        check_finite(network, optimizer, total)
+        state = {"optimizer": optimizer.state_dict(), "scaler": scaler.state_dict()}
+        write_torch(path, network_state(network) | state | vars(total) | extra)
+        print(f"written: {path}")
+    distributed.barrier()  # torchrun ends all ranks when the first one leaves
 
 
 class Checkpoint(NamedTuple):

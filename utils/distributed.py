@@ -85,6 +85,10 @@ def rank_zero_first():
         dist.barrier()
 
 
+def is_rank_zero() -> bool:
+    return not dist.is_initialized() or dist.get_rank() == 0
+
+
 def barrier() -> None:
     if dist.is_initialized():
         dist.barrier()

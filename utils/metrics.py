@@ -159,3 +159,27 @@ def compute_metrics(
 
 # A new metric without a threshold is a function above and a row here.
 METRICS = {"loss": voxel_loss, "average_precision": average_precision}
+
+
+def report_validation(
+    evaluation: dict, categories: list[str]
+) -> tuple[dict[str, dict], dict[str, float]]:
+    """Print and return the loss and IoU for 1, 3, 5 and all views, and the IoU by category.
+
+    `evaluation` is that of `evaluate` for one threshold, with samples of these categories.
+    """
+    categories = np.array(categories)
+    values = {"loss": evaluation["loss"], "iou": evaluation["iou"][..., 0]}  # (N, V)
+    means = {name: value.mean(0, dtype=float).tolist() for name, value in values.items()}
+    metrics = {"val": {name: mean[-1] for name, mean in means.items()}}
+    max_views = len(means["loss"])
+    for num_views in sorted({v for v in (1, 3, 5) if v < max_views} | {max_views}):
+        loss, iou = (mean[num_views - 1] for mean in means.values())
+        if num_views in (1, 3, 5):
+            metrics[f"val_{num_views}_views"] = {"loss": loss, "iou": iou}
+        print(f"validation, views: {num_views}, loss: {loss:.4f}, IoU: {iou:.4f}")
+    of_all_views = values["iou"][:, -1]
+    ious = {c: of_all_views[categories == c].mean() for c in sorted(set(categories.tolist()))}
+    rows = (f"{category} {iou:.3f}" for category, iou in ious.items())
+    print(f"validation, views: {max_views}, IoU by category: {', '.join(rows)}")
+    return metrics, {f"iou by category/{category}": iou for category, iou in ious.items()}
