@@ -53,12 +53,15 @@ def read_options() -> Config:
     parser = Parser(description=__doc__, usage="%(prog)s [options] [IMAGE ...]")
     add = parser.add_argument_group("demo").add_argument
     add("images", metavar="IMAGE", nargs="*", help="images of one object, or folders of them")
-    add("--mask", metavar="FILE", action="append", default=[], help="white where the object is")
-    add("--each", metavar="DIR", help="an object for each subfolder and each image in DIR")
+    mask = "image that is white where the object is; one for each IMAGE, in their order"
+    add("--mask", metavar="FILE", action="append", default=[], help=mask)
+    each = "reconstruct many objects: each subfolder of DIR is one, and each image in DIR"
+    add("--each", metavar="DIR", help=each)
     add("--weights", metavar="FILE", default="", help="weights to use in place of --resume_epoch")
-    add("--output", metavar="PATH", help="result (prediction.obj), or with --each their folder")
-    add("--format", metavar="SUFFIX", choices=SUFFIXES, default=".obj", help="with --each")
-    add("--no-crop", dest="crop", action="store_false", help="take whole images as the object")
+    output = "result (default: prediction.obj); with --each, folder of results (predictions)"
+    add("--output", metavar="PATH", help=output)
+    add("--format", choices=SUFFIXES, default=".obj", help="of the results with --each")
+    add("--no-crop", dest="crop", action="store_false", help="do not look for the object")
     add("--smooth", action="store_true", help="smooth surface (marching cubes)")
     add("--html", action="store_true", help="write a page with voxels to rotate as well")
     add("--web", action="store_true", help="serve a local page to drop images on (needs Gradio)")

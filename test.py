@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-from torch.utils.data import DataLoader
 
 from data.datasets import open_dataset
 from data.loader import eval_batches, make_loader
@@ -12,7 +11,7 @@ from data.splits import SPLITS
 from models import load_network
 from models.checkpoint import find_weights
 from models.predictor import Predictor
-from utils.config import number, read_config
+from utils.config import Config, number, read_config
 from utils.distributed import Precision, choose_device
 from utils.engine import evaluate, evaluate_view_orders
 from utils.errors import InputError, Parser, run
@@ -30,50 +29,45 @@ from utils.results import (
 
 
 def main() -> None:
-    parser = Parser(description=__doc__)
-    add = parser.add_argument_group("testing").add_argument
-    add("--split", choices=(*SPLITS, "all"), default="test", help="samples to evaluate")
-    add("--weights", default="", help="weights to evaluate, in place of --resume_epoch")
-    add("--thresholds", type=thresholds, help="choose on validation: 0.2,0.3 or 0.1:0.9:0.05")
-    add("--permutations", type=number(0), default=0, help="random orders of the views to compare")
-    add("--surface", action="store_true", help="F-scores and Chamfer distance of the surface too")
-    add("--html", action="store_true", help="write report.html as well")
-    config, _ = read_config(parser, ("data", "experiment", "evaluation"))
+    config = read_options()
     device = choose_device(config.device)
+
+    # The network and the threshold: given, or stored in the weights.
     experiment = Path(config.saved_models_path) / config.experiment_name
     weights = find_weights(experiment, config.weights, config.resume_epoch)
     network = load_network(weights).to(device)
     threshold = network.threshold if config.threshold is None else config.threshold
+    precision = Precision(config.precision, device)
+
+    # The samples, and those to choose the threshold on.
     index, splits = open_dataset(
         config.database_path, config.split_file, config.val_fraction, config.categories
     )
-    for split in (config.split, "val") if config.thresholds else (config.split,):
+    dataset = ShapeNetDataset(index, network.image_size, resolution=network.resolution)
+    loaders = {}
+    for split in sorted({config.split, "val"} if config.thresholds else {config.split}):
         if not splits[split]:
             raise InputError(f"split: no samples in '{split}' of {config.database_path}")
-
-    dataset = ShapeNetDataset(
-        index, network.image_size, config.seed, resolution=network.resolution, training=False
-    )
-    precision = Precision(config.precision, device)
-
-    def load_split(split: str) -> DataLoader:
         index.require_views(splits[split], config.max_views)
         batches = eval_batches(splits[split], config.batch_size, config.max_views)
-        return make_loader(dataset, batches, config.num_workers, pin_memory=device.type == "cuda")
+        pin_memory = device.type == "cuda"
+        loaders[split] = make_loader(dataset, batches, config.num_workers, pin_memory=pin_memory)
 
+    # The evaluation.
     search, spread = None, None
     if config.thresholds:
-        loader, title = load_split("val"), "choosing the threshold"
-        val = evaluate(network, loader, precision, config.thresholds, title)
+        title = "choosing the threshold"
+        val = evaluate(network, loaders["val"], precision, config.thresholds, title)
         search = choose_threshold(val["iou"][:, -1], config.thresholds)
         threshold = search["best"]
-    loader, title = load_split(config.split), f"evaluating {weights.name}"
+    loader, title = loaders[config.split], f"evaluating {weights.name}"
     evaluation = evaluate(network, loader, precision, [threshold], title, config.surface)
     if config.permutations:
         orders = random_orders(config.max_views, config.permutations)
         ious = evaluate_view_orders(network, loader, precision, threshold, orders)
         spread = view_order_spread(ious, orders)
 
+    # The results.
     indices = evaluation.pop("index")
     names = [printable(index.names[i]) for i in indices]
     categories = [printable(index.category(i)) for i in indices]
@@ -97,17 +91,33 @@ def main() -> None:
     folder = results_dir(experiment, results)
     write_results(folder, results, values, names)
     print(f"{folder}: result.json, result.md, per_sample.csv")
-    (folder / "report.html").unlink(missing_ok=True)  # of an earlier evaluation
+
+    # The page, with the best, median and worst samples; an older one would not fit the results.
+    (folder / "report.html").unlink(missing_ok=True)
     if config.html:
         predictor = Predictor(network, device, config.precision)
         examples = []
         for kind, i in choose_examples(values["iou"][:, -1]):
-            views, voxels, _ = dataset[SampleKey(indices[i], 0, config.max_views)]
-            target = voxels.astype(bool)
+            views, target, _ = dataset[SampleKey(indices[i], 0, config.max_views)]
             prediction = predictor.predict(views) >= threshold
             examples.append(Example(kind, names[i], values["iou"][i], views, target, prediction))
         write_report(folder / "report.html", results, examples)
         print(f"{folder / 'report.html'}: tables, and voxels to rotate in a browser")
+
+
+def read_options() -> Config:
+    parser = Parser(description=__doc__)
+    add = parser.add_argument_group("testing").add_argument
+    split = "samples to evaluate (default: test)"
+    add("--split", choices=(*SPLITS, "all"), default="test", help=split)
+    add("--weights", metavar="FILE", default="", help="weights to use in place of --resume_epoch")
+    search = "choose the best of these on the validation split, as 0.2,0.3 or 0.1:0.9:0.05"
+    add("--thresholds", type=thresholds, metavar="LIST", help=search)
+    orders = "compare this many random orders of the views"
+    add("--permutations", type=number(0), metavar="N", default=0, help=orders)
+    add("--surface", action="store_true", help="F-scores and Chamfer distance of the surface too")
+    add("--html", action="store_true", help="write report.html as well")
+    return read_config(parser, ("data", "experiment", "evaluation"))[0]
 
 
 def thresholds(text: str) -> list[float]:

@@ -56,8 +56,9 @@ def find_checkpoint(folder: str | Path, epoch: int | str) -> Path:
     path = newest if epoch == "last" else checkpoint_path(folder, epoch)
     if path and path.is_file():
         return path
-    found = f"the newest is {newest.name}" if newest else "there is none"
-    raise InputError(f"resume_epoch: no checkpoint of epoch {epoch} in {folder}; {found}")
+    if newest is None:
+        raise InputError(f"{folder}: no checkpoints; train.py writes one after each epoch")
+    raise InputError(f"{folder}: no checkpoint of epoch {epoch}; the newest is {newest.name}")
 
 
 def find_weights(
@@ -73,10 +74,7 @@ def find_weights(
         return Path(weights)
     if weights or epoch != 0:
         return find_checkpoint(weights or folder, epoch or "last")
-    path = otherwise or newest_checkpoint(folder)
-    if path is None:
-        raise InputError(f"{folder}: no checkpoint; run train.py first, or use --weights=FILE")
-    return path
+    return otherwise or find_checkpoint(folder, "last")
 
 
 def save_checkpoint(
@@ -118,7 +116,7 @@ def load_checkpoint(path: str | Path) -> tuple[R2N2, Checkpoint]:
     network = network_from_state(content, path)
     missing = {"optimizer", "scaler", "config", *vars(Progress())} - content.keys()
     if missing:
-        raise InputError(f"{path}: cannot resume: no {min(missing)!r}, as in files of weights only")
+        raise InputError(f"{path}: weights alone; train on from them with --init_weights={path}")
     return network, Checkpoint(Path(path), content)
 
 

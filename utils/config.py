@@ -56,14 +56,14 @@ OPTIONS = {
         "database_path": (
             "synthetic",
             expanduser,
-            "dataset of ShapeNet's or Occupancy Networks' layout; synthetic: built on first use",
+            "in ShapeNet's or Occupancy Networks' layout; synthetic: furniture, built on first use",
         ),
         "split_file": (
             "",
             expanduser,
             "JSON split as Pix2Vox's or Mesh R-CNN's; default: the dataset's own, else 80/20",
         ),
-        "val_fraction": (0.05, number(0.0, 0.9), "end of the training split kept for validation"),
+        "val_fraction": (0.05, number(0.0, 0.9), "fraction of the training split for validation"),
         "categories": ("", str, "names or folders, as chair,table; default: all"),
         "num_workers": (None, number(0), "processes that load data; default: one per core"),
         "batch_size": (24, number(1), "samples per batch and process"),
@@ -112,7 +112,7 @@ OPTIONS = {
     },
     "training": {
         "seed": (0, number(0, 2**32 - 1), "seed of weights, order of samples, views and crops"),
-        "min_views": (1, number(1), "minimum views; each training batch draws a number"),
+        "min_views": (1, number(1), "minimum views; their number is drawn per batch"),
         "augmentation": (
             "paper",
             ("paper", "strong"),
@@ -218,7 +218,7 @@ def read_ini(path: str | Path) -> dict:
             if not equals:
                 raise InputError(f"expected 'key = value', got {line[:60]!r}")
             if name in given:
-                raise InputError(f"{name}: set for the second time")
+                raise InputError(f"{name}: already set above")
             given |= vars(parser.parse_args([to_flag(name, value)]))
         except InputError as error:
             raise InputError(f"{path}, line {i}: {str(error).removeprefix('--')}") from None
