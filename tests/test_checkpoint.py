@@ -41,7 +41,7 @@ def test_checkpoint_restores_network_optimizer_scaler_and_progress(tmp_path):
         assert all(torch.equal(a[key], b[key]) for key in ("step", "exp_avg", "exp_avg_sq"))
     assert [g["weight_decay"] for g in other.param_groups] == [0.3, 0.0]  # what was asked for
     load_network(path)
-    with pytest.raises(InputError, match="resume"):
+    with pytest.raises(InputError, match="init_weights"):
         save_network(tmp_path / "a.pth", network)
         load_checkpoint(tmp_path / "a.pth")
 
@@ -58,7 +58,7 @@ def test_find_weights_order(tmp_path):
     assert find_weights(tmp_path / "absent", str(tmp_path), 2) == second
     assert find_weights(tmp_path, "", 0, otherwise=other) == other
     assert find_weights(tmp_path, "", 2, otherwise=other) == second
-    with pytest.raises(InputError, match=r"epoch 3 .*_00000010"):
+    with pytest.raises(InputError, match=r"epoch 3; .*_00000010"):
         find_weights(tmp_path, "", 3)
     with pytest.raises(InputError, match=r"train\.py"):
         find_weights(tmp_path / "absent", "", 0)
