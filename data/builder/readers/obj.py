@@ -30,7 +30,7 @@ class _Obj:
             keyword, rest = split_keyword(line)
             if keyword in self.rows:
                 self.rows[keyword].append(rest)
-            elif keyword == "f":
+            elif keyword in ("f", "fo"):
                 words = rest.partition("#")[0].split()
                 counts = [len(rows) for rows in self.rows.values()] if "-" in rest else (0, 0, 0)
                 self.corners += [parse(word, *counts) for word in words]
