@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from data.builder.readers import FolderAssets, assets, load_mesh
+from data.builder.readers import FolderAssets, load_mesh
 from tests.helpers import ROOT, SHARED, SMALL, make_dataset
 from utils import errors
 from utils.tensorboard import TensorBoardLogger
@@ -85,11 +85,3 @@ def read(tmp_path):
         return load_mesh(path, found)
 
     return run
-
-
-@pytest.fixture
-def decoded_images(monkeypatch):
-    """Return a list that grows with each decoded image."""
-    calls, read_texture = [], assets.read_texture
-    monkeypatch.setattr(assets, "read_texture", lambda c: calls.append(0) or read_texture(c))
-    return calls
