@@ -217,27 +217,33 @@ def full_disk_under_tensorboard():
     return train("--num_epochs=3", prefix=disk)
 
 
-def interrupt(process: subprocess.Popen, number: int, path: str) -> subprocess.Popen:
-    """Signal the whole group when `path` exists, and expect an end within ten seconds."""
+def interrupt(process: subprocess.Popen, number: int, ready: Callable) -> subprocess.Popen:
+    """Signal the whole group when `ready()`; expect an end within ten seconds, and no leftovers."""
     end = time.time() + LIMIT
-    while not list(Path.cwd().glob(path)):
-        assert process.poll() is None and time.time() < end, f"no {path}"
+    while not ready(process):
+        assert process.poll() is None and time.time() < end, "not ready"
         time.sleep(0.01)
     os.killpg(process.pid, number)
     process.wait(10)
-    assert not list(Path.cwd().glob(path)) or not Path(path).name.startswith(".")
+    leftovers = [*Path("datasets/synthetic").glob(".*"), *Path("data").glob(".*")]
+    assert not leftovers, leftovers
     return process
 
 
 @fault(130, "interrupted")
 def ctrl_c_while_furniture_is_built():
-    shape = "datasets/synthetic/ShapeNetVox32/*/*"
-    return interrupt(train("--database_path=synthetic"), signal.SIGINT, shape)
+    built = "datasets/synthetic/ShapeNetVox32/*/*"
+    process = train("--database_path=synthetic")
+    interrupt(process, signal.SIGINT, lambda _: list(Path.cwd().glob(built)))
+    assert list(Path.cwd().glob(built))
+    return process
 
 
 @fault(143, "interrupted")
 def sigterm_while_furniture_is_built():
-    return interrupt(train("--database_path=synthetic"), signal.SIGTERM, "datasets/synthetic/.m*")
+    started = Path("datasets/synthetic")
+    process = train("--database_path=synthetic")
+    return interrupt(process, signal.SIGTERM, lambda _: list(started.glob(".making-*")))
 
 
 def run(name: str) -> tuple[str, bool]:

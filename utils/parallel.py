@@ -100,11 +100,11 @@ def _call(function, item):
 
 
 def _end(workers: list) -> None:
-    """Let running calls remove their temporary files, but kill them after half a second."""
+    """Let running calls remove their temporary files, but kill them after a second."""
     for worker in workers:
         worker.terminate()
     for worker in workers:
-        worker.join(0.5 / len(workers))
+        worker.join(1 / len(workers))
         worker.kill()
 
 
