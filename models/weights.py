@@ -11,7 +11,7 @@ from torch import Tensor
 
 from models.network import R2N2, THRESHOLD
 from utils.errors import InputError
-from utils.files import atomic_write
+from utils.files import atomic_write, open_regular
 
 FORMAT = "3d-r2n2"
 
@@ -72,7 +72,7 @@ def _describe(value) -> str:
 @contextmanager
 def reading(path: str | Path, expected: str):
     """Yield the binary file at `path`; whatever fails while it is read becomes one InputError."""
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         try:
             yield file
         except Exception as error:  # a damaged file raises errors of any type

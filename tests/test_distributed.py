@@ -12,6 +12,8 @@ import pytest
 import torch
 
 from data.loader import TrainBatchSampler
+from utils import distributed
+from utils.errors import InputError
 
 ROOT = Path(__file__).parents[1]
 
@@ -92,6 +94,16 @@ def test_death_of_a_process_ends_the_other_with_one_line(dataset, tmp_path):
     errors = [rank.communicate(timeout=60)[1] for rank in ranks]
     assert ranks[0].returncode == 2 and errors[0].count("\n") == 1, errors[0]
     assert errors[0].startswith("error: another process of the training died")
+
+
+@pytest.mark.parametrize(
+    "variables", [{"WORLD_SIZE": "x"}, {"WORLD_SIZE": "2"}, {"WORLD_SIZE": "2", "RANK": "x"}]
+)
+def test_wrong_variables_of_torchrun_are_named(monkeypatch, variables):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match=r"WORLD_SIZE=.*torchrun"):
+        distributed.init(torch.device("cpu"))
 
 
 @pytest.mark.slow

@@ -1,16 +1,16 @@
 import multiprocessing
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
 
-import numpy as np
 import pytest
 import torch
 
-from data.loader import TrainBatchSampler, eval_batches, make_loader
-from data.shapenet import SAMPLE_STREAM, ShapeNetDataset, index_dataset
+from data.loader import LoadingError, TrainBatchSampler, eval_batches, make_loader
+from data.shapenet import ShapeNetDataset, index_dataset
 from tests.helpers import ROOT
 
 
@@ -42,6 +42,44 @@ def test_workers_persist_over_epochs_and_leave_signals_to_the_parent(dataset):
             os.kill(pid, signal.SIGINT)
             os.kill(pid, signal.SIGTERM)
     assert pids[0] == pids[1] and len(pids[0]) == 2
+
+
+class Failing(ShapeNetDataset):
+    """A dataset whose workers come to the end `how`."""
+
+    def __init__(self, index, how):
+        super().__init__(index, 128)
+        self.how = how
+
+    def load_views(self, key):
+        if self.how == "no shared memory":
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, -1))
+        elif self.how == "no memory":
+            raise MemoryError("Unable to allocate 9 GiB")
+        else:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().load_views(key)
+
+
+@pytest.mark.parametrize("how", ["killed", "no memory", "no shared memory"])
+def test_death_of_a_worker_is_an_error_that_says_what_to_do(dataset, how):
+    loader = make_loader(Failing(index_dataset(dataset), how), eval_batches([0, 1, 2], 1, 1), 2)
+    with pytest.raises(LoadingError, match="--num_workers"):
+        list(loader)
+
+
+def test_waiting_for_a_stopped_worker_can_be_ended(dataset):
+    loader = make_loader(
+        ShapeNetDataset(index_dataset(dataset), 128), eval_batches(list(range(15)), 1, 1), 1
+    )
+
+    def give_up():
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        for _ in loader.batches(give_up):
+            for worker in multiprocessing.active_children():
+                os.kill(worker.pid, signal.SIGSTOP)
 
 
 @pytest.mark.parametrize("end", ["", "raise ValueError('bug')"])
@@ -90,22 +128,3 @@ def test_start_batch_resumes_an_epoch():
         sampler.set_epoch(2, start_batch)
         assert list(sampler) == batches[start_batch:] and len(sampler) == 7 - start_batch
         assert list(sampler.loss_scales()) == scales[start_batch:]
-
-
-def test_sampler_and_samples_draw_from_different_streams():
-    sampler, sample_0, sample_1, next_epoch = (
-        np.random.default_rng(key).random(8).tolist()
-        for key in ((7, 1), (7, 1, 0, SAMPLE_STREAM), (7, 1, 1, SAMPLE_STREAM), (7, 2))
-    )
-    assert len({*sampler, *sample_0, *sample_1, *next_epoch}) == 32
-
-
-def test_evaluation_takes_all_samples_in_order(dataset):
-    samples = ShapeNetDataset(index_dataset(dataset), 128)
-    loader = make_loader(samples, eval_batches(range(15), 4, 2))
-    batches = list(loader)
-    assert [index for _, _, indices in batches for index in indices] == list(range(15))
-    assert [tuple(images.shape) for images, _, _ in batches] == [
-        *[(4, 2, 3, 128, 128)] * 3,
-        (3, 2, 3, 128, 128),
-    ]

@@ -1,77 +1,21 @@
-"""The scripts as on Windows: without POSIX, with workers started by spawn, and no UTF-8 default."""
+"""File names that are not UTF-8, differ by case, or hold spaces; and packages that are missing."""
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.helpers import ROOT, SMALL, make_dataset
+from tests.helpers import SMALL, make_dataset
 from utils.config import read_ini
 
-# Run at the start of every interpreter, workers included. The standard library, which is another
-# on Windows, keeps what it needs here.
-SITECUSTOMIZE = """
-import builtins, multiprocessing, os, signal, sys, types, warnings
-
-SIGNALS = {"SIGINT", "SIGTERM", "SIGABRT", "SIGFPE", "SIGILL", "SIGSEGV", "SIG_DFL", "SIG_IGN"}
-SIGNALS |= {"signal", "getsignal", "raise_signal", "Signals", "default_int_handler"}
-ABSENT = {"fork", "forkpty", "getuid", "geteuid", "setpgrp", "setpgid", "setsid", "killpg", "wait"}
-ABSENT |= {"sched_getaffinity", "sched_setaffinity", "register_at_fork", "mkfifo", "pread", "chown"}
-ABSENT |= {"O_NONBLOCK", "O_NOFOLLOW", "O_DIRECTORY", "O_CLOEXEC", "WNOHANG", "sysconf", "uname"}
-
-def without(module, is_absent):
-    copy = types.ModuleType(module.__name__)
-    vars(copy).update({k: v for k, v in vars(module).items() if not is_absent(k)})
-    return copy
-
-WINDOWS = {
-    "signal": without(signal, lambda name: name not in SIGNALS),
-    "os": without(os, lambda name: name in ABSENT),
-    "msvcrt": types.SimpleNamespace(LK_NBLCK=2, locking=lambda *_: None),
-}
-usual = builtins.__import__
-
-def windows_import(name, globals=None, locals=None, fromlist=(), level=0):
-    importer = (globals or {}).get("__name__", "").partition(".")[0]
-    if importer in ("__main__", "data", "models", "utils"):
-        if name in ("fcntl", "resource", "pwd", "grp", "termios"):
-            raise ModuleNotFoundError(name)
-        if name in WINDOWS:
-            return WINDOWS[name]
-    return usual(name, globals, locals, fromlist, level)
-
-builtins.__import__ = windows_import
-multiprocessing.set_start_method("spawn")
-warnings.simplefilter("ignore", EncodingWarning)  # of other packages
-warnings.filterwarnings("error", category=EncodingWarning, module="(data|models|utils|__main__)")
-"""
-RUN = """
-import os, runpy, sys
-if __name__ == "__main__":
-    from utils.tensorboard import TensorBoardLogger
-    TensorBoardLogger.write = lambda *_: None  # slow, and tests/test_tensorboard.py has odd names
-    for name, *arguments in {commands}:
-        sys.argv = [os.fsdecode(argument) for argument in (name, *arguments)]
-        print("running", name, flush=True)
-        try:
-            if name.endswith(b".py"):
-                runpy.run_path({root!r} + "/" + sys.argv[0], run_name="__main__")
-            else:
-                runpy.run_module(sys.argv[0], run_name="__main__")
-        except SystemExit as end:
-            if end.code:
-                raise
-        assert "embreex" not in sys.modules or name == b"data.builder"
-"""
 CUBE = "".join(f"v {i // 4} {i // 2 % 2} {i % 2}\n" for i in range(8))
 CUBE += "f 1 2 4 3\nf 5 7 8 6\nf 1 5 6 2\nf 3 4 8 7\nf 1 3 7 5\nf 2 6 8 4\n"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="makes file names that only Linux takes")
-def test_scripts_run_without_posix_and_with_any_file_name(tmp_path):
+def test_scripts_take_any_file_name(script, tmp_path, monkeypatch, no_tensorboard):
     odd = os.fsdecode(b"M\xf6bel \xff")  # not UTF-8
     work = tmp_path / "größe & 椅子" / odd
     root = make_dataset(work / "data", {"chair": 2, odd: 2}, views=2)
@@ -84,23 +28,17 @@ def test_scripts_run_without_posix_and_with_any_file_name(tmp_path):
         (meshes / name).write_text(CUBE, encoding="ascii")
     flags = [*SMALL, f"--database_path={root}", "--val_fraction=0", "--saved_models_path=my runs"]
     config, weights = "--cfg=my runs/3d-r2n2/config.ini", "--resume_epoch=1"
-    run = tmp_path / "run.py"
-    commands = [
-        ["train.py", *flags, "--num_epochs=1", "--num_workers=1"],
-        ["test.py", config, weights, "--split=all", "--html", "--num_workers=0"],
-        ["demo.py", config, weights, "--html", f"--output={odd} #1.obj", "--no-crop"]
-        + [f"{root}/ShapeNetRendering/{odd}/model00/rendering/{i:02d}.png" for i in range(2)],
-        ["data.builder", str(meshes), "--out", f"{odd}/built", "--views=1", "--processes=1"],
-    ]
-    commands = [[os.fsencode(word) for word in command] for command in commands]
-    run.write_text(RUN.format(commands=commands, root=str(ROOT)), encoding="utf-8")
-    (tmp_path / "sitecustomize.py").write_text(SITECUSTOMIZE, encoding="utf-8")
-    settings = {"PYTHONPATH": f"{tmp_path}:{ROOT}", "PYTHONWARNDEFAULTENCODING": "1"}
-    settings |= {"PYTHONUTF8": "0", "PYTHONIOENCODING": "cp1252", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, run], cwd=work, env=os.environ | settings, capture_output=True, timeout=300
-    )
-    assert (done.returncode, done.stderr.decode("ascii")) == (0, "")
+    views = [f"{root}/ShapeNetRendering/{odd}/model00/rendering/{i:02d}.png" for i in range(2)]
+    built = ["--out", f"{odd}/built", "--views=1", "--processes=1"]
+    monkeypatch.chdir(work)
+    for name, *arguments in (
+        ["train", *flags, "--num_epochs=1", "--num_workers=1"],
+        ["test", config, weights, "--split=all", "--html", "--num_workers=0"],
+        ["demo", config, weights, "--html", f"--output={odd} #1.obj", "--no-crop", *views],
+        ["data.builder.__main__", meshes, *built],
+    ):
+        status, _, errors = script(name, *arguments)
+        assert (status, errors) == (0, "")
 
     folder = work / "my runs" / "3d-r2n2"
     assert read_ini(folder / "config.ini")["database_path"] == str(root)

@@ -20,6 +20,7 @@ from models.checkpoint import (
 from tests.helpers import ROOT, SMALL, assert_same, make_dataset
 from utils import engine
 from utils.distributed import Precision
+from utils.errors import Interrupted
 from utils.metrics import voxel_loss
 from utils.signals import catch_stop_signals, stop_at_once, stop_requested
 
@@ -229,6 +230,15 @@ def test_second_training_in_a_folder_is_refused_until_the_first_is_dead(script, 
     first.communicate()
     assert script("train", *small, "--num_epochs=1")[0] == 0
     assert not (tmp_path / FOLDER / "training.lock").exists()
+
+
+def test_repeated_stop_signals_are_one():
+    with catch_stop_signals():
+        for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
+            os.kill(os.getpid(), number)
+        assert stop_requested() == signal.SIGTERM
+        with pytest.raises(Interrupted), stop_at_once():
+            pass
 
 
 def test_ignored_signals_stay_ignored():

@@ -13,7 +13,7 @@ from os.path import expanduser
 from pathlib import Path
 
 from utils.errors import InputError, Parser, run
-from utils.files import atomic_write
+from utils.files import atomic_write, read_bytes
 from utils.parallel import num_cores
 
 NETWORKS = ("3D-LSTM-1", "3D-GRU-1", "3D-LSTM-3", "3D-GRU-3", "Res3D-GRU-3")
@@ -200,7 +200,7 @@ def read_ini(path: str | Path) -> dict:
     [Sections] are ignored, and comments: from # or ; at a line's start or after a space. A value in
     double quotes may contain both.
     """
-    content = Path(path).read_bytes()
+    content = read_bytes(path)
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # PowerShell's >
         text = content.decode("utf-16", "replace")
     else:

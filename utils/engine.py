@@ -132,7 +132,6 @@ def train_one_epoch(
     for (images, voxels, indices), scale in zip(bar, sampler.loss_scales(), strict=True):
         distributed.raise_if_stopped()
 
-        # Set the learning rate of this step.
         step = progress.epoch * epoch_steps + progress.batches
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(config, step, epoch_steps)

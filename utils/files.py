@@ -1,4 +1,4 @@
-"""Atomic writes and size-limited reads."""
+"""Atomic writes, and reads that name the file in every error and never wait for one."""
 
 import json
 import os
@@ -53,16 +53,13 @@ def remove_stale(folder: Path, pattern: str) -> None:
 
 
 @contextmanager
-def open_bounded(path: str | Path, max_bytes: int | None = None):
+def open_regular(path: str | Path):
     """Yield the regular file at `path`, open in binary mode; an OSError in the block names it.
 
     A FIFO, which an archive may contain, would block for ever, and /dev/zero never ends.
     """
-    status = os.stat(path)
-    if not stat.S_ISREG(status.st_mode):
+    if not stat.S_ISREG(os.stat(path).st_mode):
         raise InputError(f"{path}: expected a regular file, got a folder, a pipe or a device")
-    if max_bytes and status.st_size > max_bytes:
-        raise InputError(f"{path}: expected at most {max_bytes} bytes, got {status.st_size}")
     try:
         with open(path, "rb") as file:
             yield file
@@ -72,8 +69,8 @@ def open_bounded(path: str | Path, max_bytes: int | None = None):
         raise
 
 
-def read_bytes(path: str | Path, max_bytes: int | None = None) -> bytes:
-    with open_bounded(path, max_bytes) as file:
+def read_bytes(path: str | Path) -> bytes:
+    with open_regular(path) as file:
         return file.read()
 
 
@@ -88,16 +85,16 @@ def refuse_placeholder(content: bytes) -> None:
         raise InputError("a web page (HTML), not the file itself; download it again")
 
 
-def read_text(path: str | Path, max_bytes: int | None = None) -> str:
+def read_text(path: str | Path) -> str:
     """Read a UTF-8 file, with or without a byte order mark."""
     try:
-        return read_bytes(path, max_bytes).decode("utf-8-sig")
+        return read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InputError(f"{path}: expected a text file in UTF-8") from None
 
 
-def read_json(path: str | Path, max_bytes: int | None = None):
-    text = read_text(path, max_bytes)
+def read_json(path: str | Path):
+    text = read_text(path)
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -9,7 +9,7 @@ from zipfile import ZipFile
 from data.builder.formats import is_other, is_readable
 from data.builder.readers.assets import entry_path, read_entry
 from utils.errors import InputError
-from utils.files import open_bounded, refuse_placeholder
+from utils.files import open_regular, refuse_placeholder
 
 ARCHIVES = (".zip", ".sh3f")
 CATALOG = "PluginFurnitureCatalog.properties"  # of a Sweet Home 3D library
@@ -41,7 +41,7 @@ def list_meshes(path: Path) -> tuple[list[ArchiveMesh], Counter]:
 
     Also counts the files of formats that cannot be read. Raises InputError for a damaged archive.
     """
-    with open_bounded(path) as file:
+    with open_regular(path) as file:
         refuse_placeholder(file.read(1024))
     try:
         with ZipFile(path) as archive:
