@@ -36,9 +36,7 @@ def main() -> None:
     distributed.shutdown()
 
 
-def train(
-    config: Config, given: set[str], folder: Path, device, rank: int, world_size: int
-) -> None:
+def train(config: Config, given: set, folder: Path, device, rank: int, world_size: int) -> None:
     # The network: a new one, one to fine-tune, or that of the checkpoint to resume from.
     config, network, resumed = checkpoint.prepare_network(config, given, folder)
     if config.threshold is None:
