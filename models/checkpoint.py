@@ -4,7 +4,6 @@ A training that was stopped within an epoch leaves checkpoint_interrupted.pth as
 """
 
 import errno
-import re
 import sys
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,11 +25,9 @@ from utils.errors import InputError
 from utils.files import TEMPORARY_SUFFIX
 
 INTERRUPTED = "checkpoint_interrupted.pth"
-EPOCH_NAME = re.compile(r"checkpoint_epoch_(\d{8})\.pth")
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)  # Lustre without flock, some NFS
 # What the batches of an epoch depend on, besides the dataset and the number of processes.
-BATCH_OPTIONS = ("seed", "batch_size", "min_views", "max_views")
-BATCH_OPTIONS += ("split_file", "val_fraction", "categories")
+BATCH_OPTIONS = "seed batch_size min_views max_views split_file val_fraction categories".split()
 # What a resumed training doesn't take from the checkpoint.
 OWN_OPTIONS = ("device", "num_workers", "resume_epoch", "saved_models_path", "experiment_name")
 
@@ -41,7 +38,7 @@ def checkpoint_path(folder: str | Path, epoch: int) -> Path:
 
 def epoch_checkpoints(folder: str | Path) -> list[Path]:
     """Return the checkpoints of finished epochs, in their order."""
-    return sorted(p for p in Path(folder).glob("*.pth") if EPOCH_NAME.fullmatch(p.name))
+    return sorted(Path(folder).glob(f"checkpoint_epoch_{'[0-9]' * 8}.pth"))
 
 
 def newest_checkpoint(folder: str | Path) -> Path | None:
@@ -123,11 +120,10 @@ def load_checkpoint(path: str | Path) -> tuple[R2N2, Checkpoint]:
 def find_resumable(folder: Path, epoch: int | str) -> Path:
     """Return the checkpoint to resume from; refuse one that a later checkpoint follows."""
     path = find_checkpoint(folder, epoch)
-    later = [p for p in epoch_checkpoints(folder) if p.name > path.name]
-    later += [p for p in [folder / INTERRUPTED] if p.is_file()]
-    if epoch != "last" and later:
+    newest = newest_checkpoint(folder)
+    if epoch != "last" and path != newest:
         raise InputError(
-            f"{path}: {later[0].name} follows it; move later checkpoints away or resume with "
+            f"{path}: {newest.name} follows it; move later checkpoints away or resume with "
             "--resume_epoch=last"
         )
     return path
@@ -253,7 +249,7 @@ def init_from_data(network: R2N2, dataset, indices: list[int], config: Config, d
 def experiment_lock(folder: Path):
     """Keep a second training out of `folder`, which is made; the lock ends with this process.
 
-    Leftovers of a killed training's unfinished writes are removed.
+    Unfinished writes of a killed training are removed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "training.lock"
@@ -267,8 +263,7 @@ def experiment_lock(folder: Path):
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
-        remedy = "don't start a second training in this folder"
-        print(f"warning: {folder}: its file system has no locks; {remedy}", file=sys.stderr)
+        print(f"warning: {folder}: no locks here; start no second training in it", file=sys.stderr)
     for leftover in folder.glob(f".*{TEMPORARY_SUFFIX}"):
         leftover.unlink()
     try:

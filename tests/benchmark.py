@@ -5,7 +5,6 @@ own to measure their peak memory.
 """
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -107,20 +106,7 @@ def loader_times(folder: Path, repeats: int) -> dict[str, float]:
     return {name: seconds / num_views for name, seconds in times.items()}
 
 
-def index_times(folder: Path, num_shapes: int, repeats: int) -> dict[str, float]:
-    """Return the seconds of indexing shapes of 24 views, all of them empty files."""
-    for i in range(num_shapes):
-        rendering = folder / f"ShapeNetRendering/{i % 13:08d}/{i:032x}/rendering"
-        rendering.mkdir(parents=True)
-        for view in range(24):
-            (rendering / f"{view:02d}.png").touch()
-        voxels = folder / f"ShapeNetVox32/{i % 13:08d}/{i:032x}"
-        voxels.mkdir(parents=True)
-        (voxels / "model.binvox").touch()
-    return best_times({"ours": partial(index_dataset, folder)}, repeats)
-
-
-def benchmark(repeats: int, num_shapes: int) -> dict[str, dict[str, float]]:
+def benchmark(repeats: int) -> dict[str, dict[str, float]]:
     """Return seconds and bytes by what is measured and implementation."""
     implementations = ("textbook", "ours", "checkpointing")
     steps = {name: train_step(name) for name in implementations}
@@ -132,22 +118,14 @@ def benchmark(repeats: int, num_shapes: int) -> dict[str, dict[str, float]]:
     }
     with tempfile.TemporaryDirectory() as folder:
         results["loader, per view"] = loader_times(Path(folder), 3 * repeats)
-    with tempfile.TemporaryDirectory() as folder:
-        results[f"index of {num_shapes} shapes"] = index_times(Path(folder), num_shapes, 3)
     return results
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmark", description=__doc__)
     parser.add_argument("--repeats", type=int, default=6, help="runs of each (%(default)s)")
-    parser.add_argument("--shapes", type=int, default=4378, help="to index (%(default)s)")
-    parser.add_argument("--json", action="store_true", help="print JSON")
     args = parser.parse_args()
-    results = benchmark(args.repeats, args.shapes)
-    if args.json:
-        print(json.dumps(results, indent=2))
-        return
-    for name, row in results.items():
+    for name, row in benchmark(args.repeats).items():
         scale, unit = (2**-20, "MB") if "bytes" in name else (1e3, "ms")
         values = ", ".join(f"{key} {scale * value:.1f} {unit}" for key, value in row.items())
         print(f"{name}: {values}")

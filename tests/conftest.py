@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import settings
 
 from data.builder.readers import FolderAssets, load_mesh
 from tests.helpers import ROOT, SHARED, SMALL, make_dataset
@@ -19,9 +18,6 @@ from utils.tensorboard import TensorBoardLogger
 torch.set_num_threads(1)
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it after "command &"
 os.environ["OMP_NUM_THREADS"] = "1"  # in subprocesses: sums depend on it
-settings.register_profile("quick", max_examples=300, derandomize=True, database=None)
-settings.register_profile("long", max_examples=200_000)
-settings.load_profile("quick")
 
 
 @pytest.fixture(scope="session")

@@ -4,12 +4,11 @@ from functools import partial
 
 import pytest
 import torch
-from torch import nn
 
 from models import NETWORKS, R2N2, VARIANTS, build_network
 from models.init import data_dependent_init
 from models.network import with_resolution
-from models.profile import profile
+from models.profile import count_macs
 from tests import reference
 
 THEANO = VARIANTS["theano"]
@@ -112,16 +111,6 @@ def test_grad_checkpointing_keeps_gradients(name):
     torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-7)
 
 
-def test_view_order_matters_only_through_hidden_state_and_forget_gate():
-    network, images = small_network("3D-LSTM-3"), random_images(1, 3)
-    shuffled = images[:, [2, 0, 1]]
-    with torch.no_grad():
-        assert not torch.allclose(network(images), network(shuffled), atol=1e-4)
-        nn.init.zeros_(network.recurrence.hidden.weight)
-        network.recurrence.hidden.bias.view(3, -1)[1].fill_(50)  # the cell state is a sum now
-        assert torch.allclose(network(images), network(shuffled), atol=1e-4)
-
-
 def test_xavier_init_counts_each_gate_as_a_layer():
     torch.manual_seed(0)
     network = build_network("3D-GRU-3", width=0.5)
@@ -191,28 +180,6 @@ def test_invalid_image_shapes_raise_value_error(shape):
             forward(images)
 
 
-@pytest.mark.filterwarnings("ignore:Full backward hook is firing")  # the zero state needs no grad
-@pytest.mark.parametrize("name", ["3D-LSTM-3", "Res3D-GRU-3"])
-def test_hooks_see_the_outputs_of_layers(name):
-    network, images = small_network(name), random_images(1, 1)
-    outputs, gradients = {}, {}
-    for key, layer in network.named_modules():
-        if isinstance(layer, nn.Conv2d | nn.Conv3d | nn.Linear):
-            layer.register_forward_hook(
-                lambda layer, args, output, key=key: outputs.update(
-                    {key: (output, output.detach().clone())}
-                )
-            )
-            layer.register_full_backward_hook(
-                lambda layer, inputs, outputs, key=key: gradients.update({key: outputs[0]})
-            )
-    network(images.requires_grad_()).square().mean().backward()
-    layers = {key.rpartition(".")[0] for key, _ in network.named_parameters()}
-    assert outputs.keys() == gradients.keys() == layers
-    for output, copy in outputs.values():
-        assert torch.equal(output, copy)
-
-
 def test_forward_view_orders_matches_forward_of_permuted_images():
     network, images = small_network(), random_images(2, 3)
     orders = [[2, 0, 1], [0, 1, 2]]
@@ -220,22 +187,12 @@ def test_forward_view_orders_matches_forward_of_permuted_images():
         assert torch.allclose(logits, network(images[:, order]), atol=1e-6)
 
 
-def test_network_runs_in_float32_after_autocast():
-    network, images = small_network(), random_images(1, 2)
-    with torch.no_grad():
-        expected = network(images)
-        with torch.autocast("cpu", torch.bfloat16):
-            network(images)
-        assert torch.equal(network(images), expected)
-
-
-def test_profile_counts_multiplications_and_memory():
+def test_profile_counts_multiplications():
     with torch.device("meta"):
         network = build_network("3D-LSTM-3")
-    macs, memory = zip(*(profile(network, num_views) for num_views in (1, 2, 3)), strict=True)
+    macs = [count_macs(network, num_views) for num_views in (1, 2, 3)]
     assert macs[2] == pytest.approx(8.49e9, rel=0.01)  # the PyTorch port needs 15.0e9
     assert macs[2] - macs[1] == pytest.approx(macs[1] - macs[0], rel=0.001)
-    assert 0 < memory[0] < memory[1] < memory[2]
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -153,13 +153,6 @@ def test_half_precision_is_autocast(network):
     assert half.dtype == np.float32 and 0 < np.abs(exact - half).max() < 0.05
 
 
-def test_training_mode_is_not_used(network):
-    predictor = Predictor(network)
-    network.train()
-    predictor(PATHS)
-    assert not network.training
-
-
 def test_five_lines_from_images_to_a_mesh(network, tmp_path):
     predictor = Predictor(network, device="cpu")
     probs = predictor([Image.open(path) for path in PATHS])

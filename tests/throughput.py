@@ -18,7 +18,7 @@ import torch
 from data.loader import TrainBatchSampler, eval_batches, make_loader
 from data.shapenet import ShapeNetDataset, ShapeNetIndex, index_dataset
 from models import NETWORKS, build_network
-from models.profile import profile
+from models.profile import count_macs
 from tests.helpers import make_dataset
 from utils.config import Config
 from utils.distributed import Precision, choose_device
@@ -90,7 +90,7 @@ class Training:
         """Return the rate of a training step; a backward pass has twice the forward's products."""
         with torch.device("meta"):
             network = build_network(self.args.network, width=self.args.width)
-        return 3 * 2 * profile(network, self.args.views, self.args.batch_size)[0] / seconds
+        return 3 * 2 * self.args.batch_size * count_macs(network, self.args.views) / seconds
 
     def matmul_flops_per_second(self) -> float:
         """Return the rate of a large matrix product in the same precision, the device's peak."""
