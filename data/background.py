@@ -83,10 +83,7 @@ def cut_out(
         return Cutout(image, "rendering")
     else:
         source = "alpha channel" if mask is None else "mask"
-        try:
-            alpha, warnings = clean_mask(alpha if mask is None else mask)
-        except InputError as error:
-            raise InputError(f"{source}: {error}") from None
+        alpha, warnings = clean_mask(alpha if mask is None else mask)
     return Cutout(crop_to_object(with_alpha(image, alpha)), source, warnings)
 
 

@@ -13,7 +13,6 @@ from PIL.JpegImagePlugin import JpegImageFile
 from utils.errors import InputError
 from utils.files import read_bytes, refuse_placeholder
 
-MAX_PIXELS = 2**27  # RGBA takes half a gigabyte
 READABLE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "AVIF")  # EPS runs a program
 HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 OTHER_SUFFIXES = {*".heic .heif .hif .pjpeg .pjp .jif .jfi .mpo".split()}  # not in Pillow's list
@@ -118,15 +117,11 @@ def _open(content: bytes, side: int | None, formats) -> Image.Image:
         image = JpegImageFile(io.BytesIO(content))  # Image.open refuses many pixels before draft()
         if side:
             image.draft("RGB", (side, side))
-    elif content[4:8] == b"ftyp" and content[8:12] in HEIF_BRANDS:
+        return image
+    if content[4:8] == b"ftyp" and content[8:12] in HEIF_BRANDS:
         _register_heif()
-        image = Image.open(io.BytesIO(content), formats=["HEIF"])
-    else:
-        image = Image.open(io.BytesIO(content), formats=formats)
-    if image.width * image.height > MAX_PIXELS:
-        size = f"{image.width}x{image.height}"
-        raise InputError(f"{size} pixels, over {MAX_PIXELS // 10**6} million; scale the image down")
-    return image
+        formats = ["HEIF"]
+    return Image.open(io.BytesIO(content), formats=formats)
 
 
 def _register_heif() -> None:
