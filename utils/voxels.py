@@ -31,9 +31,6 @@ def exposed_faces(occupied: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Returns:
         tuple: Corners (F, 4, 3) in voxels, counter-clockwise seen from outside, and outward
             normals (F, 3), both int.
-
-    Raises:
-        ValueError: If `occupied` is not bool.
     """
     _check_bool(occupied)
     padded = np.pad(occupied, 1)
