@@ -14,6 +14,7 @@ from utils import distributed
 from utils.config import Config, read_config, write_ini
 from utils.engine import NonFiniteError, Progress, evaluate, make_optimizer, train_one_epoch
 from utils.errors import InputError, Interrupted, Parser, run
+from utils.files import experiment_lock
 from utils.metrics import report_validation
 from utils.signals import catch_stop_signals
 from utils.tensorboard import TensorBoardLogger
@@ -26,7 +27,7 @@ def main() -> None:
     device = distributed.choose_device(config.device)
     rank, world_size = distributed.init(device)
     folder = Path(config.saved_models_path) / config.experiment_name
-    lock = checkpoint.experiment_lock(folder) if rank == 0 else nullcontext()
+    lock = experiment_lock(folder) if rank == 0 else nullcontext()
     with lock, catch_stop_signals(), distributed.explain_failed_peer():
         try:
             train(config, given, folder, device, rank, world_size)

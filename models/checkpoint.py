@@ -3,14 +3,10 @@
 A training that was stopped within an epoch leaves checkpoint_interrupted.pth as well.
 """
 
-import errno
-import sys
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from filelock import FileLock, Timeout
 
 from data.loader import TrainBatchSampler
 from data.shapenet import collate
@@ -22,10 +18,8 @@ from utils import distributed
 from utils.config import DEFAULTS, Config
 from utils.engine import Progress, check_finite, to_device
 from utils.errors import InputError
-from utils.files import TEMPORARY_SUFFIX
 
 INTERRUPTED = "checkpoint_interrupted.pth"
-NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)  # Lustre without flock, some NFS
 # What the batches of an epoch depend on, besides the dataset and the number of processes.
 BATCH_OPTIONS = "seed batch_size min_views max_views split_file val_fraction categories".split()
 # What a resumed training doesn't take from the checkpoint.
@@ -243,33 +237,3 @@ def init_from_data(network: R2N2, dataset, indices: list[int], config: Config, d
     sampler = TrainBatchSampler(indices, 24, num_views, num_views, config.seed)
     images, voxels, _ = collate([dataset[key] for key in next(iter(sampler))])
     data_dependent_init(network, to_device(images, voxels, device)[0])
-
-
-@contextmanager
-def experiment_lock(folder: Path):
-    """Keep a second training out of `folder`, which is made; the lock ends with this process.
-
-    Unfinished writes of a killed training are removed.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "training.lock"
-    lock = FileLock(path, blocking=False)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise InputError(
-            f"{folder}: in use by another training; choose another --experiment_name"
-        ) from None
-    except OSError as error:
-        if error.errno not in NO_LOCKS:
-            raise
-        print(f"warning: {folder}: no locks here; start no second training in it", file=sys.stderr)
-    for leftover in folder.glob(f".*{TEMPORARY_SUFFIX}"):
-        leftover.unlink()
-    try:
-        yield
-    finally:
-        with suppress(OSError):  # Windows keeps open files; a folder with checkpoints stays
-            path.unlink()
-            folder.rmdir()
-        lock.release()

@@ -8,7 +8,6 @@ import torch
 from models import build_network, checkpoint, load_network, save_network
 from models.checkpoint import (
     Progress,
-    experiment_lock,
     find_resumable,
     find_weights,
     load_checkpoint,
@@ -18,6 +17,7 @@ from models.checkpoint import (
 from tests.helpers import assert_same
 from utils.engine import NonFiniteError, make_optimizer
 from utils.errors import InputError
+from utils.files import experiment_lock
 
 SMALL = {"width": 1 / 16, "leaky_slope": 0.1, "unpooling": "zero"}
 

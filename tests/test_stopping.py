@@ -216,7 +216,7 @@ def test_file_missing_in_mid_epoch_is_named(script, tmp_path, monkeypatch, worke
 
 
 def test_second_training_in_a_folder_is_refused_until_the_first_is_dead(script, small, tmp_path):
-    hold = "from pathlib import Path; import time; from models.checkpoint import experiment_lock\n"
+    hold = "from pathlib import Path; import time; from utils.files import experiment_lock\n"
     hold += f"with experiment_lock(Path({str(tmp_path / FOLDER)!r})):\n"
     hold += "    print('held', flush=True); time.sleep(99)"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

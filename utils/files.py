@@ -1,16 +1,21 @@
-"""Atomic writes, and reads that name the file in every error and never wait for one."""
+"""Atomic writes, locks, and reads that name the file in every error and never wait for one."""
 
+import errno
 import json
 import os
 import shutil
 import stat
+import sys
 import tempfile
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from utils.errors import InputError
 
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)  # Lustre without flock, some NFS
 TEMPORARY_SUFFIX = ".part"  # of files that are being written
 
 
@@ -99,3 +104,33 @@ def read_json(path: str | Path):
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: expected JSON: {error}") from error
+
+
+@contextmanager
+def experiment_lock(folder: Path):
+    """Keep a second training out of `folder`, which is made; the lock ends with this process.
+
+    Unfinished writes of a killed training are removed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "training.lock"
+    lock = FileLock(path, blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise InputError(
+            f"{folder}: in use by another training; choose another --experiment_name"
+        ) from None
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        print(f"warning: {folder}: no locks here; start no second training in it", file=sys.stderr)
+    for leftover in folder.glob(f".*{TEMPORARY_SUFFIX}"):
+        leftover.unlink()
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows keeps open files; a folder with checkpoints stays
+            path.unlink()
+            folder.rmdir()
+        lock.release()
