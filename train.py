@@ -85,7 +85,6 @@ def train(config: Config, given: set, folder: Path, device, rank: int, world_siz
 
     # The records: the options of this run, TensorBoard, and what a checkpoint holds.
     if rank == 0:
-        write_ini(folder / "config.ini", config)
         predictor = Predictor(network, device, config.precision)
         logger = TensorBoardLogger(
             folder,
@@ -94,6 +93,7 @@ def train(config: Config, given: set, folder: Path, device, rank: int, world_siz
             val_set.examples((splits["val"] or splits["train"])[:NUM_DRAWN], config.max_views),
             lambda images: predictor.predict(images) >= config.threshold,
         )
+        write_ini(folder / "config.ini", config)
     state = network, optimizer, precision.scaler, progress
     extra = {"config": vars(config), "world_size": world_size}
 
