@@ -94,15 +94,6 @@ def test_grad_checkpointing_matches_the_cpu(device):
     assert_close(network, other, Precision("fp32", device), *TOLERANCES["fp32"])
 
 
-def test_grad_checkpointing_takes_less_memory(device):
-    network, peaks = make_network().to(device), []
-    for network.grad_checkpointing in (False, True):
-        torch.cuda.reset_peak_memory_stats()
-        probs_and_gradient(network, Precision("fp32", device), 8, 5)
-        peaks.append(torch.cuda.max_memory_allocated())
-    assert peaks[1] < peaks[0]
-
-
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of torch, about its own parts
 @pytest.mark.parametrize("name", ["fp32", "bf16"])
@@ -148,18 +139,6 @@ def test_predictor_matches_the_cpu(device):
     expected = Predictor(network).predict(views.numpy(), all_views=True)
     probs = Predictor(network, device).predict(views.numpy(), all_views=True)
     np.testing.assert_allclose(probs, expected, atol=TOLERANCES["fp32"][0])
-
-
-def test_batches_are_loaded_into_pinned_memory(dataset):
-    samples = ShapeNetDataset(index_dataset(dataset), 128)
-    sampler = eval_batches(list(range(6)), 4, 2)
-    loaders = [make_loader(samples, sampler, 1, pin_memory=pin) for pin in (False, True)]
-    for (images, voxels, _), pinned in zip(*loaders, strict=True):
-        assert pinned[0].is_pinned() and pinned[1].is_pinned()
-        assert pinned[0].stride() == images.stride()  # channels-last
-        on_device = to_device(*pinned[:2], torch.device("cuda"))
-        assert torch.equal(on_device[0].cpu(), images.float() / 255)
-        assert torch.equal(on_device[1].cpu(), voxels)
 
 
 def test_ddp_trains_like_one_process(dataset, device, tmp_path):

@@ -99,27 +99,6 @@ def test_choose_device_returns_the_requested_one():
     assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def test_each_process_of_torchrun_opens_its_own_gpu(monkeypatch):
-    opened = []
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch, "empty", lambda _, device: opened.append(device))
-    monkeypatch.setenv("LOCAL_RANK", "3")
-    assert [choose_device(name) for name in ("auto", "cuda")] == 2 * [torch.device("cuda:3")]
-    assert choose_device("cpu") == torch.device("cpu")
-    assert opened == ["cuda:3", "cuda:3", "cpu"]
-
-
-def test_precision_changes_global_settings_only_while_it_runs():
-    backends = torch.backends.cuda.matmul, torch.backends.cudnn
-    usual = [backend.allow_tf32 for backend in backends]
-    for name in ("fp32", "tf32"):
-        precision = Precision(name, torch.device("cpu"))
-        assert [backend.allow_tf32 for backend in backends] == usual
-        with precision.autocast():
-            assert [backend.allow_tf32 for backend in backends] == 2 * [name == "tf32"]
-        assert [backend.allow_tf32 for backend in backends] == usual
-
-
 def test_small_network_learns_four_samples(tmp_path):
     torch.manual_seed(0)
     network = build_network("3D-LSTM-3", width=1 / 16)

@@ -18,7 +18,6 @@ import torch
 from data.loader import TrainBatchSampler, eval_batches, make_loader
 from data.shapenet import ShapeNetDataset, ShapeNetIndex, index_dataset
 from models import NETWORKS, build_network
-from models.profile import count_macs
 from tests.helpers import make_dataset
 from utils.config import Config
 from utils.distributed import Precision, choose_device
@@ -86,26 +85,6 @@ class Training:
         del times["between steps"]
         return {stage: statistics.median(values[WARM_UP:]) for stage, values in times.items()}
 
-    def flops_per_second(self, seconds: float) -> float:
-        """Return the rate of a training step; a backward pass has twice the forward's products."""
-        with torch.device("meta"):
-            network = build_network(self.args.network, width=self.args.width)
-        return 3 * 2 * self.args.batch_size * count_macs(network, self.args.views) / seconds
-
-    def matmul_flops_per_second(self) -> float:
-        """Return the rate of a large matrix product in the same precision, the device's peak."""
-        side = 8192 if self.device.type == "cuda" else 1024
-        dtype = self.precision.dtype or torch.float32
-        a = torch.randn(side, side, device=self.device, dtype=dtype)
-        times = []
-        with self.precision.autocast():
-            for _ in range(WARM_UP + self.args.steps):
-                start = time.perf_counter()
-                a @ a
-                self.synchronize()
-                times.append(time.perf_counter() - start)
-        return 2 * side**3 / min(times)
-
     def train_rate(self, index: ShapeNetIndex) -> float:
         """Return samples per second of an epoch, after a short one that starts the workers."""
         loader, progress = self.loader(index, self.args.steps), Progress().shard(0, self.device)
@@ -141,11 +120,6 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, float]:
     results |= {f"{stage} (ms)": 1e3 * seconds for stage, seconds in stages.items()}
     seconds = sum(stages.values())
     results["training step (samples/s)"] = args.batch_size / seconds
-    rate, peak = training.flops_per_second(seconds), training.matmul_flops_per_second()
-    results["rate (TFLOP/s)"], results["share of a matrix product's rate"] = (
-        rate / 1e12,
-        rate / peak,
-    )
     results["training (samples/s)"] = training.train_rate(index)
     loader = training.loader(index, args.steps, training=False)
     results["evaluation (samples/s)"] = training.rate_of(
@@ -153,10 +127,6 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, float]:
     )
     if training.device.type == "cuda":
         results["peak memory (GB)"] = torch.cuda.max_memory_allocated() / 1e9
-    if args.profile:
-        with torch.profiler.profile() as profiler:
-            training.train_rate(index)
-        profiler.export_chrome_trace(args.profile)
     return results
 
 
@@ -173,7 +143,6 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--steps", type=int, default=50, help="of each measurement (%(default)s)")
     add("--shapes", type=int, default=64, help="of the dataset made for it (%(default)s)")
     add("--compile", action="store_true")
-    add("--profile", metavar="FILE", help="write a trace for chrome://tracing of two epochs")
     add("--json", action="store_true", help="print JSON")
     return parser.parse_args(arguments)
 

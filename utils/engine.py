@@ -118,20 +118,16 @@ def train_one_epoch(
     Raises:
         NonFiniteError: Names the samples of a batch with a loss that is not finite.
         Interrupted: Between two steps, or while waiting for a batch, if a stop signal came.
-        InputError: If a sample cannot be read.
     """
-    # Go to the first batch that is left of the epoch.
     network.train()
     sampler, title = loader.batch_sampler, f"epoch {progress.epoch + 1}/{config.num_epochs}"
     sampler.set_epoch(progress.epoch + 1, progress.batches)
     epoch_steps = progress.batches + len(sampler)
     started, shown, samples_before = time.perf_counter(), 0.0, progress.totals[2].item()
     previous = None  # losses and indices of the step before
-
     bar = progress_bar(loader, title, distributed.raise_if_asked_to_stop)
     for (images, voxels, indices), scale in zip(bar, sampler.loss_scales(), strict=True):
         distributed.raise_if_stopped()
-
         step = progress.epoch * epoch_steps + progress.batches
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(config, step, epoch_steps)
@@ -154,7 +150,6 @@ def train_one_epoch(
             check_losses(*previous, loader, title)
         previous = losses.detach(), indices
 
-        # Show the means so far once a second.
         if (now := time.perf_counter()) - shown > 1:
             shown, means = now, progress.means()
             bar.set_postfix_str(f"loss {means['loss']:.4f}, IoU {means['iou']:.4f}")
@@ -210,9 +205,7 @@ def evaluate(
         network (R2N2): Set to evaluation mode.
         loader (DataLoader): Batches of images (B, V, 3, S, S) and voxels (B, D, D, D), both
             uint8, and indices.
-        precision (Precision): Of the network.
         thresholds (list[float]): T occupancy thresholds in (0, 1].
-        title (str): Of the progress bar.
         surface (bool): Compare surfaces too: half a second more per sample on a CPU core, for 5
             views and one threshold.
 
@@ -252,8 +245,8 @@ def evaluate_view_orders(
     forward, title = partial(network.forward_view_orders, orders=orders), "orders of views"
     rows = []
     for logits_per_order, voxels, _ in predict_batches(forward, loader, precision, title):
-        ious = [intersection_over_union(x, voxels, threshold) for x in logits_per_order]
-        rows.append(torch.stack(ious, dim=1))
+        ious = (intersection_over_union(x, voxels, threshold) for x in logits_per_order)
+        rows.append(torch.stack(list(ious), dim=1))
     return torch.cat(rows).cpu().numpy()
 
 
@@ -263,12 +256,7 @@ def predict_batches(
     precision: Precision,
     title: str,
 ) -> Iterator[tuple[list[Tensor], Tensor, list[int]]]:
-    """Yield for each batch what `forward(images)` yields, (B, 2, D, D, D), voxels and indices.
-
-    Raises:
-        InputError: If a sample cannot be read.
-        Interrupted: If a stop signal came and there is one process.
-    """
+    """Yield for each batch what `forward(images)` yields, (B, 2, D, D, D), voxels and indices."""
 
     def stop() -> None:
         if not torch.distributed.is_initialized():  # ranks differ in their number of batches
