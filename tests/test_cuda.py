@@ -87,13 +87,6 @@ def test_precisions_match_the_cpu(device, name):
     assert_close(network, other, Precision(name, device), *TOLERANCES[name])
 
 
-def test_grad_checkpointing_matches_the_cpu(device):
-    network = make_network()
-    other = copy.deepcopy(network).to(device)
-    other.grad_checkpointing = True
-    assert_close(network, other, Precision("fp32", device), *TOLERANCES["fp32"])
-
-
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of torch, about its own parts
 @pytest.mark.parametrize("name", ["fp32", "bf16"])
@@ -180,13 +173,6 @@ def test_training_resumes_on_the_other_device(script, small, device, tmp_path):
     assert all(value.device.type == "cpu" for value in mixed["weights"].values())
     for key, value in expected["weights"].items():
         assert (mixed["weights"][key] - value).abs().mean() < 1e-4, key
-
-
-def test_scripts_run_on_the_device(script, small, device):
-    flags = [*FLAGS, small[-1], f"--device={device.type}", "--precision=bf16"]
-    for name, more in (("train", ["--num_epochs=1"]), ("test", []), ("demo", ["--resume_epoch=1"])):
-        status, _, errors = script(name, *flags, *more)
-        assert (status, errors) == (0, "")
 
 
 def test_out_of_memory_is_a_one_line_error_that_names_batch_size(script, small):

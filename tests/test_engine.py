@@ -10,7 +10,7 @@ from models import build_network
 from models.init import data_dependent_init
 from tests.helpers import make_dataset
 from utils.config import Config
-from utils.distributed import Precision, choose_device
+from utils.distributed import Precision
 from utils.engine import Progress, evaluate, learning_rate, make_optimizer, train_one_epoch
 from utils.metrics import average_precision, intersection_over_union, voxel_loss
 
@@ -92,11 +92,6 @@ def test_evaluate_matches_single_samples_and_keeps_the_network(dataset):
                 assert iou == pytest.approx(expected)
     for key, value in network.state_dict().items():
         assert torch.equal(value, before[key])
-
-
-def test_choose_device_returns_the_requested_one():
-    assert choose_device("cpu") == torch.device("cpu")
-    assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def test_small_network_learns_four_samples(tmp_path):
