@@ -21,7 +21,7 @@ from utils.errors import InputError, Interrupted
 from utils.signals import stop_requested
 
 TIMEOUT = timedelta(minutes=10)  # rank 0 may build the synthetic dataset in this time
-FAILED_PEER = re.compile("gloo|nccl|[Cc]onnection|store", re.IGNORECASE)  # in torch's errors
+FAILED_PEER = re.compile("gloo|nccl", re.IGNORECASE)  # in torch's errors
 
 
 def init(device: torch.device) -> tuple[int, int]:
