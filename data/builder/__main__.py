@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from data.builder.build import Options, add_build_flags, build, write_failed
+from data.builder.build import Options, add_build_flags, build
 from data.builder.formats import CONVERTIBLE, PREFERENCE, explain_others
 from data.builder.mesh import AXES, rotation
 from data.builder.names import category_folder, clean_name
@@ -47,7 +47,6 @@ def main() -> int:
     failed = found.problems | failed
     for path, reason in failed.items():
         print(f"{path}: {reason}")
-    write_failed(args.out, failed)
 
     num_meshes = len({source.location for source in found.sources}) + len(found.problems)
     num_built = num_meshes - len(failed)

@@ -1,10 +1,8 @@
 """Build a dataset from meshes: one shape from each, and stretched variants of it."""
 
-import csv
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
@@ -17,13 +15,23 @@ from data.builder.mesh import Mesh, normalize, transform
 from data.builder.render import render, require_embreex
 from data.builder.sources import Source, distinct
 from data.builder.voxelize import voxelize
-from data.cameras import View, sample_views, write_views
-from data.layout import NUM_VIEWS, RENDERINGS, RESOLUTION, RESOLUTIONS, VOXELS
+from data.cameras import sample_views, write_views
+from data.layout import (
+    METADATA,
+    NUM_VIEWS,
+    RENDERINGS,
+    RESOLUTION,
+    RESOLUTIONS,
+    VOXELS,
+    VOXELS_FILE,
+)
 from utils.errors import InputError, Parser, explain
-from utils.files import atomic_write, remove_stale
+from utils.files import remove_stale
 from utils.parallel import CRASHED, parallel_map
 from utils.voxels import read_binvox, write_binvox
 
+MAX_STRETCH = 1.25  # a variant is 1 / 1.25 to 1.25 times as long along each axis
+MIN_THICKNESS = 1e-4  # the shortest side of a usable mesh, in longest sides
 UNFINISHED = ".making-"  # prefix of the folders of shapes in progress
 
 
@@ -44,21 +52,6 @@ def is_finished(root: Path, name: str) -> bool:
     return all((root / tree / name).is_dir() for tree in (RENDERINGS, VOXELS))
 
 
-def find_missing(root: Path, names: Iterable[str], resolution: int) -> list[str]:
-    """Return the shapes that are not finished, and print how many are kept.
-
-    Raises InputError if the first shape in root has another resolution.
-    """
-    path = next((root / VOXELS).glob("*/*/model.binvox"), None)
-    if path and (found := len(read_binvox(path))) != resolution:
-        raise InputError(f"--resolution: expected {found}, as the shapes in {root} have")
-    names = list(names)
-    missing = [name for name in names if not is_finished(root, name)]
-    if len(missing) < len(names):
-        print(f"{root}: keeping {len(names) - len(missing)} shapes that are there already")
-    return missing
-
-
 def write_shape(
     root: Path,
     name: str,
@@ -67,9 +60,9 @@ def write_shape(
     num_views: int = NUM_VIEWS,
     resolution: int = RESOLUTION,
 ) -> None:
-    """Render and voxelize a mesh, and write both as `write_files` does.
+    """Render and voxelize a mesh as the shape "category/shape", which appears whole or not at all.
 
-    Its y is up and its front towards +x, at any size and position; `rng` samples the cameras.
+    The mesh has y up and its front towards +x, at any size and position; `rng` samples the cameras.
     Raises InputError if it cannot be seen.
     """
     mesh = normalize(mesh)
@@ -81,30 +74,18 @@ def write_shape(
     lower, upper = mesh.bounds
     corner = tuple(float(f"{value:.6g}") for value in lower)  # six digits, as in official files
     side = float(f"{max(upper - lower):.6g}")
-    write_files(root, name, images, views, voxels, (corner, side))
 
-
-def write_files(
-    root: Path, name: str, images, views: list[View], voxels: np.ndarray, frame=((0, 0, 0), 1.0)
-) -> None:
-    """Write the files of a shape "category/shape"; it appears whole or not at all.
-
-    Args:
-        images: V arrays (137, 137, 4) uint8.
-        voxels: (D, D, D) bool, axes x, y, z.
-        frame: Lower corner and side of the grid in the shape's units.
-    """
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=root) as folder:
         rendering_dir = Path(folder, "views", "rendering")
         rendering_dir.mkdir(parents=True)
-        file_names = [f"{i:02d}.png" for i in range(len(views))]
+        file_names = [f"{i:02d}.png" for i in range(num_views)]
         for file_name, image in zip(file_names, images, strict=True):
             Image.fromarray(image).save(rendering_dir / file_name, compress_level=3)
-        write_views(rendering_dir / "rendering_metadata.txt", views)
+        write_views(rendering_dir / METADATA, views)
         listing = "".join(f"{file_name}\n" for file_name in file_names)
         (rendering_dir / "renderings.txt").write_text(listing, "ascii", newline="\n")
-        write_binvox(Path(folder, "voxels", "model.binvox"), voxels, *frame)
+        write_binvox(Path(folder, "voxels", VOXELS_FILE), voxels, corner, side)
         if not is_finished(root, name):  # another run may have finished it
             _replace(rendering_dir.parent, root / RENDERINGS / name)
             _replace(Path(folder, "voxels"), root / VOXELS / name)
@@ -115,11 +96,6 @@ def _replace(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(target, ignore_errors=True)
     os.replace(source, target)
-
-
-MAX_STRETCH = 1.25  # a variant is 1 / 1.25 to 1.25 times as long along each axis
-MIN_THICKNESS = 1e-4  # the shortest side of a usable mesh, in longest sides
-FAILED = "failed.csv"
 
 
 @dataclass(frozen=True)
@@ -147,9 +123,13 @@ def build(
     """
     require_embreex()
     remove_stale(options.out, f"{UNFINISHED}*")
-    jobs = [replace(s, variant=i) for s in distinct(sources) for i in range(variants + 1)]
-    by_shape = {job.shape: job for job in jobs}
-    jobs = [by_shape[name] for name in find_missing(options.out, by_shape, options.resolution)]
+    built = next((options.out / VOXELS).glob(f"*/*/{VOXELS_FILE}"), None)
+    if built and (found := len(read_binvox(built))) != options.resolution:
+        raise InputError(f"--resolution: expected {found}, as the shapes in {options.out} have")
+    shapes = [replace(s, variant=i) for s in distinct(sources) for i in range(variants + 1)]
+    jobs = [shape for shape in shapes if not is_finished(options.out, shape.shape)]
+    if len(jobs) < len(shapes):
+        print(f"{options.out}: keeping {len(shapes) - len(jobs)} shapes that are there already")
     build_shape = partial(_build_shape, options)
     results = parallel_map(build_shape, jobs, "shapes", processes, (CRASHED, []))
     failed: dict[str, str] = {}
@@ -165,17 +145,6 @@ def build(
     return failed, notes
 
 
-def write_failed(out: Path, failed: dict[str, str]) -> None:
-    """Write failed.csv, the meshes that cannot be used with the reason, or remove an old one."""
-    (out / FAILED).unlink(missing_ok=True)
-    if failed:
-        with (
-            atomic_write(out / FAILED) as temporary,
-            open(temporary, "w", newline="", encoding="utf-8", errors="surrogateescape") as file,
-        ):
-            csv.writer(file).writerows([("mesh", "reason"), *failed.items()])
-
-
 def _build_shape(options: Options, source: Source) -> tuple[str | None, list[str]]:
     """Build one shape. Returns why the mesh cannot be used, or None, and notes on its files."""
     rng = np.random.default_rng([options.seed, *sha256(source.shape.encode()).digest()])
@@ -183,7 +152,7 @@ def _build_shape(options: Options, source: Source) -> tuple[str | None, list[str
     try:
         mesh, notes = source.load(options.up, options.front)
         if source.variant:
-            mesh = stretch(mesh, rng)
+            mesh = transform(mesh, np.diag(MAX_STRETCH ** rng.uniform(-1, 1, 3)))
         extent = np.ptp(mesh.bounds, axis=0)
         if extent.min() < MIN_THICKNESS * extent.max():
             raise InputError("expected a solid, found a flat mesh")
@@ -193,8 +162,3 @@ def _build_shape(options: Options, source: Source) -> tuple[str | None, list[str
     except Exception as error:  # one mesh must not end the run
         return f"cannot be built: {type(error).__name__}: {error}".split("\n")[0], notes
     return None, notes
-
-
-def stretch(mesh: Mesh, rng: np.random.Generator) -> Mesh:
-    """Scale each axis by 0.8 to 1.25, uniform in the logarithm."""
-    return transform(mesh, np.diag(MAX_STRETCH ** rng.uniform(-1, 1, 3)))
