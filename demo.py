@@ -65,7 +65,7 @@ def read_options() -> Config:
     add("--smooth", action="store_true", help="smooth surface (marching cubes)")
     add("--html", action="store_true", help="write a page with voxels to rotate as well")
     add("--web", action="store_true", help="serve a local page to drop images on (needs Gradio)")
-    config, _ = read_config(parser, ("experiment", "evaluation"), ("data", "network", "training"))
+    config, _ = read_config(parser, ("experiment", "evaluation"))
     if (config.each or config.web) and (config.images or config.mask):
         raise InputError("--each and --web: leave out IMAGE and --mask")
     config.output = config.output or ("predictions" if config.each else "prediction.obj")

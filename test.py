@@ -11,10 +11,10 @@ from data.splits import SPLITS
 from models import load_network
 from models.checkpoint import find_weights
 from models.predictor import Predictor
-from utils.config import Config, number, read_config
+from utils.config import Config, read_config
 from utils.distributed import Precision, choose_device
 from utils.engine import evaluate, evaluate_view_orders
-from utils.errors import InputError, Parser, run
+from utils.errors import InputError, Parser, number, run
 from utils.report import Example, choose_examples, write_report
 from utils.results import (
     choose_threshold,

@@ -15,7 +15,7 @@ from data.datasets import index_any
 from data.layout import METADATA, RENDERING_SIZE
 from data.shapenet import ShapeNetIndex
 from utils.draw import AZIMUTH, ELEVATION, OUTPUT_FORMATS, draw_voxels, image_grid, save_image
-from utils.errors import InputError, Parser, check_ranges, run
+from utils.errors import InputError, Parser, number, run
 
 COLUMNS = 4
 MAX_TITLE = 44  # characters over a tile
@@ -53,11 +53,9 @@ def main() -> None:
     parser.add_argument("dataset", help="folder of the dataset")
     formats = ", ".join(OUTPUT_FORMATS)
     parser.add_argument("--out", required=True, help=f"image to write: {formats}")
-    parser.add_argument(
-        "--limit", type=int, default=40, metavar="N", help="draw so many shapes, if there are more"
-    )
+    limit = "draw so many shapes, if there are more (default: 40)"
+    parser.add_argument("--limit", type=number(1), default=40, metavar="N", help=limit)
     args = parser.parse_args()
-    check_ranges(args, limit=(1, 10_000))
     if Path(args.out).suffix.lower() not in OUTPUT_FORMATS:
         raise InputError(f"--out: expected a file ending in {formats}, got {args.out}")
     save_image(args.out, contact_sheet(index_any(args.dataset)[0], args.limit))

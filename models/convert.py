@@ -15,7 +15,7 @@ import torch
 from models import R2N2, VARIANTS, build_network, load_network
 from models.onnx import save_onnx
 from models.weights import load_weights, read_torch, reading, save_network
-from utils.errors import InputError, Parser, check_ranges, run
+from utils.errors import InputError, Parser, number, run
 
 PORT_FILE = re.compile(r"(encoder|convrnn|decoder)_epoch_(\d+)\.pth")
 PORT_LAYERS = {
@@ -154,11 +154,12 @@ def main() -> None:
     parser.add_argument("source", metavar="SOURCE", help="checkpoint or any weights")
     parser.add_argument("out", metavar="OUT", help="file to write: .safetensors, .pth or .onnx")
     parser.add_argument("--half", action="store_true", help="store half precision, half the size")
-    parser.add_argument("--threshold", type=float, help="default threshold for these weights")
+    parser.add_argument(
+        "--threshold", type=number(0.001, 1.0), help="default threshold for these weights"
+    )
     args = parser.parse_args()
     network = load_network(args.source)
     if args.threshold is not None:
-        check_ranges(args, threshold=(0.001, 1))
         network.threshold = args.threshold
     if Path(args.out).suffix == ".onnx":
         save_onnx(args.out, network)

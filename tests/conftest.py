@@ -62,7 +62,7 @@ def no_tensorboard(monkeypatch):
 
 @pytest.fixture
 def small(dataset, tmp_path, monkeypatch):
-    """Flags of a small network on the small dataset, in an empty folder."""
+    """Flags as SMALL, and the small dataset's, in an empty folder."""
     monkeypatch.chdir(tmp_path)
     return [*SMALL, f"--database_path={dataset}"]
 

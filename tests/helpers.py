@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 BOX = trimesh.creation.box((1, 2, 3)).export(file_type="obj").encode()
 RED = [255, 0, 0, 255]
+# Flags of train.py, and but for the first one of test.py.
 SMALL = ["--width=0.0625", "--batch_size=4", "--max_views=2", "--num_workers=0", "--device=cpu"]
 
 

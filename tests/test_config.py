@@ -1,4 +1,3 @@
-import os
 from pathlib import Path
 
 import pytest
@@ -6,7 +5,7 @@ import pytest
 from data.layout import RESOLUTIONS
 from models import network
 from utils import config as options
-from utils.config import DEFAULTS, Config, read_config, write_ini
+from utils.config import Config, read_config, write_ini
 from utils.errors import InputError, Parser
 
 EXAMPLE = Path(__file__).parents[1] / "config.ini.example"
@@ -30,8 +29,8 @@ def empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def read(text: str, *flags: str, encoding="utf-8") -> Config:
-    Path("my.ini").write_bytes(text.encode(encoding))
+def read(text: str, *flags: str) -> Config:
+    Path("my.ini").write_bytes(text.encode())
     return read_config(Parser(), arguments=["--cfg=my.ini", *flags])[0]
 
 
@@ -61,16 +60,13 @@ def test_flags_win_over_the_file_and_the_file_over_defaults():
 def test_config_ini_is_read_if_it_exists():
     Path("config.ini").write_text("batch_size = 7\n", encoding="utf-8")
     assert read_config(Parser(), arguments=[])[0].batch_size == 7
-    assert read("batch_size = 5").batch_size == 5
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-def test_sections_comments_blanks_and_encodings_of_windows_are_accepted(encoding):
-    text = "[ä]\n\n# comment\n; comment\n  batch_size=4   # why\r\nexperiment_name = a#ä\r\n"
-    text += 'database_path = "a # b"  # comment\nsplit_file = # none\ncompile = True'
-    config = read(text, encoding=encoding)
+def test_sections_comments_blanks_quotes_and_windows_line_ends_are_accepted():
+    text = "\ufeff[ä]\n\n# comment\n; comment\n  batch_size=4   # why\r\nexperiment_name = a#ä\r\n"
+    config = read(text + 'database_path = "C:\\a b"\nsplit_file = # none\ncompile = True')
     assert (config.batch_size, config.experiment_name, config.compile) == (4, "a#ä", True)
-    assert (config.database_path, config.split_file) == ("a # b", "")
+    assert (config.database_path, config.split_file) == (r"C:\a b", "")
 
 
 @pytest.mark.parametrize(
@@ -80,8 +76,8 @@ def test_sections_comments_blanks_and_encodings_of_windows_are_accepted(encoding
         ("lr = 4", ["line 1: lr", "LR"]),
         ("batch_size = 0", ["line 1: batch_size: expected an integer of at least 1, got '0'"]),
         ("batch_size = 2.5", ["line 1: batch_size", "'2.5'"]),
-        ("LR = nan", ["line 1: LR: expected a positive number, got 'nan'"]),
-        ("LR = inf", ["line 1: LR: expected a positive number"]),
+        ("LR = nan", ["line 1: LR: expected a number", "'nan'"]),
+        ("LR = inf", ["line 1: LR: expected a number", "'inf'"]),
         ("threshold = 1.5", ["line 1: threshold", "at most 1"]),
         ("\n\nnetwork = LSTM", ["line 3: network", "3D-LSTM-3"]),
         ("compile = maybe", ["line 1: compile", "true"]),
@@ -91,7 +87,6 @@ def test_sections_comments_blanks_and_encodings_of_windows_are_accepted(encoding
         ("batch size = 4", ["line 1", "batch_size"]),
         ("seed = 1\nseed = 2", ["line 2: seed"]),
         ("resume_epoch = -1", ["line 1: resume_epoch"]),
-        ("LR = 1\0", ["expected a text file"]),
     ],
 )
 def test_bad_line_names_file_line_and_key(text, words):
@@ -105,12 +100,8 @@ def test_bad_line_names_file_line_and_key(text, words):
     [
         ("--batchsize=3", ["--batchsize", "--batch_size"]),
         ("--cgf=my.ini", ["--cgf", "--cfg"]),
-        ("--no-compil", ["--no-compile"]),
-        ("--no-LR", ["--no-LR"]),
-        ("--weights=a.pth", ["--weights", "--init_weights"]),
         ("--LR", ["--LR"]),
-        ("--compile=true", ["--compile", "takes no value, got 'true'"]),
-        ("--LR=x", ["--LR", "'x'"]),
+        ("--compile=maybe", ["--compile", "true"]),
         ("my.ini", ["my.ini", "--cfg=my.ini"]),
         ("batch_size=8", ["batch_size", "--batch_size"]),
         ("--min_views=6", ["min_views", "max_views"]),
@@ -120,17 +111,21 @@ def test_bad_flag_names_it_and_the_one_meant(flag, words):
     with pytest.raises(InputError) as error:
         read_config(Parser(), arguments=[flag])
     assert all(word in str(error.value) for word in words)
-    assert "\n" not in str(error.value)
+
+
+def test_switches_are_flags_with_or_without_a_value():
+    Path("config.ini").write_text("compile = true\n", encoding="utf-8")
+    config, _ = read_config(Parser(), arguments=["--compile=false", "--grad_checkpointing"])
+    assert config.grad_checkpointing and not config.compile
 
 
 def test_script_refuses_flags_that_it_ignores_but_takes_any_ini_file():
     Path("my.ini").write_text("network = 3D-GRU-3\nseed = 1\n", encoding="utf-8")
-    groups = ("experiment",), ("data", "network", "training")
-    config, _ = read_config(Parser(), *groups, ["--cfg=my.ini", "--device=cpu"])
+    config, _ = read_config(Parser(), ("experiment",), ["--cfg=my.ini", "--device=cpu"])
     assert (config.network, config.device) == ("3D-GRU-3", "cpu")
-    for flag in ("--network=3D-GRU-3", "--database_path=a", "--no-compile"):
+    for flag in ("--network=3D-GRU-3", "--database_path=a", "--compile"):
         with pytest.raises(InputError, match="without effect in"):
-            read_config(Parser(), *groups, [flag])
+            read_config(Parser(), ("experiment",), [flag])
 
 
 def test_paths_may_start_at_the_home_folder():
@@ -139,9 +134,7 @@ def test_paths_may_start_at_the_home_folder():
     assert config.saved_models_path == str(Path.home() / "models")
 
 
-@pytest.mark.parametrize(
-    "name", ["a #b", "; a", "a\xa0", "möbel", "not\udcffutf-8", "a = b", "[a]", r"C:\new\x"]
-)
+@pytest.mark.parametrize("name", ["möbel", "not\udcffutf-8", "a = b", "[a]", r"C:\new\x"])
 def test_written_options_are_read_back_equal(name):
     flags = ["--LR=3e-05", "--resume_epoch=last", "--compile", f"--database_path={name}"]
     config, _ = read_config(Parser(), arguments=flags)
@@ -155,7 +148,3 @@ def test_help_lists_the_options_of_a_script_alone(capsys):
     text = capsys.readouterr().out
     assert "what it does" in text and "{fp32,tf32,bf16,fp16}" in text and "--cfg FILE" in text
     assert "--LR" not in text
-
-
-def test_number_of_workers_is_that_of_the_cores():
-    assert Config().num_workers == len(os.sched_getaffinity(0)) > DEFAULTS["seed"]

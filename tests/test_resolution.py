@@ -26,7 +26,7 @@ def test_weights_for_32_voxels_train_and_predict_64(script, flags, no_tensorboar
     assert "new layers for 64³ voxels: decoder.conv5 decoder.conv64" in output
     checkpoint = "saved_models/3d-r2n2/checkpoint_epoch_00000001.pth"
     assert load_network(checkpoint).resolution == 64
-    assert script("test", *flags[:-1])[0] == 0
+    assert script("test", *flags[:-2])[0] == 0
     demo = ["--resume_epoch=last", "--output=a.npy", "--device=cpu", "--threshold=1"]
     assert script("demo", *demo)[0] == 0
     assert np.load("a.npy").shape == (64, 64, 64)

@@ -71,7 +71,12 @@ def table_rows(markdown):
 def run_test(script, evaluated, *flags):
     """Run test.py on the small network, and return its status, output and errors."""
     root, weights, _ = evaluated
-    arguments = [*SMALL, f"--database_path={root}", f"--weights={weights}", "--val_fraction=0.25"]
+    arguments = [
+        *SMALL[1:],
+        f"--database_path={root}",
+        f"--weights={weights}",
+        "--val_fraction=0.25",
+    ]
     return script("test", *arguments, *flags)
 
 

@@ -4,15 +4,14 @@
 """
 
 import argparse
-import codecs
-import math
 import re
-import sys
 import textwrap
+from collections.abc import Callable
 from os.path import expanduser
 from pathlib import Path
+from typing import NamedTuple
 
-from utils.errors import InputError, Parser, run
+from utils.errors import InputError, Parser, number, run
 from utils.files import atomic_write, read_bytes
 from utils.parallel import num_cores
 
@@ -21,27 +20,7 @@ VARIANTS = ("pytorch", "theano")
 RESOLUTIONS = (32, 64)
 EXAMPLE_TITLE = """\
 # Copy the lines that you change to config.ini, which is read if it exists, or to another file:
-# python train.py --cfg=my.ini. Each key is a flag as well, which wins: --batch_size=8, --compile.
-# A value that contains ' #' goes in double quotes."""
-
-
-def number(low, high=sys.float_info.max, *, positive: bool = False):
-    """Return an argparse type: numbers of the type of `low`, from `low` to `high`."""
-    noun = "an integer" if isinstance(low, int) else "a number"
-    expected = "a positive number" if positive else f"{noun} of at least {low:g}"
-    if high < sys.float_info.max:
-        expected += f", at most {high:.10g}"
-
-    def parse(text: str):
-        try:
-            value = type(low)(text)
-        except ValueError:
-            value = math.nan
-        if low <= value <= high and (value or not positive):
-            return value
-        raise argparse.ArgumentTypeError(f"expected {expected}, got {text[:60]!r}")
-
-    return parse
+# python train.py --cfg=my.ini. Each key is a flag as well, which wins: --batch_size=8."""
 
 
 def epoch(text: str) -> int | str:
@@ -50,99 +29,91 @@ def epoch(text: str) -> int | str:
     raise argparse.ArgumentTypeError(f"expected an epoch or 'last', got {text[:60]!r}")
 
 
-# Group: name: default (or None), type or choices, help.
+def boolean(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"expected true or false, got {text[:60]!r}")
+    return text.lower() == "true"
+
+
+class Option(NamedTuple):
+    """An option; its default may be None, and then depends on the machine or the weights."""
+
+    default: object
+    kind: Callable | tuple  # an argparse type, or the choices
+    help: str
+
+
 OPTIONS = {
     "data": {
-        "database_path": (
-            "synthetic",
-            expanduser,
-            "in ShapeNet's or Occupancy Networks' layout; synthetic: furniture, built on first use",
+        "database_path": Option(
+            "synthetic", expanduser, "folder of a dataset; synthetic: furniture, built on first use"
         ),
-        "split_file": (
-            "",
-            expanduser,
-            "JSON split as Pix2Vox's or Mesh R-CNN's; default: the dataset's own, else 80/20",
+        "split_file": Option(
+            "", expanduser, "JSON file of a split; default: the dataset's own, else sorted 80/20"
         ),
-        "val_fraction": (0.05, number(0.0, 0.9), "fraction of the training split for validation"),
-        "categories": ("", str, "names or folders, as chair,table; default: all"),
-        "num_workers": (None, number(0), "processes that load data; default: one per core"),
-        "batch_size": (24, number(1), "samples per batch and process"),
-        "max_views": (5, number(1), "maximum views; an evaluation uses 1, 2, ... of them"),
+        "val_fraction": Option(
+            0.05, number(0.0, 0.9), "fraction of the training split to validate on"
+        ),
+        "categories": Option("", str, "names or folders, as chair,table; default: all"),
+        "num_workers": Option(None, number(0), "processes that load data; default: one per core"),
+        "batch_size": Option(24, number(1), "samples per batch and process"),
+        "max_views": Option(5, number(1), "maximum views; an evaluation uses 1, 2, ... of them"),
     },
     "experiment": {
-        "saved_models_path": ("saved_models", expanduser, "folder of all experiments"),
-        "experiment_name": ("3d-r2n2", str, "subfolder for checkpoints, logs and results"),
-        "resume_epoch": (
+        "saved_models_path": Option("saved_models", expanduser, "folder of all experiments"),
+        "experiment_name": Option("3d-r2n2", str, "subfolder: checkpoints, logs and results"),
+        "resume_epoch": Option(
             0,
             epoch,
             "checkpoint to resume from or to use, an epoch or 'last'; 0: train.py starts from "
             "scratch, test.py takes the newest one, demo.py the bundled weights",
         ),
-        "device": ("auto", str, "auto (a GPU if there is one), cpu, cuda or cuda:N"),
-        "precision": (
-            "fp32",
-            ("fp32", "tf32", "bf16", "fp16"),
-            "tf32: faster matrix products on a GPU; bf16, fp16: mixed precision",
+        "device": Option("auto", str, "auto (a GPU if there is one), cpu, cuda or cuda:N"),
+        "precision": Option(
+            "fp32", ("fp32", "tf32", "bf16", "fp16"), "tf32, bf16 and fp16 are faster on a GPU"
         ),
     },
     "network": {
-        "network": ("3D-LSTM-3", NETWORKS, "network in table 1 of the paper"),
-        "variant": (
-            "pytorch",
-            VARIANTS,
-            "pytorch: 128x128 images, pooling without padding, nearest-neighbor unpooling; theano "
-            "(the official code): 127x127 images, padded pooling, zero-insertion unpooling",
+        "network": Option("3D-LSTM-3", NETWORKS, "network in table 1 of the paper"),
+        "variant": Option(
+            "pytorch", VARIANTS, "theano: the official code's image size, padding and unpooling"
         ),
-        "width": (
-            1.0,
-            number(0.0, positive=True),
-            "factor on channel counts; 0.25 suits a laptop",
-        ),
-        "resolution": (32, RESOLUTIONS, "voxels per side of the dataset and the result"),
-        "init": (
-            "paper",
-            ("paper", "data"),
-            "data: then scale each layer by the statistics of the first images",
-        ),
-        "init_weights": (
-            "",
-            expanduser,
-            "fine-tune from these weights, with their network and variant",
-        ),
+        "width": Option(1.0, number(0.0), "factor on channel counts; 0.25 suits a laptop"),
+        "resolution": Option(32, RESOLUTIONS, "voxels per side of the dataset and the result"),
+        "init": Option("paper", ("paper", "data"), "data: then scale layers by the first images"),
+        "init_weights": Option("", expanduser, "weights to fine-tune, with their network"),
     },
     "training": {
-        "seed": (0, number(0, 2**32 - 1), "seed of weights, order of samples, views and crops"),
-        "min_views": (1, number(1), "minimum views; their number is drawn per batch"),
-        "augmentation": (
-            "paper",
-            ("paper", "strong"),
-            "strong: vary scale, light, colors and background too, as photographs do",
+        "seed": Option(0, number(0, 2**32 - 1), "seed of weights, order, views and crops"),
+        "min_views": Option(1, number(1), "minimum views; their number is drawn per batch"),
+        "augmentation": Option(
+            "paper", ("paper", "strong"), "strong: vary scale, light and colors, as photographs do"
         ),
-        "LR": (0.0001, number(0.0, positive=True), "peak learning rate of Adam"),
-        "lr_schedule": (
+        "LR": Option(0.0001, number(0.0), "peak learning rate of Adam"),
+        "lr_schedule": Option(
             "step",
             ("step", "cosine", "constant"),
             "step: halved after epochs 3, 10, 20, 50 and 100; cosine: to zero at num_epochs; "
             "constant: until a linear decay to zero over the last decay_epochs epochs",
         ),
-        "decay_epochs": (10, number(0), "length of the decay of lr_schedule = constant"),
-        "warmup_steps": (0, number(0), "steps of a linear rise at the start"),
-        "weight_decay": (0.00005, number(0.0), "L2 penalty on weights, not on biases"),
-        "num_epochs": (60, number(1), "train up to this epoch"),
-        "iou_weight": (0.0, number(0.0), "add iou_weight * (1 - soft IoU) to the paper's loss"),
-        "grad_checkpointing": (False, bool, "less memory, slower steps"),
-        "compile": (False, bool, "use torch.compile, which needs a C++ compiler"),
+        "decay_epochs": Option(10, number(0), "length of the decay of lr_schedule = constant"),
+        "warmup_steps": Option(0, number(0), "steps of a linear rise at the start"),
+        "weight_decay": Option(0.00005, number(0.0), "L2 penalty on weights, not on biases"),
+        "num_epochs": Option(60, number(1), "train up to this epoch"),
+        "iou_weight": Option(0.0, number(0.0), "add iou_weight * (1 - soft IoU) to the loss"),
+        "grad_checkpointing": Option(False, boolean, "less memory, slower steps"),
+        "compile": Option(False, boolean, "use torch.compile, which needs a C++ compiler"),
     },
     "evaluation": {
-        "threshold": (
+        "threshold": Option(
             None,
-            number(0.0, 1.0, positive=True),
+            number(0.001, 1.0),
             "probability from which a voxel is occupied; default: the one stored in the weights, "
             "else 0.4. train.py shows the IoU at it and stores it",
         ),
     },
 }
-DEFAULTS = {name: o[0] for options in OPTIONS.values() for name, o in options.items()}
+DEFAULTS = {name: o.default for options in OPTIONS.values() for name, o in options.items()}
 
 
 class Config(argparse.Namespace):
@@ -156,39 +127,38 @@ class Config(argparse.Namespace):
             )
 
 
-def add_options(parser: argparse.ArgumentParser, shown=tuple(OPTIONS)) -> None:
-    """Add all flags, and to `--help` those of the groups `shown`; none has a default here."""
+def add_options(parser: Parser, groups=tuple(OPTIONS)) -> None:
+    """Add all flags, and to `--help` those of `groups`; none has a default here."""
+    metavars = {expanduser: "PATH", str: "NAME", boolean: "BOOL"}
     for group, options in OPTIONS.items():
-        section = parser.add_argument_group(group)
+        add = parser.add_argument_group(group).add_argument
         for name, (default, kind, help) in options.items():
-            if default not in (None, "") and kind is not bool:
+            if default not in (None, ""):
                 help += f" (default: {default})"
-            help = help.replace("%", "%%") if group in shown else argparse.SUPPRESS
-            if kind is bool:
-                settings = {"action": argparse.BooleanOptionalAction}
-            elif isinstance(kind, tuple):
-                settings = {"choices": kind, "type": type(kind[0])}
-            else:
-                metavars = {expanduser: "PATH", str: "NAME"}
-                settings = {"type": kind, "metavar": metavars.get(kind, "N")}
-            section.add_argument(f"--{name}", default=argparse.SUPPRESS, help=help, **settings)
+            settings = {"type": kind, "metavar": metavars.get(kind, "N")}
+            if isinstance(kind, tuple):
+                settings = {"type": type(default), "choices": kind}
+            elif kind is boolean:
+                settings |= {"nargs": "?", "const": True}
+            help = help if group in groups else argparse.SUPPRESS
+            add(f"--{name}", default=argparse.SUPPRESS, help=help, **settings)
 
 
 def read_config(
-    parser: Parser, shown=tuple(OPTIONS), refused=(), arguments: list[str] | None = None
+    parser: Parser, groups=tuple(OPTIONS), arguments: list[str] | None = None
 ) -> tuple[Config, set[str]]:
     """Read the options of a script from an INI file and from the command line, or `arguments`.
 
-    `parser` has the flags of the script alone, `shown` are the groups of OPTIONS in `--help`, and
-    `refused` those without effect in this script: a file may set them, but not a flag. Also
-    returns the names of the options that were given.
+    `parser` has the flags of the script alone, and `groups` are those of OPTIONS that it uses: a
+    file may set others, but not a flag. Also returns the names of the options that were given.
     """
     parser.usage = parser.usage or "%(prog)s [options]"
     parser.add_argument("--cfg", metavar="FILE", help="INI file (default: config.ini if it exists)")
-    add_options(parser, shown)
+    add_options(parser, groups)
     flags = vars(parser.parse_args(arguments))
-    for name in [name for group in refused for name in OPTIONS[group] if name in flags]:
-        raise InputError(f"--{name}: an option of train.py, without effect in {parser.prog}")
+    for group in OPTIONS.keys() - groups:
+        for name in OPTIONS[group].keys() & flags.keys():
+            raise InputError(f"--{name}: an option of train.py, without effect in {parser.prog}")
     path = flags.pop("cfg") or ("config.ini" if Path("config.ini").exists() else None)
     given = (read_ini(path) if path else {}) | flags
     return Config(**given), given.keys() & DEFAULTS.keys()
@@ -197,60 +167,37 @@ def read_config(
 def read_ini(path: str | Path) -> dict:
     """Read the options in a file of `key = value` lines.
 
-    [Sections] are ignored, and comments: from # or ; at a line's start or after a space. A value in
-    double quotes may contain both.
+    [Sections] are ignored, and comments: from # at a line's start or after a space. A value may be
+    in double quotes.
     """
-    content = read_bytes(path)
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # PowerShell's >
-        text = content.decode("utf-16", "replace")
-    else:
-        text = content.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
-    if "\0" in text:
-        raise InputError(f"{path}: expected a text file in UTF-8")
     parser, given = Parser(add_help=False), {}
     add_options(parser)
-    for i, line in enumerate(text.split("\n"), start=1):
-        line = line.strip()
-        if not line or line[0] in "#;[":
+    lines = read_bytes(path).decode("utf-8-sig", "surrogateescape").split("\n")
+    for i, line in enumerate(lines, start=1):
+        line = re.split(r"(?:^|\s)[#;]", line)[0].strip()
+        if not line or line.startswith("["):
             continue
-        name, equals, value = map(str.strip, line.partition("="))
+        name, equals, value = (part.strip(' \t"') for part in line.partition("="))
         try:
             if not equals:
                 raise InputError(f"expected 'key = value', got {line[:60]!r}")
             if name in given:
                 raise InputError(f"{name}: already set above")
-            given |= vars(parser.parse_args([to_flag(name, value)]))
+            given |= vars(parser.parse_args([f"--{name}={value}"]))
         except InputError as error:
             raise InputError(f"{path}, line {i}: {str(error).removeprefix('--')}") from None
     return given
 
 
-def to_flag(name: str, value: str) -> str:
-    """Turn a line of an INI file into a flag."""
-    quoted = re.fullmatch(r'"([^"]*)"(\s*[#;].*)?', value)
-    value = quoted[1] if quoted else re.split(r"(?:^|\s+)[#;]", value)[0]
-    if not isinstance(DEFAULTS.get(name), bool):
-        return f"--{name}={value}"
-    if value.lower() not in ("true", "false"):
-        raise InputError(f"{name}: expected true or false, got {value[:60]!r}")
-    return f"--{name}" if value.lower() == "true" else f"--no-{name}"
-
-
-def to_line(name: str, value) -> str:
-    """Turn an option into a line of an INI file."""
-    if value is None:
-        return f"# {name} ="
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    if text != text.strip() or re.search(r"(^|\s)[#;]", text):
-        text = f'"{text}"'
-    return f"{name} = {text}".strip()
-
-
 def write_ini(path: str | Path, config: Config) -> None:
     """Write the options of a run as an INI file."""
-    lines = [to_line(name, getattr(config, name)) + "\n" for name in DEFAULTS]
+    lines = [ini_line(name, getattr(config, name)) + "\n" for name in DEFAULTS]
     with atomic_write(path) as temporary:
         temporary.write_bytes("".join(lines).encode("utf-8", "surrogateescape"))
+
+
+def ini_line(name: str, value) -> str:
+    return f"# {name} =" if value is None else f"{name} = {value}".strip()
 
 
 def example() -> str:
@@ -261,7 +208,7 @@ def example() -> str:
         for name, (default, kind, help) in options.items():
             choices = f" ({', '.join(map(str, kind))})" if isinstance(kind, tuple) else ""
             lines += [f"# {line}" for line in textwrap.wrap(help + choices, 98)]
-            lines.append(to_line(name, default))
+            lines.append(ini_line(name, default))
     return "\n".join(lines)
 
 

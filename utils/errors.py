@@ -2,7 +2,7 @@
 
 import argparse
 import difflib
-import os
+import math
 import re
 import sys
 import traceback
@@ -31,9 +31,10 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **settings):
         super().__init__(**settings, allow_abbrev=False)
 
-    def parse_args(self, args=None, namespace=None):
+    def parse_args(self, args=None):
         """Parse flags and positional arguments in any order; suggest what a wrong flag means."""
-        parsed, unknown = self.parse_known_intermixed_args(args, namespace)
+        self.parse_known_args(args)  # names all that are missing, intermixed parsing flags alone
+        parsed, unknown = self.parse_known_intermixed_args(args)
         for word in unknown:
             known = {name.lower(): name for name in self._option_string_actions}
             if word.endswith(".ini") and "--cfg" in known:
@@ -47,6 +48,24 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str):
         message = message.removeprefix("argument ")
         raise InputError(message.replace("ignored explicit argument", "takes no value, got"))
+
+
+def number(low: float, high: float = sys.float_info.max):
+    """Return an argparse type: numbers from `low` to `high`, integers if `low` is one."""
+    expected = f"{'an integer' if isinstance(low, int) else 'a number'} of at least {low:g}"
+    if high < sys.float_info.max:
+        expected += f" and at most {high}"
+
+    def parse(text: str):
+        try:
+            value = type(low)(text)
+        except ValueError:
+            value = math.nan
+        if low <= value <= high:
+            return value
+        raise argparse.ArgumentTypeError(f"expected {expected}, got {text[:60]!r}")
+
+    return parse
 
 
 def escape_controls(text: str) -> str:
@@ -77,10 +96,8 @@ def run(main) -> None:
     InputError, OSError and lack of memory are printed as one line and end in status 2, Ctrl-C in
     130, a training that was asked to stop in 130 or 143.
     """
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed, as by `2>&-`, or absent, as in pythonw
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
-        getattr(sys, name).reconfigure(errors="backslashreplace")  # file names need not be text
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # file names need not be text
     try:
         status = main()
     except (Exception, KeyboardInterrupt) as error:
@@ -99,12 +116,8 @@ def report_error(error: BaseException) -> int:
     elif isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and OUT_OF_MEMORY.search(str(error))
     ):
-        reason = (
-            str(error).split("\n")[0].split(". ")[:2]
-        )  # the rest is advice on torch's allocator
-        line = (
-            f"not enough memory: {escape_controls('. '.join(reason))}; try a smaller --batch_size"
-        )
+        reason = str(error).partition("\n")[0]
+        line = f"not enough memory, try a smaller --batch_size: {escape_controls(reason)}"
     else:
         raise error
     print(f"error: {line}", file=sys.stderr)
