@@ -66,4 +66,4 @@ def test_folder_that_tensorboard_cannot_write_is_a_one_line_error(script, small,
     name = os.fsdecode(b"M\xf6bel")
     status, _, errors = script("train", *small, f"--experiment_name={name}")
     assert status == 2 and errors.startswith("error: saved_models_path: TensorBoard")
-    assert errors.count("\n") == 1 and not list((tmp_path / "saved_models").iterdir())
+    assert errors.count("\n") == 1 and not list(tmp_path.iterdir())

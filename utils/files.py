@@ -130,7 +130,8 @@ def experiment_lock(folder: Path):
     try:
         yield
     finally:
-        with suppress(OSError):  # Windows keeps open files; a folder with checkpoints stays
+        with suppress(OSError):  # Windows keeps open files; folders that are not empty stay
             path.unlink()
             folder.rmdir()
+            folder.parent.rmdir()
         lock.release()
