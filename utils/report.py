@@ -1,4 +1,4 @@
-"""Results as one HTML file: tables, a curve, and voxels to rotate, without network or server."""
+"""Results as one HTML file: tables and voxels to rotate, without network or server."""
 
 import base64
 import io
@@ -45,8 +45,6 @@ def write_report(path: Path, results: dict, examples: list[Example]) -> None:
     """Write report.html: what result.json holds, and examples with their voxels."""
     lines = (f"<li>{escape(name)}: {escape(text)}</li>" for name, text in facts(results).items())
     body = ["<ul>", *lines, "</ul>"]
-    if results["num_views"] > 1:
-        body += ["<h2>IoU over the number of views</h2>", curve(results)]
     body += [_table(table) for table in metric_tables(results)]
     body += ["<h2>Samples</h2>", f"<p>{HELP}</p>"]
     for example in examples:
@@ -143,38 +141,3 @@ def _canvas(occupied: np.ndarray, caption: str) -> str:
 
 def _figure(content: str, caption: str) -> str:
     return f"<figure>{content}<figcaption>{escape(caption)}</figcaption></figure>"
-
-
-def curve(results: dict) -> str:
-    """Plot the mean IoU over two or more numbers of views as SVG, with a legend in HTML.
-
-    Categories are thin and in colors, the mean over samples is thick and that over categories
-    dashed.
-    """
-    lines, rows = [], results["categories"]  # (name, V IoUs, stroke), painted in this order
-    for i, (name, row) in enumerate(rows.items()):
-        lines.append((name, row["iou"], f'stroke="hsl({360 * i // len(rows)} 60% 45%)"'))
-    styles = {"mean_over_samples": 'stroke-width="3"', "mean_over_categories": "stroke-dasharray=5"}
-    for name, style in styles.items():
-        ious = results["overall"][name]["iou"]
-        lines.append((name.replace("_", " "), ious, f'stroke="currentColor" {style}'))
-
-    # The plot is 320 wide and 200 high; y points down.
-    columns = np.linspace(30, 350, results["num_views"])
-    parts = ['<svg viewBox="0 0 360 235" role="img" aria-label="IoU" class="curve">']
-    for iou in (0, 0.2, 0.4, 0.6, 0.8, 1):
-        y = 210 - 200 * iou
-        parts.append(f'<path d="M30 {y:g}h320" stroke="currentColor" opacity="0.2"/>')
-        parts.append(f'<text x="25" y="{y + 4:g}" text-anchor="end">{iou}</text>')
-    for views, x in enumerate(columns, start=1):
-        parts.append(f'<text x="{x:.1f}" y="226" text-anchor="middle">{views}</text>')
-    for _, ious, stroke in lines:
-        points = " ".join(
-            f"{x:.1f},{210 - 200 * iou:.1f}" for x, iou in zip(columns, ious, strict=True)
-        )
-        parts.append(f'<polyline points="{points}" {stroke}/>')
-    parts.append('</svg>\n<ul class="legend">')
-    for name, ious, stroke in sorted(lines, key=lambda line: -line[1][-1]):
-        sample = f'<svg width="20" height="6"><path d="M0 3h20" {stroke}/></svg>'
-        parts.append(f"<li>{sample} {escape(name)} {ious[-1]:.3f}</li>")
-    return "\n".join([*parts, "</ul>"])
