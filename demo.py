@@ -24,8 +24,7 @@ PRETRAINED = HERE / "models" / "pretrained" / "3d-lstm-3.pth"
 
 def main() -> None:
     config = read_options()
-    images, notes = find_images(config.images)
-    objects = find_objects(config) if config.each else {}
+    objects = find_objects(config)
 
     # The network is loaded once, for all objects.
     folder = Path(config.saved_models_path) / config.experiment_name
@@ -35,18 +34,22 @@ def main() -> None:
         config.threshold = network.threshold
     predictor = Predictor(network, choose_device(config.device), config.precision, config.crop)
     print(f"using {weights.name} ({network.name})")
-
     if config.web:
         serve(predictor, config.threshold, config.smooth)
-    elif config.each:
-        reconstruct_each(predictor, objects, config)
-    else:
-        images = images or DEMO_IMAGES
-        lines, warnings = reconstruct(predictor, images, Path(config.output), config)
-        for line in (*(f"note: {note}" for note in notes), *lines):
-            print(line)
-        for warning in warnings:
-            print(f"warning: {warning}", file=sys.stderr)
+        return
+
+    # The objects; with --each, one that fails does not stop the others.
+    failed = 0
+    for output, paths in tqdm(objects.items(), file=sys.stdout, disable=not config.each):
+        try:
+            reconstruct(predictor, paths, output, config)
+        except (InputError, OSError) as error:
+            if not config.each:
+                raise
+            failed += 1
+            tqdm.write(f"warning: {explain(error)}", sys.stderr)
+    if failed:
+        raise InputError(f"{failed} of {len(objects)} objects failed, see the warnings above")
 
 
 def read_options() -> Config:
@@ -58,9 +61,11 @@ def read_options() -> Config:
     each = "reconstruct many objects: each subfolder of DIR is one, and each image in DIR"
     add("--each", metavar="DIR", help=each)
     add("--weights", metavar="FILE", default="", help="weights to use in place of --resume_epoch")
-    output = "result (default: prediction.obj); with --each, folder of results (predictions)"
-    add("--output", metavar="PATH", help=output)
-    add("--format", choices=SUFFIXES, default=".obj", help="of the results with --each")
+    output = (
+        f"result, {', '.join(SUFFIXES)} (default: prediction.obj); with --each, {{}} stands for "
+    )
+    output += "the object's name (default: predictions/{}.obj)"
+    add("--output", metavar="FILE", help=output)
     add("--no-crop", dest="crop", action="store_false", help="do not look for the object")
     add("--smooth", action="store_true", help="smooth surface (marching cubes)")
     add("--html", action="store_true", help="write a page with voxels to rotate as well")
@@ -68,91 +73,71 @@ def read_options() -> Config:
     config, _ = read_config(parser, ("experiment", "evaluation"))
     if (config.each or config.web) and (config.images or config.mask):
         raise InputError("--each and --web: leave out IMAGE and --mask")
-    config.output = config.output or ("predictions" if config.each else "prediction.obj")
-    check_output(f"x{config.format}" if config.each else config.output, mesh=config.smooth)
+    config.output = config.output or ("predictions/{}.obj" if config.each else "prediction.obj")
+    check_output(config.output, mesh=config.smooth)
     return config
 
 
-def find_objects(config: Config) -> dict[Path, list[Path]]:
-    """Return the images of each object in the folder `config.each`, by the file of its result."""
-    objects, output = {}, Path(config.output)
-    if output.resolve() == Path(config.each).resolve():
-        raise InputError(f"output: {output} has the images of --each; choose another folder")
+def find_objects(config: Config) -> dict[Path, list]:
+    """Return the images of each object, or folders of them, by the file of its result."""
+    if not config.each:
+        return {Path(config.output): config.images or DEMO_IMAGES}
+    objects, folder = {}, Path(config.output).parent.resolve()
+    if folder == Path(config.each).resolve() or "{}" not in config.output:
+        raise InputError(f"output: expected OTHER_FOLDER/{{}}.obj with --each, got {config.output}")
     for path in sorted(Path(config.each).iterdir()):
-        if path.name.startswith(".") or path.resolve() == output.resolve():
+        if path.name.startswith(".") or path.resolve() == folder:
             continue
-        if path.is_dir() or is_image_name(path):
-            name = path.name if path.is_dir() else path.stem
-            if output / f"{name}{config.format}" in objects:  # chair.jpg beside chair.png
-                name = path.name.replace(".", "-")
-            objects[output / f"{name}{config.format}"] = path
-        else:
+        if not path.is_dir() and not is_image_name(path):
             print(f"note: {path}: not used")
+            continue
+        name = path.name if path.is_dir() else path.stem
+        if Path(config.output.replace("{}", name)) in objects:  # chair.jpg beside chair.png
+            name = path.name.replace(".", "-")
+        objects[Path(config.output.replace("{}", name))] = [path]
     if not objects:
         raise InputError(f"--each: no images and no subfolders in {config.each}")
     return objects
 
 
-def reconstruct_each(predictor: Predictor, objects: dict[Path, Path], config: Config) -> None:
-    """Reconstruct many objects with a progress bar; go on after errors, and count them."""
-    failed = 0
-    for output, path in tqdm(objects.items(), unit="object", file=sys.stdout):
-        try:
-            images, notes = find_images([path])
-            warnings = notes + reconstruct(predictor, images, output, config)[1]
-        except (InputError, OSError) as error:
-            failed += 1
-            warnings = [explain(error)]
-        for warning in warnings:
-            tqdm.write(f"warning: {warning}", sys.stderr)
-    print(f"{config.output}: {len(objects) - failed} of {len(objects)} objects reconstructed")
-    if failed:
-        raise InputError(f"{failed} objects of {config.each} could not be reconstructed, see above")
-
-
-def reconstruct(
-    predictor: Predictor, images: list[Path], output: Path, config: Config
-) -> tuple[list[str], list[str]]:
-    """Reconstruct one object; return what was done, and what may be wrong with it."""
+def reconstruct(predictor: Predictor, paths: list, output: Path, config: Config) -> None:
+    """Reconstruct the object in some images, write the result, and print what was done."""
+    images, notes = find_images(paths)
+    for note in notes:
+        tqdm.write(f"note: {note}")
     image_path, page_path = output.with_suffix(".png"), output.with_suffix(".html")
     if image_path.resolve() in [path.resolve() for path in images]:
         raise InputError(f"output: {image_path}, beside {output}, is an input image")
 
     # Find the object in each image.
     cutouts = predictor.cut_out(images, config.mask)
-    lines, warnings = [], []
     for path, cutout in zip(images, cutouts, strict=True):
-        name = path.relative_to(HERE) if path in DEMO_IMAGES else path
-        use = "object cut out" if cutout.caption == "cut out" else "used as it is"
-        lines.append(f"{name}: {use} ({cutout.source})")
-        remedy = "pass --mask to choose the object"
-        warnings += [f"{path}: {warning}; {remedy}" for warning in cutout.warnings]
+        tqdm.write(f"{path}: object from {cutout.source}")
+        for warning in cutout.warnings:
+            tqdm.write(f"warning: {path}: {warning}; --mask chooses the object", sys.stderr)
 
     # Predict after each view, and keep the last prediction.
     views = predictor.preprocess(cutouts)
     probs = predictor.predict(views, all_views=True)  # (V, D, D, D)
     occupied = probs >= config.threshold
     if not occupied[-1].any():
-        highest = f"the highest probability is {probs[-1].max():.2f}"
-        warnings.append(
-            f"{output}: empty, no voxel reaches --threshold={config.threshold}; {highest}"
+        reason = (
+            f"no voxel reaches --threshold={config.threshold}, but at most {probs[-1].max():.2f}"
         )
+        tqdm.write(f"warning: {output}: empty, {reason}", sys.stderr)
 
     # Write the result, a figure and a page.
     save_prediction(output, probs[-1], config.threshold, config.smooth)
     num_views = f"{len(images)} view{'s' * (len(images) > 1)}"
-    num_voxels = f"{occupied[-1].sum()} occupied voxels from {num_views}"
-    lines.append(f"{output}: {num_voxels} ({axes_of(output)})")
+    voxels = f"{occupied[-1].sum()} occupied voxels from {num_views}"
+    tqdm.write(f"{output}: {voxels} ({axes_of(output)})")
     captioned = [(c.image, "" if c.source == "rendering" else c.caption) for c in cutouts]
     save_image(image_path, draw_prediction(captioned, probs, config.threshold, config.smooth))
-    lines.append(f"{image_path}: input views, result after each view, result from three sides")
+    tqdm.write(f"{image_path}: input views, result after each view, result from three sides")
     if config.html:
         title = f"3D-R2N2: {predictor.network.name}"
         write_prediction_page(page_path, title, captioned, occupied, predictor.gates(views))
-        lines.append(f"{page_path}: the result to rotate, and the gates at each view")
-    elif page_path.exists():
-        lines.append(f"note: {page_path} was not written by this run (--html)")
-    return lines, warnings
+        tqdm.write(f"{page_path}: the result to rotate, and the gates at each view")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ from utils.results import (
     choose_threshold,
     format_results,
     make_results,
-    printable,
     random_orders,
     results_dir,
     view_order_spread,
@@ -69,8 +68,8 @@ def main() -> None:
 
     # The results.
     indices = evaluation.pop("index")
-    names = [printable(index.names[i]) for i in indices]
-    categories = [printable(index.category(i)) for i in indices]
+    names = [index.names[i] for i in indices]
+    categories = [index.category(i) for i in indices]
     values = {  # (N, V), without the axis of the one threshold
         name: value.reshape(value.shape[:2]) for name, value in evaluation.items()
     }
@@ -79,10 +78,10 @@ def main() -> None:
         names,
         categories,
         network=network.name,
-        weights=printable(str(weights)),
-        dataset=printable(str(index.root)),
+        weights=str(weights),
+        dataset=str(index.root),
         split=config.split,
-        split_file=printable(config.split_file),
+        split_file=config.split_file,
         threshold=threshold,
         threshold_search=search,
         view_orders=spread,
@@ -111,8 +110,8 @@ def read_options() -> Config:
     split = "samples to evaluate (default: test)"
     add("--split", choices=(*SPLITS, "all"), default="test", help=split)
     add("--weights", metavar="FILE", default="", help="weights to use in place of --resume_epoch")
-    search = "choose the best of these on the validation split, as 0.2,0.3 or 0.1:0.9:0.05"
-    add("--thresholds", type=thresholds, metavar="LIST", help=search)
+    search = "choose the best of these on the validation split, as 0.1:0.9:0.05"
+    add("--thresholds", type=thresholds, metavar="FIRST:LAST:STEP", help=search)
     orders = "compare this many random orders of the views"
     add("--permutations", type=number(0), metavar="N", default=0, help=orders)
     add("--surface", action="store_true", help="F-scores and Chamfer distance of the surface too")
@@ -121,15 +120,11 @@ def read_options() -> Config:
 
 
 def thresholds(text: str) -> list[float]:
-    """Parse numbers and ranges first:last:step, separated by commas."""
-    values = set()
-    for item in text.split(","):
-        first, *rest = map(float, item.split(":"))
-        last, step = rest or (first, 1)
-        if not (0 < first <= last <= 1 and step > 0):
-            raise ValueError
-        values |= {round(x, 6) for x in np.arange(first, last + 1e-6, step).tolist()}
-    return sorted(values)
+    """Parse a range first:last:step within (0, 1]."""
+    first, last, step = map(float, text.split(":"))
+    if not (0 < first <= last <= 1 and step > 0):
+        raise ValueError
+    return np.arange(first, last + 1e-6, step).round(6).tolist()
 
 
 if __name__ == "__main__":

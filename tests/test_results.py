@@ -159,7 +159,7 @@ def test_each_evaluation_keeps_its_own_results(script, evaluated, tmp_path, monk
 
 def test_thresholds_need_a_validation_split(script, evaluated, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    flags = "--thresholds=0.3,0.4", "--val_fraction=0"
+    flags = "--thresholds=0.3:0.4:0.1", "--val_fraction=0"
     status, _, errors = run_test(script, evaluated, *flags)
     assert status == 2 and "'val'" in errors and errors.count("\n") == 1
     assert list(tmp_path.iterdir()) == []

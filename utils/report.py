@@ -104,7 +104,7 @@ def write_page(path: str | Path, title: str, body: list[str]) -> None:
         f"<script>\n{script}</script>\n</body>\n</html>\n",
     ]
     with atomic_write(path) as temporary:
-        temporary.write_text("\n".join(lines), encoding="utf-8")
+        temporary.write_text("\n".join(lines), "utf-8", "backslashreplace")
 
 
 def _table(table: Table) -> str:

@@ -60,6 +60,7 @@ def make_results(
         dict: `results`, as documented above.
     """
     labels = np.array(categories)
+    listed = "\n".join(sorted(names)).encode(errors="backslashreplace")
 
     def means(selected: np.ndarray) -> dict:
         rows = {name: value[selected].mean(0, dtype=float) for name, value in values.items()}
@@ -71,7 +72,7 @@ def make_results(
     for name in values:
         over_categories[name] = np.mean([row[name] for row in rows.values()], axis=0).tolist()
     return settings | {
-        "checksum": hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest(),
+        "checksum": hashlib.sha256(listed).hexdigest(),
         "num_samples": len(names),
         "num_views": values["iou"].shape[1],
         "categories": rows,
@@ -255,7 +256,7 @@ def write_results(
     }
     for name, text in texts.items():
         with atomic_write(folder / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_text(text, "utf-8", "backslashreplace")  # names need not be UTF-8
 
 
 def _csv(values: dict[str, np.ndarray], names: list[str]) -> str:
