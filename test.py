@@ -13,16 +13,14 @@ from models.checkpoint import find_weights
 from models.predictor import Predictor
 from utils.config import Config, read_config
 from utils.distributed import Precision, choose_device
-from utils.engine import evaluate, evaluate_view_orders
-from utils.errors import InputError, Parser, number, run
+from utils.engine import evaluate
+from utils.errors import InputError, Parser, run
 from utils.report import Example, choose_examples, write_report
 from utils.results import (
     choose_threshold,
     format_results,
     make_results,
-    random_orders,
     results_dir,
-    view_order_spread,
     write_results,
 )
 
@@ -53,7 +51,7 @@ def main() -> None:
         loaders[split] = make_loader(dataset, batches, config.num_workers, pin_memory=pin_memory)
 
     # The evaluation.
-    search, spread = None, None
+    search = None
     if config.thresholds:
         title = "choosing the threshold"
         val = evaluate(network, loaders["val"], precision, config.thresholds, title)
@@ -61,10 +59,6 @@ def main() -> None:
         threshold = search["best"]
     loader, title = loaders[config.split], f"evaluating {weights.name}"
     evaluation = evaluate(network, loader, precision, [threshold], title, config.surface)
-    if config.permutations:
-        orders = random_orders(config.max_views, config.permutations)
-        ious = evaluate_view_orders(network, loader, precision, threshold, orders)
-        spread = view_order_spread(ious, orders)
 
     # The results.
     indices = evaluation.pop("index")
@@ -84,7 +78,6 @@ def main() -> None:
         split_file=config.split_file,
         threshold=threshold,
         threshold_search=search,
-        view_orders=spread,
     )
     print(format_results(results))
     folder = results_dir(experiment, results)
@@ -112,8 +105,6 @@ def read_options() -> Config:
     add("--weights", metavar="FILE", default="", help="weights to use in place of --resume_epoch")
     search = "choose the best of these on the validation split, as 0.1:0.9:0.05"
     add("--thresholds", type=thresholds, metavar="FIRST:LAST:STEP", help=search)
-    orders = "compare this many random orders of the views"
-    add("--permutations", type=number(0), metavar="N", default=0, help=orders)
     add("--surface", action="store_true", help="F-scores and Chamfer distance of the surface too")
     add("--html", action="store_true", help="write report.html as well")
     return read_config(parser, ("data", "experiment", "evaluation"))[0]

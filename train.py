@@ -74,8 +74,6 @@ def train(config: Config, given: set, folder: Path, device, rank: int, world_siz
     if resumed:
         progress = checkpoint.restore(resumed, optimizer, precision.scaler)
         checkpoint.check_same_batches(resumed, config, progress, sampler)
-    elif config.init == "data" and not config.init_weights:
-        checkpoint.init_from_data(network, train_set, splits["train"], config, device)
     if progress.epoch >= config.num_epochs:
         raise InputError(f"num_epochs: {progress.epoch} epochs are finished; raise it to continue")
     progress = progress.shard(rank, device)

@@ -9,14 +9,12 @@ from typing import NamedTuple
 import torch
 
 from data.loader import TrainBatchSampler
-from data.shapenet import collate
 from models import R2N2, VARIANTS, build_network, load_network
-from models.init import data_dependent_init
 from models.network import THRESHOLD, with_resolution
 from models.weights import network_from_state, network_state, read_torch, write_torch
 from utils import distributed
 from utils.config import DEFAULTS, Config
-from utils.engine import Progress, check_finite, to_device
+from utils.engine import Progress, check_finite
 from utils.errors import InputError
 
 INTERRUPTED = "checkpoint_interrupted.pth"
@@ -195,8 +193,6 @@ def prepare_network(
 def _network_to_fine_tune(config: Config) -> R2N2:
     """Load the network of `init_weights`, with new layers if it has a lower resolution."""
     path, resolution = config.init_weights, config.resolution
-    if config.init == "data":
-        print("init = data is ignored: init_weights gives the weights")
     network = load_network(path)
     network.threshold = THRESHOLD  # the stored one was chosen for the weights as they were
     if network.resolution < resolution:
@@ -229,11 +225,3 @@ def _with_options_of(network: R2N2, config: Config, given: set[str], path: str |
         if (expected := getattr(config, name)) != got:
             raise InputError(f"{path}: expected {name} = {expected}, got {got}")
     return Config(**vars(config) | found)
-
-
-def init_from_data(network: R2N2, dataset, indices: list[int], config: Config, device) -> None:
-    """Scale the layers of a new network by the first images of 24 samples."""
-    num_views = min(2, config.max_views)
-    sampler = TrainBatchSampler(indices, 24, num_views, num_views, config.seed)
-    images, voxels, _ = collate([dataset[key] for key in next(iter(sampler))])
-    data_dependent_init(network, to_device(images, voxels, device)[0])

@@ -9,7 +9,6 @@ from data.layout import RENDERING_SIZE, RESOLUTIONS
 from models import decoder, encoder
 from models.decoder import ResidualDecoder, ShallowDecoder
 from models.encoder import ResidualEncoder, ShallowEncoder
-from models.init import xavier_init
 from models.layers import UNPOOLINGS, in_chunks, recomputed
 from models.recurrence import ConvGRU, ConvLSTM
 from utils.errors import InputError
@@ -115,15 +114,6 @@ class R2N2(nn.Module):
         for state in self.recurrence(self.encode(images)):
             yield self.decode(state)
 
-    def forward_view_orders(self, images: Tensor, orders: list[list[int]]) -> Iterator[Tensor]:
-        """Yield the logits from all views in each order (a permutation of 0 to V - 1).
-
-        The encoder runs once for all of them.
-        """
-        features = self.encode(images)
-        for order in orders:
-            yield self.decode(self.recurrence(features[:, order])[-1])
-
     def gates(self, images: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Return both gates at each view, V pairs of (B, C, 4, 4, 4) in [0, 1]; see `forward`.
 
@@ -150,6 +140,21 @@ class R2N2(nn.Module):
         if self.grad_checkpointing and torch.is_grad_enabled():
             return recomputed(self.decoder, state)
         return self.decoder(state)
+
+
+@torch.no_grad()
+def xavier_init(network: R2N2) -> None:
+    """Draw the weights as the official code does: Xavier normal, gain √2; biases 0.1.
+
+    Each gate of the recurrence counts as a layer of its own.
+    """
+    gates = {f"recurrence.{name}": n for name, n in network.recurrence.num_gates.items()}
+    for name, layer in network.named_modules():
+        if isinstance(layer, nn.Conv2d | nn.Conv3d | nn.Linear):
+            for weight in layer.weight.chunk(gates.get(name, 1)):
+                nn.init.xavier_normal_(weight, gain=2**0.5)
+            if layer.bias is not None:
+                nn.init.constant_(layer.bias, 0.1)
 
 
 def with_resolution(network: R2N2, resolution: int) -> tuple[R2N2, list[str]]:

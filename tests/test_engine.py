@@ -7,7 +7,6 @@ import torch
 from data.loader import TrainBatchSampler, eval_batches, make_loader
 from data.shapenet import SampleKey, ShapeNetDataset, collate, index_dataset
 from models import build_network
-from models.init import data_dependent_init
 from tests.helpers import make_dataset
 from utils.config import Config
 from utils.distributed import Precision
@@ -94,22 +93,18 @@ def test_evaluate_matches_single_samples_and_keeps_the_network(dataset):
         assert torch.equal(value, before[key])
 
 
-def test_small_network_learns_four_samples(tmp_path):
+def test_small_network_learns_two_samples(tmp_path):
     torch.manual_seed(0)
     network = build_network("3D-LSTM-3", width=1 / 16)
-    index = index_dataset(make_dataset(tmp_path, {"03001627": 4}))
+    index = index_dataset(make_dataset(tmp_path, {"03001627": 2}))
     samples = ShapeNetDataset(index, 128, seed=0, training=False)
-    batches = TrainBatchSampler(range(4), 4, 2, 2, seed=0)
-    loader = make_loader(samples, batches, 0)
-    data_dependent_init(network, next(iter(loader))[0] / 255)
-    optimizer, progress = make_optimizer(network, 0.003, weight_decay=0.00005), Progress()
-    config = Config(LR=0.004, threshold=0.4, lr_schedule="constant", num_epochs=30, decay_epochs=30)
+    loader = make_loader(samples, TrainBatchSampler(range(2), 2, 2, 2, seed=0), 0)
+    optimizer, progress = make_optimizer(network, 0.004, weight_decay=0), Progress()
+    config = Config(LR=0.004, threshold=0.4, lr_schedule="constant", num_epochs=30)
     for _ in range(30):
-        train_one_epoch(network, loader, optimizer, FP32, config, progress)
+        means = train_one_epoch(network, loader, optimizer, FP32, config, progress)
         progress.finish_epoch()
-    loader = make_loader(samples, eval_batches(range(4), 4, 2), 0)
-    measured = evaluate(network, loader, FP32, [0.4], "")
-    assert measured["iou"][:, -1].mean() > 0.55
+    assert means["iou"] > 0.6
 
 
 def test_the_soft_iou_loss_changes_the_training_but_not_the_loss_that_is_shown(dataset):

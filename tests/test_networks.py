@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from models import NETWORKS, R2N2, VARIANTS, build_network
-from models.init import data_dependent_init
 from models.network import with_resolution
 from models.profile import count_macs
 from tests import reference
@@ -128,23 +127,6 @@ def test_xavier_init_counts_each_gate_as_a_layer():
         assert layer.bias is None or (layer.bias == 0.1).all()
 
 
-@pytest.mark.parametrize("name", ["3D-LSTM-3", "Res3D-GRU-3"])
-def test_data_dependent_init_makes_features_differ_between_images(name):
-    torch.manual_seed(0)
-    network, images = build_network(name, width=1 / 4), random_images(6, 2)
-    images *= torch.rand(6, 1, 3, 1, 1)
-    ratios = []
-    for scaled in (False, True):
-        if scaled:
-            data_dependent_init(network, images)
-        with torch.no_grad():
-            features = network.encoder(images.flatten(0, 1))
-        ratios.append((features.std(0).mean() / features.mean(0).abs().mean()).item())
-    assert ratios[1] > 1 > 2 * ratios[0]
-    with torch.no_grad():
-        assert network(images).abs().mean() < 0.5
-
-
 @pytest.mark.parametrize(
     ("name", "options"),
     [
@@ -178,13 +160,6 @@ def test_invalid_image_shapes_raise_value_error(shape):
     for forward in (network, network.gates, lambda x: next(network.forward_all_views(x))):
         with pytest.raises(ValueError, match="images: expected the shape"):
             forward(images)
-
-
-def test_forward_view_orders_matches_forward_of_permuted_images():
-    network, images = small_network(), random_images(2, 3)
-    orders = [[2, 0, 1], [0, 1, 2]]
-    for logits, order in zip(network.forward_view_orders(images, orders), orders, strict=True):
-        assert torch.allclose(logits, network(images[:, order]), atol=1e-6)
 
 
 def test_profile_counts_multiplications():

@@ -27,7 +27,6 @@ def example_results(values, categories):
         split="test",
         split_file=f"{EVIL}.json",
         threshold=0.4,
-        view_orders=None,
         threshold_search={
             "num_samples": 2, "thresholds": [0.3, 0.4], "iou": [0.1, 0.2], "best": 0.4
         },

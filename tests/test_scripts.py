@@ -267,9 +267,6 @@ def test_init_weights_starts_from_another_checkpoint(script, small, tmp_path):
         assert torch.allclose(value, first.state_dict()[key], atol=1e-6), key
     status, _, errors = script("train", *small, *flags[:1], "--width=0.125", "--experiment_name=no")
     assert status == 2 and "checkpoint_epoch_00000001.pth: expected" in errors
-    flags[1] = "--experiment_name=third"
-    status, output, _ = script("train", *small, *flags, "--init=data")
-    assert status == 0 and "init = data is ignored" in output
 
 
 @pytest.mark.usefixtures("no_tensorboard")

@@ -80,7 +80,6 @@ OPTIONS = {
         ),
         "width": Option(1.0, number(0.0), "factor on channel counts; 0.25 suits a laptop"),
         "resolution": Option(32, RESOLUTIONS, "voxels per side of the dataset and the result"),
-        "init": Option("paper", ("paper", "data"), "data: then scale layers by the first images"),
         "init_weights": Option("", expanduser, "weights to fine-tune, with their network"),
     },
     "training": {

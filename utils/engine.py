@@ -3,9 +3,8 @@
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 import torch
@@ -214,57 +213,22 @@ def evaluate(
             "average_precision", (N, V) float32; "iou" and, with `surface`, those of
             `surface_metrics`, (N, V, T) float32.
     """
+
+    def stop() -> None:
+        if not torch.distributed.is_initialized():  # ranks differ in their number of batches
+            distributed.raise_if_stopped()
+
     network.eval()
     rows = []
-    batches = predict_batches(network.forward_all_views, loader, precision, title)
-    for logits_per_view, voxels, indices in batches:
-        per_view = [compute_metrics(x, voxels, thresholds, surface) for x in logits_per_view]
+    for images, voxels, indices in progress_bar(loader, title, stop):
+        stop()
+        images, voxels = to_device(images, voxels, precision.device)
+        with precision.autocast():
+            logits = [x.float() for x in network.forward_all_views(images)]
+        per_view = [compute_metrics(x, voxels, thresholds, surface) for x in logits]
         values = {name: torch.stack([v[name] for v in per_view], 1) for name in per_view[0]}
         arrays = {"index": np.array(indices)} | {k: v.cpu().numpy() for k, v in values.items()}
         rows += [{name: array[i] for name, array in arrays.items()} for i in range(len(indices))]
     rows = distributed.all_gather(rows)
     columns = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
     return columns | {"index": columns["index"].tolist()}
-
-
-@torch.no_grad()
-def evaluate_view_orders(
-    network: nn.Module,
-    loader: DataLoader,
-    precision: Precision,
-    threshold: float,
-    orders: list[list[int]],
-) -> np.ndarray:
-    """Evaluate a network for all V views in several orders; arguments as of `evaluate`.
-
-    Returns:
-        ndarray: (N, P) float32, the IoU of each sample in each of P orders, permutations of the
-            numbers from 0 to V - 1.
-    """
-    network.eval()
-    forward, title = partial(network.forward_view_orders, orders=orders), "orders of views"
-    rows = []
-    for logits_per_order, voxels, _ in predict_batches(forward, loader, precision, title):
-        ious = (intersection_over_union(x, voxels, threshold) for x in logits_per_order)
-        rows.append(torch.stack(list(ious), dim=1))
-    return torch.cat(rows).cpu().numpy()
-
-
-def predict_batches(
-    forward: Callable[[Tensor], Iterable[Tensor]],
-    loader: DataLoader,
-    precision: Precision,
-    title: str,
-) -> Iterator[tuple[list[Tensor], Tensor, list[int]]]:
-    """Yield for each batch what `forward(images)` yields, (B, 2, D, D, D), voxels and indices."""
-
-    def stop() -> None:
-        if not torch.distributed.is_initialized():  # ranks differ in their number of batches
-            distributed.raise_if_stopped()
-
-    for images, voxels, indices in progress_bar(loader, title, stop):
-        stop()
-        images, voxels = to_device(images, voxels, precision.device)
-        with precision.autocast():
-            logits = [x.float() for x in forward(images)]
-        yield logits, voxels, indices

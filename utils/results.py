@@ -7,7 +7,6 @@
   and the SHA-256 of the sorted sample names;
 - "num_samples" N, "num_views" V and "threshold";
 - "threshold_search": null, or how `choose_threshold` chose the threshold on the validation split;
-- "view_orders": null, or what `view_order_spread` found with --permutations;
 - "categories": {name: {"num_samples": n, "iou": [V means], "loss": [V means], ...}}, the means for
   1, 2, ... V input views;
 - "overall": the same for "mean_over_samples" and "mean_over_categories";
@@ -125,27 +124,6 @@ def choose_threshold(ious: np.ndarray, thresholds: list[float]) -> dict:
     return {"num_samples": len(ious), "thresholds": [*thresholds], "iou": means, "best": best}
 
 
-def random_orders(num_views: int, num_orders: int) -> list[list[int]]:
-    """Return random permutations of the views, the same on every call."""
-    rng = np.random.default_rng(0)
-    return [rng.permutation(num_views).tolist() for _ in range(num_orders)]
-
-
-def view_order_spread(ious: np.ndarray, orders: list[list[int]]) -> dict:
-    """Describe how much the IoU from all views depends on their order.
-
-    Args:
-        ious (ndarray): (N, P) float, of N samples in each of P orders.
-        orders (list): The P permutations of the views.
-
-    Returns:
-        dict: "orders", "iou" (the P means over samples) and "sample_std" (the mean over samples of
-            the standard deviation over orders).
-    """
-    means, deviations = ious.mean(0, dtype=float), ious.std(1, dtype=float)
-    return {"orders": orders, "iou": means.tolist(), "sample_std": float(deviations.mean())}
-
-
 def printable(text: str) -> str:
     """Escape what is not valid UTF-8 in the name of a file."""
     return text.encode("utf-8", "backslashreplace").decode()
@@ -208,11 +186,6 @@ def facts(results: dict) -> dict[str, str]:
     }
     if search := results["threshold_search"]:
         lines["threshold"] += f", chosen on {search['num_samples']} samples in split 'val'"
-    if spread := results["view_orders"]:
-        lines["order of views"] = (
-            f"IoU {min(spread['iou']):.4f} to {max(spread['iou']):.4f} in {len(spread['orders'])} "
-            f"random orders, standard deviation of a sample {spread['sample_std']:.4f} on average"
-        )
     if not results["confidence_intervals"]["mean_over_categories"]:
         reason = "a category with one sample does not show how samples vary"
         lines["95% interval"] = f"none for the mean over categories: {reason}"
