@@ -49,10 +49,14 @@ def command(out, monkeypatch, capsys):
     return run
 
 
-def test_prefix_keeps_two_sources_apart(tmp_path, out, command):
+def test_prefix_keeps_two_sources_apart_and_only_listed_leaves_out(tmp_path, out, command):
     for source in ("first", "second"):
         command(write_files(tmp_path / source, "chair/a.obj"), "--prefix", source)
     assert shapes_in(out) == ["03001627/first-a", "03001627/second-a"]
+    write_files(tmp_path / "third", "a.obj", "b.obj")
+    write_files(tmp_path / "third", "list.csv", content=b"b.obj,plants\n")
+    command(tmp_path / "third", "--categories", tmp_path / "third" / "list.csv", "--only-listed")
+    assert shapes_in(out)[2:] == ["plants/b"]
 
 
 def test_summary_counts_shapes_by_category(tmp_path, command):

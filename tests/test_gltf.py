@@ -74,13 +74,15 @@ def textured(texture=None, uv=UV, pixels=None, **entry) -> dict:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.uint8, np.uint16])
-def test_gltf_colors_are_linear_and_multiply_the_factor(read, dtype):
-    colors = np.ones((3, 4)) * [1, 0.5, 1, 1]
+@pytest.mark.parametrize(("mode", "alpha"), [("OPAQUE", 255), ("BLEND", 51)])
+def test_gltf_colors_are_linear_and_multiply_the_factor(read, dtype, mode, alpha):
+    colors = np.tile([1, 0.5, 1, 0.2], (3, 1))
     colors = colors.astype("f4") if dtype == np.float32 else np.rint(colors * np.iinfo(dtype).max)
-    options = material(pbrMetallicRoughness={"baseColorFactor": [0.2140411, 1, 1, 1]})
+    factor = {"baseColorFactor": [0.2140411, 1, 1, 1]}
+    options = material(pbrMetallicRoughness=factor, alphaMode=mode)
     options["primitive"]["attributes"]["COLOR_0"] = 1
     mesh = read("a.glb", gltf(arrays=[colors.astype(dtype)], **options))
-    np.testing.assert_allclose(mesh.colors[0, 0], [128, 188, 255, 255], atol=1)
+    np.testing.assert_allclose(mesh.colors[0, 0], [128, 188, 255, alpha], atol=1)
 
 
 def test_gltf_without_material_is_gray_and_colors_alone_are_kept(read):
@@ -124,21 +126,6 @@ def test_gltf_alpha_modes(read, mode, pixel, factor, expected):
     mesh = read("a.glb", gltf(**options))
     alpha = mesh.textures[0].pixels[0, 0, 3] / 255 * mesh.colors[0, 0, 3] / 255
     assert alpha == pytest.approx(expected)
-
-
-@pytest.mark.parametrize(("mode", "expected"), [("OPAQUE", 255), ("BLEND", 51)])
-def test_gltf_vertex_alpha_counts_if_blended(read, mode, expected):
-    options = material(alphaMode=mode)
-    options["primitive"]["attributes"]["COLOR_0"] = 1
-    mesh = read("a.glb", gltf(arrays=[np.tile(np.float32([1, 0, 0, 0.2]), (3, 1))], **options))
-    assert colors_of(mesh) == [[255, 0, 0, expected]]
-
-
-def test_gltf_invisible_material_alone_is_built_as_opaque(read):
-    factor = {"baseColorFactor": [1, 1, 1, 0]}
-    blended = material(pbrMetallicRoughness=factor, alphaMode="BLEND")
-    assert colors_of(read("a.glb", gltf(**blended))) == [[255] * 4]
-    assert read("b.glb", gltf(**material(pbrMetallicRoughness=factor))) is not None
 
 
 def test_gltf_specular_glossiness_and_emission(read):
@@ -216,24 +203,6 @@ def test_gltf_names_may_be_percent_encoded(read, tmp_path, uri):
         read("c.gltf", json.dumps(entry))
 
 
-@pytest.mark.parametrize("padding", [b"", b"  ", b"\0\0"], ids=["none", "outside", "zeros"])
-def test_glb_chunks_may_be_padded_in_any_way(read, padding):
-    content = gltf()
-    length = struct.unpack_from("<I", content, 12)[0]
-    text = json.dumps(json.loads(content[20 : 20 + length])).encode()
-    text += b" " * (2 - len(text) % 4) + (padding if padding == b"\0\0" else b"")
-    chunk = struct.pack("<I4s", len(text), b"JSON") + text + (padding if padding == b"  " else b"")
-    assert len(read("a.glb", content[:12] + chunk + content[20 + length :]).triangles) == 1
-
-
-def test_gltf_instances_are_placed(read):
-    arrays = [np.float32([[0, 0, 0], [5, 0, 0]]), np.float32([[1, 1, 1], [2, 2, 2]])]
-    attributes = {"TRANSLATION": 1, "SCALE": 2}
-    node = {"extensions": {"EXT_mesh_gpu_instancing": {"attributes": attributes}}}
-    mesh = read("a.glb", gltf(node=node, arrays=arrays))
-    assert len(mesh.triangles) == 2 and mesh.bounds.tolist() == [[0, 0, 0], [7, 2, 2]]
-
-
 def test_gltf_shows_the_default_scene_alone(read):
     nodes = [{"mesh": 0}, {"children": [2], "translation": [5, 0, 0]}, {"mesh": 0}]
     scenes = [{"nodes": [0]}, {"nodes": [1]}]
@@ -242,7 +211,7 @@ def test_gltf_shows_the_default_scene_alone(read):
         assert mesh.bounds[:, 0].tolist() == expected
 
 
-def test_gltf_draco_is_decoded_or_refused_by_name(read, monkeypatch):
+def test_gltf_draco_is_decoded(read):
     draco = pytest.importorskip("DracoPy")
     box = trimesh.creation.box()
     encoded = draco.encode(box.vertices.astype(np.float32), box.faces.astype(np.uint32))
@@ -253,9 +222,6 @@ def test_gltf_draco_is_decoded_or_refused_by_name(read, monkeypatch):
                    extensionsRequired=["KHR_draco_mesh_compression"])  # fmt: skip
     mesh = read("a.glb", content)
     np.testing.assert_allclose(mesh.bounds, box.bounds, atol=1e-3)
-    monkeypatch.setitem(__import__("sys").modules, "DracoPy", None)
-    with pytest.raises(InputError, match="KHR_draco_mesh_compression; install DracoPy"):
-        read("b.glb", content)
 
 
 @pytest.mark.parametrize("hidden", [{"extensions": {"KHR_node_visibility": {"visible": False}}},
@@ -266,8 +232,8 @@ def test_gltf_hidden_nodes_are_left_out_with_those_below(read, hidden):
     assert mesh.bounds[:, 0].tolist() == [5, 6]
 
 
-@pytest.mark.parametrize("name", ["EXT_meshopt_compression", "KHR_meshopt_compression"])
-def test_gltf_extensions_that_code_the_geometry_are_refused_by_name(read, name):
+@pytest.mark.parametrize("name", ["EXT_meshopt_compression", "EXT_mesh_gpu_instancing"])
+def test_gltf_extensions_that_change_the_geometry_are_refused_by_name(read, name):
     with pytest.raises(InputError, match=name):
         read("a.glb", gltf(extensionsRequired=[name]))
 
@@ -299,9 +265,3 @@ def test_gltf_textures_that_cannot_be_read_cost_the_texture_alone(read, changes,
     mesh = read("a.glb", gltf(**options))
     assert len(mesh.textures) == is_textured and bool(read.notes) != is_textured
     assert colors_of(mesh) == [[255] * 4 if is_textured else list(GRAY)]
-
-
-def test_gltf_images_without_data_cost_the_texture_alone(read):
-    options = textured() | {"images": [], "textures": [{"source": 0}]}
-    content = gltf(**options).replace(b'"images": [], "text', b'"images":[{}],"text')
-    assert colors_of(read("a.glb", content)) == [list(GRAY)] and len(read.notes) == 1

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import trimesh
 
-from data.builder import formats
 from data.builder.names import category_folder
-from data.builder.sources import distinct, find_sources, read_categories, with_categories
+from data.builder.readers import assimp as assimp_module
+from data.builder.sources import distinct, find_sources, read_categories
 from tests.helpers import BOX, png, write_files
 from utils.errors import InputError
 
@@ -82,14 +82,11 @@ def test_folders_above_the_given_one_name_no_category(tmp_path):
     assert found == ["plants/fern", "kitchen/a", "kitchen/b", "plants/moss"]
 
 
-def test_shapenet_tree_is_recognized_from_any_level(tmp_path):
+def test_objects_may_be_given_from_any_level(tmp_path):
     name = f"core/{CHAIR}/1a6f/models/model_normalized.obj"
     path = write_files(tmp_path, name) / name
     for start in (tmp_path / "core", path.parents[2], path.parents[1], path):
         assert shapes(start) == [f"{CHAIR}/1a6f"]
-
-
-def test_folders_of_objects_may_be_given_one_by_one(tmp_path):
     write_files(tmp_path / "pack", "a_0/model.obj", "a_1/meshes/model.obj")
     assert sorted(shapes(*(tmp_path / "pack").iterdir())) == ["pack/a_0", "pack/a_1"]
 
@@ -106,15 +103,12 @@ def test_category_folder_knows_official_names_and_stays_in_the_dataset(name, fol
 def test_csv_sets_categories_and_the_file_of_an_object(tmp_path):
     write_files(tmp_path, "a.obj", "a.glb", "b.obj")
     csv = write_files(tmp_path, "c.csv", content=b"path,category\na.obj,lamp\n") / "c.csv"
-    categories = read_categories(csv)
-    found = find_sources([tmp_path], categories).sources
-    for only_listed, expected in ((False, ["a.obj", "b.obj"]), (True, ["a.obj"])):
-        sources = with_categories(found, categories, only_listed=only_listed)
-        assert [source.label for source in sources] == expected
-        assert sources[0].category == "03636649"
+    sources = find_sources([tmp_path], read_categories(csv), "chair").sources
+    assert [source.label for source in sources] == ["a.obj", "b.obj"]
+    assert [source.category for source in sources] == ["03636649", "chair"]
     write_files(tmp_path, "c.csv", content=b"a.obj,lamp\nmissing.obj,lamp\n")
     with pytest.raises(InputError, match=r"given, got .*missing.obj"):
-        with_categories(found, read_categories(csv), only_listed=False)
+        find_sources([tmp_path], read_categories(csv))
     write_files(tmp_path, "c.csv", content=b"a.obj\n")
     with pytest.raises(InputError, match=r"c\.csv:1: expected path,category, got 'a.obj'"):
         read_categories(csv)
@@ -188,14 +182,14 @@ def test_archives_of_windows_may_have_backslashes_and_unmarked_utf8(tmp_path):
 
 
 def test_damaged_archives_and_other_formats_are_named(tmp_path):
-    others = {"a.fbx": b"", "inner.zip": zip_of({"b.skp": b"", "c.zip": b""})}
+    others = {"a.fbx": b"", "inner.zip": zip_of({"b.skp": b"", "c.stp": b""})}
     write_files(tmp_path, "other.zip", content=zip_of(others))
     write_files(tmp_path, "damaged.zip", content=b"no archive")
     write_files(tmp_path, "a.obj", "x.rar", "y.MAX")
     found = find_sources([tmp_path])
     assert [source.name for source in found.sources][:1] == ["a"]
     assert "expected a ZIP archive" in found.problems[str(tmp_path / "damaged.zip")]
-    assert found.others >= Counter([".skp", ".zip", ".rar", ".max"])
+    assert found.others >= Counter([".skp", ".stp", ".rar", ".max"])
     write_files(tmp_path / "b", "x.skp", "y.skp", "z.rar")
     with pytest.raises(InputError, match=r"found none; .*: 1 \.rar, 2 \.skp"):
         find_sources([tmp_path / "b"])
@@ -301,7 +295,7 @@ def test_other_formats_are_converted_in_an_empty_folder(tmp_path, assimp):
 )
 def test_failed_conversion_is_one_line(tmp_path, assimp, monkeypatch, script, message):
     assimp(script)
-    monkeypatch.setattr(formats, "MAX_SECONDS", 0.5)
+    monkeypatch.setattr(assimp_module, "MAX_SECONDS", 0.5)
     write_files(tmp_path / "in", "a.fbx")
     with pytest.raises(InputError, match=message):
         find_sources([tmp_path / "in"]).sources[0].load("y", None)

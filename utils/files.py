@@ -79,15 +79,16 @@ def read_bytes(path: str | Path) -> bytes:
         return file.read()
 
 
-def refuse_placeholder(content: bytes) -> None:
-    """Raise InputError for what a failed download leaves in place of a binary file."""
+def refuse_placeholder(content: bytes, name: str = "") -> None:
+    """Raise InputError, with the file's name, for what a failed download leaves in its place."""
+    where = f"{name}: " if name else ""
     if not content:
-        raise InputError("an empty file; download it again")
+        raise InputError(f"{where}an empty file; download it again")
     start = content[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()  # without a byte order mark
     if start.startswith(b"version https://git-lfs"):
-        raise InputError("a Git LFS pointer, not the file itself; run `git lfs pull`")
+        raise InputError(f"{where}a Git LFS pointer, not the file itself; run `git lfs pull`")
     if start.startswith((b"<!doctype html", b"<html")):
-        raise InputError("a web page (HTML), not the file itself; download it again")
+        raise InputError(f"{where}a web page (HTML), not the file itself; download it again")
 
 
 def read_text(path: str | Path) -> str:

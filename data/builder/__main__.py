@@ -10,16 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from data.builder.build import Options, add_build_flags, build
-from data.builder.formats import CONVERTIBLE, PREFERENCE, explain_others
+from data.builder.formats import PREFERENCE, explain_others
 from data.builder.mesh import AXES, rotation
 from data.builder.names import category_folder, clean_name
-from data.builder.sources import (
-    Found,
-    distinct,
-    find_sources,
-    read_categories,
-    with_categories,
-)
+from data.builder.readers.assimp import CONVERTIBLE
+from data.builder.sources import Found, distinct, find_sources, read_categories
 from data.layout import CATEGORIES, NUM_VIEWS, VOXELS
 from utils.config import OPTIONS
 from utils.errors import InputError, Parser, check_ranges, run
@@ -80,7 +75,7 @@ def _parse_args() -> argparse.Namespace:
     add("inputs", nargs="+", type=Path, metavar="MESH_OR_FOLDER", help=inputs)
     add("--out", required=True, type=Path, metavar="DIR", help="folder of the dataset")
     category = "category of all meshes (default: by the folders that they are in)"
-    add("--category", metavar="NAME", help=category)
+    add("--category", default="", metavar="NAME", help=category)
     add("--categories", type=Path, metavar="CSV", help="file with lines of path,category")
     add("--only-listed", action="store_true", help="build only the meshes in --categories")
     add("--prefix", default="", metavar="TEXT", help="put TEXT- before the shapes' names")
@@ -103,16 +98,13 @@ def _parse_args() -> argparse.Namespace:
 
 def _find_sources(args: argparse.Namespace) -> Found:
     """Return the meshes with the categories and names that the arguments ask for."""
-    categories = read_categories(args.categories) if args.categories else {}
-    found = find_sources(args.inputs, categories)
-    sources = found.sources
-    if args.category:
-        category = category_folder(args.category)
-        sources = [replace(source, category=category) for source in sources]
+    listed = read_categories(args.categories) if args.categories else {}
+    found = find_sources(args.inputs, listed, args.category and category_folder(args.category))
+    if args.only_listed:
+        found.sources = [s for s in found.sources if s.location.resolve() in listed]
     if args.prefix:
-        prefix = clean_name(args.prefix)
-        sources = [replace(source, name=f"{prefix}-{source.name}") for source in distinct(sources)]
-    found.sources = with_categories(sources, categories, only_listed=args.only_listed)
+        prefix, sources = clean_name(args.prefix), distinct(found.sources)
+        found.sources = [replace(source, name=f"{prefix}-{source.name}") for source in sources]
     return found
 
 

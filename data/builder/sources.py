@@ -1,40 +1,23 @@
 """Find meshes in files, folders and archives."""
 
 import csv
-import io
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from zipfile import ZipFile
 
 import numpy as np
 
-from data.builder.archives import ARCHIVES, IDENTITY, is_hidden, list_meshes
-from data.builder.formats import (
-    CONVERTIBLE,
-    PREFERENCE,
-    explain_others,
-    is_other,
-    is_readable,
-    read_mesh,
-)
+from data.builder.archives import ARCHIVES, is_hidden, list_meshes, load_entry
+from data.builder.formats import CONVERTIBLE, OTHERS, PREFERENCE, explain_others, is_readable
 from data.builder.mesh import Mesh, rotation, transform
 from data.builder.names import Place, category_folder, clean_name, is_container, name_shapes
-from data.builder.readers import READERS
-from data.builder.readers.assets import (
-    ArchiveAssets,
-    Assets,
-    FolderAssets,
-    entry_path,
-    read_entry,
-)
+from data.builder.readers import READERS, load_mesh
+from data.builder.readers.assets import FolderAssets
 from utils.errors import InputError
-from utils.files import read_bytes, read_text
+from utils.files import read_text
 
-FRONT = "-z"  # of ShapeNetCore
-FRONTS = dict.fromkeys((".glb", ".gltf", *CONVERTIBLE), "z")  # glTF's specification
-CATALOG_FRONT = "z"
+FRONT_Z = (".glb", ".gltf", *CONVERTIBLE)  # glTF's specification
 
 
 @dataclass(frozen=True)
@@ -47,7 +30,6 @@ class Source:
         place: What the names of its folders and of itself tell.
         entries, matrix: As an ArchiveMesh has them.
         category, name: The shape's folders.
-        front: The axis that the mesh faces by default.
         variant: 0 is the mesh itself, the others are stretched copies.
     """
 
@@ -57,15 +39,14 @@ class Source:
     entries: tuple[str, ...] = ()
     category: str = ""
     name: str = ""
-    front: str = FRONT
-    matrix: tuple[float, ...] = IDENTITY
+    matrix: tuple[float, ...] = ()
     variant: int = 0
 
     @property
     def shape(self) -> str:
         """The shape's "category/name"; "+" sorts a variant directly behind its original."""
-        suffix = f"+{self.variant}" if self.variant else ""
-        return f"{self.category}/{self.name}{suffix}"
+        name = f"{self.name}+{self.variant}" if self.variant else self.name
+        return f"{self.category}/{name}"
 
     @property
     def location(self) -> Path:
@@ -76,6 +57,11 @@ class Source:
     def suffix(self) -> str:
         return self.location.suffix.lower()
 
+    @property
+    def front(self) -> str:
+        """The axis that the mesh faces by default: Sweet Home 3D's is z, ShapeNetCore's -z."""
+        return "z" if self.matrix or self.suffix in FRONT_Z else "-z"
+
     def load(self, up: str, front: str | None) -> tuple[Mesh, list[str]]:
         """Return the mesh with y up and its front towards +x, and notes on missing files.
 
@@ -85,23 +71,13 @@ class Source:
         if self.entries:
             # The textures of source/chair.zip are in textures/.
             outer = assets if is_container(self.path.parent.name) else None
-            with ZipFile(self.path) as archive:
-                mesh, assets = self._read_entry(archive, self.entries, outer)
+            mesh, assets = load_entry(self.path, self.entries, outer)
         else:
-            mesh = read_mesh(read_bytes(self.path), self.location.name, assets)
-        matrix = rotation(up, front or self.front) @ np.reshape(self.matrix, (3, 3))
+            mesh = load_mesh(self.path, assets)
+        matrix = rotation(up, front or self.front)
+        if self.matrix:
+            matrix = matrix @ np.reshape(self.matrix, (3, 3))
         return transform(mesh, matrix), assets.notes
-
-    def _read_entry(
-        self, archive: ZipFile, entries: tuple[str, ...], outer: Assets | None
-    ) -> tuple[Mesh, Assets]:
-        content = read_entry(archive, entries[0])
-        folder = entry_path(archive.getinfo(entries[0])).rpartition("/")[0]
-        assets = ArchiveAssets(archive, folder, outer)
-        if len(entries) == 1:
-            return read_mesh(content, self.location.name, assets), assets
-        with ZipFile(io.BytesIO(content)) as inner:
-            return self._read_entry(inner, entries[1:], assets)
 
 
 @dataclass
@@ -121,15 +97,22 @@ class Found:
     others: Counter = field(default_factory=Counter)
 
 
-def find_sources(paths: list[Path], listed: Collection[Path] = ()) -> Found:
+def find_sources(
+    paths: list[Path], listed: Mapping[Path, str] | None = None, category: str = ""
+) -> Found:
     """Find the meshes in files, folders and archives, and name them as `name_shapes` does.
 
     Of an object's files, the one in the preferred format is kept, or those that are listed.
 
+    Args:
+        paths: Of files, folders and archives.
+        listed: The categories of some meshes, as `read_categories` returns them.
+        category: Of all other meshes; by default that of their catalog or folders.
+
     Raises:
-        InputError: If a given path is missing, or there is no mesh.
+        InputError: If a given path is missing, a listed mesh is not found, or there is no mesh.
     """
-    found = Found()
+    found, listed = Found(), listed or {}
     by_location = {}
     for path in paths:
         if not path.exists():
@@ -138,14 +121,17 @@ def find_sources(paths: list[Path], listed: Collection[Path] = ()) -> Found:
             by_location.setdefault(source.location, source)
     if not by_location and not found.problems:
         raise InputError(f"{paths[0]}: {_explain_none(found.others)}")
+    if unknown := listed.keys() - {location.resolve() for location in by_location}:
+        raise InputError(f"--categories: expected meshes that were given, got {min(unknown)}")
 
     sources = _choose_files(list(by_location.values()), listed)
     found.copies = sorted(map(str, by_location.keys() - {source.location for source in sources}))
     names = iter(name_shapes([source.place for source in sources if not source.category]))
     for source in sources:
         in_catalog = source.category, source.place.name
-        category, name = in_catalog if source.category else next(names)
-        found.sources.append(replace(source, category=category, name=clean_name(name)))
+        own, name = in_catalog if source.category else next(names)
+        folder = listed.get(source.location.resolve(), category or own)
+        found.sources.append(replace(source, category=folder, name=clean_name(name)))
     return found
 
 
@@ -181,9 +167,8 @@ def _find_in(path: Path, found: Found) -> Iterator[Source]:
             except InputError as error:
                 found.problems[str(file)] = str(error)
         elif is_readable(suffix):
-            front = FRONTS.get(suffix, FRONT)
-            yield Source(file, below.as_posix(), Place.of(base, below), front=front)
-        elif is_other(suffix):
+            yield Source(file, below.as_posix(), Place.of(base, below))
+        elif suffix in OTHERS:
             found.others[suffix] += 1
 
 
@@ -199,8 +184,7 @@ def _find_in_archive(path: Path, base: Path, found: Found) -> Iterator[Source]:
     for mesh, place in zip(meshes, places, strict=True):
         label = f"{below.as_posix()}/{mesh.path}"
         category = category_folder(mesh.category) if mesh.category else ""
-        front = CATALOG_FRONT if category else FRONTS.get(mesh.path.suffix.lower(), FRONT)
-        yield Source(path, label, place, mesh.entries, category, "", front, mesh.matrix)
+        yield Source(path, label, place, mesh.entries, category, matrix=mesh.matrix)
 
 
 def distinct(sources: list[Source]) -> list[Source]:
@@ -233,20 +217,3 @@ def read_categories(path: Path) -> dict[Path, str]:
         location = (path.parent / row[0].strip()).resolve()
         categories[location] = category_folder(row[1].strip())
     return categories
-
-
-def with_categories(
-    sources: list[Source], categories: dict[Path, str], *, only_listed: bool
-) -> list[Source]:
-    """Set the categories of the listed sources; the others keep theirs, or are left out.
-
-    Raises InputError where what is listed is none of the sources.
-    """
-    locations = [source.location.resolve() for source in sources]
-    if unknown := categories.keys() - set(locations):
-        raise InputError(f"--categories: expected meshes that were given, got {min(unknown)}")
-    return [
-        replace(source, category=categories.get(location, source.category))
-        for source, location in zip(sources, locations, strict=True)
-        if location in categories or not only_listed
-    ]

@@ -7,13 +7,14 @@ import numpy as np
 
 from data.builder.mesh import Mesh, concatenate, drop_degenerate, select
 from data.builder.readers.assets import Assets, FolderAssets
+from data.builder.readers.assimp import CONVERTIBLE, convert_to_glb
 from data.builder.readers.gltf import read_gltf
 from data.builder.readers.obj import read_obj
 from data.builder.readers.off import read_off
 from data.builder.readers.ply import read_ply
 from data.builder.readers.stl import read_stl
 from utils.errors import InputError
-from utils.files import read_bytes
+from utils.files import read_bytes, refuse_placeholder
 
 READERS = {
     ".obj": read_obj,
@@ -28,26 +29,28 @@ READERS = {
 def load_mesh(path: str | Path, assets: Assets | None = None) -> Mesh:
     """Read a mesh file with its materials; raise InputError as `parse_mesh` does."""
     path = Path(path)
-    assets = assets or FolderAssets(path.parent)
-    return parse_mesh(read_bytes(path), path.name, assets)
+    return parse_mesh(read_bytes(path), path.name, assets or FolderAssets(path.parent))
 
 
 def parse_mesh(content: bytes, name: str, assets: Assets) -> Mesh:
-    """Read the content of a mesh file whose name ends in one of READERS.
+    """Read the content of a mesh file, whose name tells its format.
 
     Faces without an area are left out, and so are invisible ones unless all are. Raises InputError
     when it is damaged or has no triangles.
     """
-    kind = name.rpartition(".")[2].lower()
+    refuse_placeholder(content)
+    suffix = Path(name).suffix.lower()
     try:
+        if suffix in CONVERTIBLE:
+            content, suffix = convert_to_glb(content, suffix), ".glb"
         with np.errstate(all="ignore"):  # what is not finite is refused by make_mesh
-            mesh = concatenate(READERS[f".{kind}"](content, assets, name))
+            mesh = concatenate(READERS[suffix](content, assets, name))
             return _drop_invisible(drop_degenerate(mesh), assets)
     except InputError:
         raise
     except Exception as error:  # a damaged file can break a parser in any way
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise InputError(f"cannot be read as {kind}: {reason}") from error
+        raise InputError(f"cannot be read as {suffix[1:]}: {reason}") from error
 
 
 def _drop_invisible(mesh: Mesh, assets: Assets) -> Mesh:

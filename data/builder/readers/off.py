@@ -8,9 +8,8 @@ from data.builder.mesh import GRAY, Mesh, make_mesh
 from data.builder.readers.assets import Assets
 from data.builder.readers.polygons import corner_points, triangulate
 from data.builder.readers.text import split_lines, take_rows
-from utils.errors import InputError
 
-OFF_HEADER = re.compile(r"((?:ST|C|N)*)(4)?OFF( BINARY)?", re.IGNORECASE)
+OFF_HEADER = re.compile(r"((?:ST|C|N)*)OFF", re.IGNORECASE)
 
 
 def read_off(content: bytes, assets: Assets, name: str) -> list[Mesh]:
@@ -41,8 +40,6 @@ def _read_tables(content: bytes) -> tuple[str, list[list[float]], list[list[floa
     form = ""
     if header := OFF_HEADER.match(text):  # some files begin with the counts
         form, text = header[1].upper(), text[header.end() :]
-        if header[2] or header[3]:
-            raise InputError(f"expected OFF with three coordinates, as text, got {header[0]}")
     lines = iter(text.strip().split("\n"))
     counts = take_rows(lines, 1, lambda row: 2)[0]
     width = 6 if "N" in form else 3

@@ -12,16 +12,13 @@ from data.builder.readers.polygons import corner_points, strip_triangles, triang
 from data.builder.readers.text import decode, take_rows
 from utils.errors import InputError
 
-COLOR_NAMES = [
-    ("red", "green", "blue"), ("diffuse_red", "diffuse_green", "diffuse_blue"), ("r", "g", "b")
-]  # fmt: skip
+COLOR_NAMES = [("red", "green", "blue"), ("diffuse_red", "diffuse_green", "diffuse_blue")]
 NORMAL_NAMES = ("nx", "ny", "nz")
 UV_NAMES = [("s", "t"), ("u", "v"), ("texture_u", "texture_v")]
 TYPES = {
     "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2",
     "ushort": "u2", "uint16": "u2", "int": "i4", "int32": "i4", "uint": "u4", "uint32": "u4",
     "float": "f4", "float32": "f4", "double": "f8", "float64": "f8",
-    "int64": "i8", "uint64": "u8",
 }  # fmt: skip
 ORDERS = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
 
@@ -88,12 +85,10 @@ def _split_strip(strip: np.ndarray) -> list[np.ndarray]:
 
 def _read_elements(content: bytes) -> tuple[dict[str, Element], list[str]]:
     """Return the elements with their values, and the names of the textures."""
-    end = re.search(rb"(?<=[\r\n])end_header[ \t]*", content)
-    if not content.lstrip(b"\xef\xbb\xbf \r\n").startswith(b"ply") or end is None:
+    end = re.search(rb"[\r\n]end_header[ \t]*(\r\n|\r|\n)", content)
+    if not content.startswith(b"ply") or end is None:
         raise InputError("expected a header from 'ply' to 'end_header'")
-    start = end.end()
-    is_crlf = content[start : start + 2] == b"\r\n" and b"\n" in content[: end.start()]
-    body = content[start + (2 if is_crlf else 1) :]
+    body = content[end.end() :]
     order, elements, images = "", {}, []
     for line in re.split(r"[\r\n]+", decode(content[: end.start()])):
         words = line.split()
@@ -102,9 +97,9 @@ def _read_elements(content: bytes) -> tuple[dict[str, Element], list[str]]:
         elif words[:1] == ["element"]:
             element = elements.setdefault(words[1], Element(int(words[2])))
         elif words[:2] == ["property", "list"]:
-            element.types[words[4].lower()] = (TYPES[words[3].lower()], TYPES[words[2].lower()])
+            element.types[words[4]] = (TYPES[words[3]], TYPES[words[2]])
         elif words[:1] == ["property"]:
-            element.types[words[2].lower()] = (TYPES[words[1].lower()],)
+            element.types[words[2]] = (TYPES[words[1]],)
         elif [word.lower() for word in words[:2]] == ["comment", "texturefile"]:
             images.append(line.split(None, 2)[2].strip().strip('"'))
 
@@ -179,10 +174,9 @@ def _colors(element: Element) -> np.ndarray | None:
     for names in COLOR_NAMES:
         rgb = element.columns(names)
         if rgb is not None:
-            code = element.types[names[0]][0]
-            is_unit = code[0] == "f" and rgb.max(initial=0) <= 1
-            largest = 65535 if code == "u2" else 1 if is_unit else 255
-            return np.insert(np.rint(np.clip(rgb / largest, 0, 1) * 255), 3, 255, axis=1)
+            is_unit = element.types[names[0]][0][0] == "f" and rgb.max(initial=0) <= 1
+            rgb = np.clip(rgb / (1 if is_unit else 255), 0, 1)
+            return np.insert(np.rint(rgb * 255), 3, 255, axis=1)
     return None
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from data.builder.mesh import GRAY, Mesh, make_mesh
 from data.builder.readers.assets import Assets
-from data.builder.readers.text import UTF_16, decode
+from data.builder.readers.text import decode
 from utils.errors import InputError
 
 HEADER_BYTES, FACET_BYTES = 84, 50
@@ -18,7 +18,7 @@ MATERIALISE = re.compile(rb"COLOR=(....)", re.DOTALL)
 def read_stl(content: bytes, assets: Assets, name: str) -> list[Mesh]:
     """Read an STL file."""
     first = content[80:134]  # the count and the first facet of a binary file
-    if b"\0" not in first or content.startswith(UTF_16):
+    if b"\0" not in first:
         facets = re.split(r"[\r\n]", decode(content).lstrip(), maxsplit=1)[-1]  # without the name
         corners = VERTEX.findall(facets)
         triangles = np.array(corners[: len(corners) // 3 * 3], dtype=float).reshape(-1, 3, 3)

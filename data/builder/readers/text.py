@@ -1,6 +1,5 @@
 """Text of mesh files as it is in the wild: any encoding, line ends and comments."""
 
-import codecs
 import re
 from collections.abc import Callable, Iterator
 
@@ -8,18 +7,15 @@ import numpy as np
 
 from utils.errors import InputError
 
-UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 COMMENT = re.compile(r"\s#.*")
-WINDOWS_NAN = re.compile(r"-?1\.#\w+")  # such as 1.#QNAN and -1.#IND00
-ESCAPED = re.compile("[\udc80-\udcff]")
 
 
 def decode(content: bytes) -> str:
-    """Decode UTF-8, bytes that are none as Latin-1, or UTF-16 with a byte-order mark."""
-    if content.startswith(UTF_16):
-        return content.decode("utf-16", errors="replace")
-    text = content.decode("utf-8-sig", errors="surrogateescape")  # U+DC80 to U+DCFF for such bytes
-    return text if text.isascii() else ESCAPED.sub(lambda match: chr(ord(match[0]) - 0xDC00), text)
+    """Decode UTF-8, or what is none as Latin-1."""
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
 
 
 def split_lines(content: bytes) -> list[str]:
@@ -43,16 +39,12 @@ def split_keyword(line: str) -> tuple[str, str]:
 
 def parse_table(lines: list[str], width: int) -> np.ndarray:
     """Return the numbers of lines, (N, W) with W at least `width`; NaN where a line has fewer."""
-    rows = [[float(word) for word in _without_comment(line).split()] for line in lines]
+    rows = [[float(word) for word in line.partition("#")[0].split()] for line in lines]
     width = max(map(len, rows), default=width)
     table = np.full((len(rows), width), np.nan)
     for i, row in enumerate(rows):
         table[i, : len(row)] = row
     return table
-
-
-def _without_comment(line: str) -> str:
-    return WINDOWS_NAN.sub("nan", line).partition("#")[0] if "#" in line else line
 
 
 def take_rows(

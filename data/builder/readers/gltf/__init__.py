@@ -1,35 +1,30 @@
 """glTF 2.0, as JSON with separate files (.gltf) or in one file (.glb)."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, partial
+from typing import NamedTuple
 
 import numpy as np
 
-from data.builder.mesh import Mesh, linear_to_srgb, make_mesh
+from data.builder.mesh import Mesh, Texture, linear_to_srgb, make_mesh
 from data.builder.readers.assets import Assets
 from data.builder.readers.gltf.buffers import GltfFile, normalized
 from data.builder.readers.gltf.materials import GltfMaterial, read_material
 from data.builder.readers.gltf.scene import Placement, find_placements
 from data.builder.readers.polygons import strip_triangles
-from utils.errors import InputError
 
 TRIANGLES, STRIP, FAN = 4, 5, 6
 ATTRIBUTE = re.compile(r"POSITION|NORMAL|COLOR_0|TEXCOORD_\d+|(JOINTS|WEIGHTS)_[01]")
 DRACO = "KHR_draco_mesh_compression"
 
 
-@dataclass
-class Primitive:
-    """A primitive's JSON, its triangles (F, 3) and the attributes (N, size) of their vertices.
+class Primitive(NamedTuple):
+    """The index of a material, triangles (F, 3), and attributes (N, size) of their vertices."""
 
-    `used` are the indices (N,) of these vertices in the file.
-    """
-
-    entry: dict
+    material: int | None
     faces: np.ndarray
     attributes: dict[str, np.ndarray]
-    used: np.ndarray
 
 
 def read_gltf(content: bytes, assets: Assets, name: str) -> list[Mesh]:
@@ -41,15 +36,18 @@ def read_gltf(content: bytes, assets: Assets, name: str) -> list[Mesh]:
     for placement in find_placements(file):
         for primitive in primitives_of(placement.mesh):
             has_colors = "COLOR_0" in primitive.attributes
-            material = material_of(primitive.entry.get("material"), has_colors)
-            meshes.append(_place(file, primitive, material, placement))
+            material = material_of(primitive.material, has_colors)
+            meshes.append(_place(primitive, material, placement))
     return meshes
 
 
 def _read_mesh(file: GltfFile, i: int) -> list[Primitive]:
     """Return those primitives of a mesh that have triangles: others are points and lines."""
+    mesh = file.items("meshes")[i]
+    if any(mesh.get("weights", [])):
+        file.assets.note("morph targets are left out")
     primitives = []
-    for entry in file.items("meshes")[i]["primitives"]:
+    for entry in mesh["primitives"]:
         is_surface = entry.get("mode", TRIANGLES) in (TRIANGLES, STRIP, FAN)
         if is_surface and "POSITION" in entry["attributes"]:
             primitives.append(_read_primitive(file, entry))
@@ -70,7 +68,7 @@ def _read_primitive(file: GltfFile, entry: dict) -> Primitive:
     attributes = {name: values[used] for name, values in attributes.items()}
     if "COLOR_0" in attributes and not attributes["COLOR_0"][:, :3].any():
         del attributes["COLOR_0"]  # no author means black everywhere: it is another tool's mask
-    return Primitive(entry, index.reshape(-1, 3), attributes, used)
+    return Primitive(entry.get("material"), index.reshape(-1, 3), attributes)
 
 
 def _read_attributes(file: GltfFile, entry: dict) -> dict[str, np.ndarray]:
@@ -90,10 +88,8 @@ def _faces(indices: np.ndarray, mode: int) -> np.ndarray:
 
 
 def _decode_draco(file: GltfFile, entry: dict) -> tuple[dict, np.ndarray]:
-    try:
-        import DracoPy
-    except ImportError as error:
-        raise InputError(f"needs {DRACO}; install DracoPy to read it") from error
+    import DracoPy  # here alone: it is not on every system
+
     extension = entry["extensions"][DRACO]
     decoded = DracoPy.decode(bytes(file.view(extension["bufferView"])[0]))
     attributes = _read_attributes(file, entry)
@@ -104,34 +100,24 @@ def _decode_draco(file: GltfFile, entry: dict) -> tuple[dict, np.ndarray]:
     return attributes, np.asarray(decoded.faces, int).reshape(-1, 3)
 
 
-def _place(
-    file: GltfFile, primitive: Primitive, material: GltfMaterial, placement: Placement
-) -> Mesh:
+def _place(primitive: Primitive, material: GltfMaterial, placement: Placement) -> Mesh:
     """Return a primitive in its place."""
-    faces, colors = primitive.faces, primitive.attributes.get("COLOR_0")
-    attributes = _morph(file, primitive, placement.weights)
+    faces, attributes = primitive.faces, primitive.attributes
     points, normals = _transform(placement, attributes)
+    colors = attributes.get("COLOR_0")
     factor = material.factor
     if colors is not None:
         rgba, channels = np.ones((len(colors), 4)), colors.shape[1] if material.is_blended else 3
         rgba[:, :channels] = colors[:, :channels]
         factor = (rgba * factor)[faces]
-    uv = attributes.get(f"TEXCOORD_{material.uv_set}")
-    uv = None if uv is None or material.texture is None else material.uv(uv[:, :2])[faces]
+    uv = texture = None
+    if material.texture is not None:
+        texture = Texture(material.texture.pixels, material.texture.clamp)
+        uv = attributes.get(f"TEXCOORD_{material.texture.uv_set}")
+        uv = None if uv is None else material.texture.uv(uv)[faces]
     normals = None if normals is None else normals[faces]
-    mesh = make_mesh(points[faces], linear_to_srgb(factor), normals, uv, material.texture)
+    mesh = make_mesh(points[faces], linear_to_srgb(factor), normals, uv, texture)
     return mesh if material.is_lit else replace(mesh, normals=np.zeros_like(mesh.normals))
-
-
-def _morph(file: GltfFile, primitive: Primitive, weights: list[float]) -> dict:
-    """Return the attributes with the morph targets added by their weights."""
-    attributes = dict(primitive.attributes)
-    for weight, target in zip(weights, primitive.entry.get("targets", []), strict=False):
-        for name in ("POSITION", "NORMAL"):
-            if weight and name in target and name in attributes:
-                delta = file.array(target[name])[primitive.used]
-                attributes[name] = attributes[name] + weight * delta
-    return attributes
 
 
 def _transform(placement: Placement, attributes: dict) -> tuple[np.ndarray, np.ndarray | None]:

@@ -12,12 +12,13 @@ from data.builder.readers.assets import Assets
 from data.builder.readers.text import decode
 from utils.errors import InputError
 
-UNREADABLE = re.compile("meshopt|gaussian|primitive_restart|primitive_voxels|quantized_attributes")
+UNREADABLE = re.compile(
+    "meshopt|gaussian|instancing|primitive_restart|primitive_voxels|quantized_attributes"
+)
 READABLE = {
-    "EXT_mesh_gpu_instancing", "EXT_texture_avif", "EXT_texture_webp", "KHR_draco_mesh_compression",
-    "KHR_lights_punctual", "KHR_materials_emissive_strength", "KHR_materials_unlit",
-    "KHR_materials_pbrSpecularGlossiness", "KHR_mesh_quantization", "KHR_node_visibility",
-    "KHR_texture_transform",
+    "EXT_texture_avif", "EXT_texture_webp", "KHR_draco_mesh_compression", "KHR_lights_punctual",
+    "KHR_materials_emissive_strength", "KHR_materials_pbrSpecularGlossiness", "KHR_materials_unlit",
+    "KHR_mesh_quantization", "KHR_node_visibility", "KHR_texture_transform",
 }  # fmt: skip
 COMPONENT_TYPES = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 SIZES = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
@@ -117,8 +118,6 @@ def _split_chunks(content: bytes) -> tuple[bytes, bytes]:
         length, kind = struct.unpack_from("<I4s", content, offset)
         chunks.setdefault(kind, content[offset + 8 : offset + 8 + length])
         offset += 8 + length
-        if content[offset + 4 : offset + 8] != b"BIN\0":  # the padding may not be counted
-            offset += -offset % 4
     if b"JSON" not in chunks:
         raise InputError("expected a GLB file of version 2 with a JSON chunk")
     return chunks[b"JSON"], chunks.get(b"BIN\0", b"")

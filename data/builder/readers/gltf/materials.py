@@ -1,11 +1,12 @@
 """Materials and textures of glTF 2.0, reduced to a base color."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from data.builder.mesh import GRAY, Texture, linear_to_srgb, srgb_to_linear
+from data.builder.mesh import GRAY, linear_to_srgb, srgb_to_linear
 from data.builder.readers.gltf.buffers import GltfFile
 from utils.errors import InputError
 
@@ -13,21 +14,28 @@ CLAMP, MIRROR = 33071, 33648
 IMAGE_EXTENSIONS = ("EXT_texture_webp", "EXT_texture_avif", "MSFT_texture_dds")
 
 
-@dataclass
-class GltfMaterial:
-    """A linear RGBA factor in [0, 1], a texture, its uv set and their transform (2, 3)."""
+class GltfTexture(NamedTuple):
+    """A Texture's pixels and clamp, its uv set and their transform (2, 3)."""
 
-    factor: np.ndarray
-    texture: Texture | None = None
-    uv_set: int = 0
-    uv_matrix: np.ndarray | None = None
-    is_blended: bool = False  # alpha shows what is behind it
-    is_lit: bool = True
+    pixels: np.ndarray
+    clamp: tuple[bool, bool]
+    uv_set: int
+    uv_matrix: np.ndarray
 
     def uv(self, uv: np.ndarray) -> np.ndarray:
         """Return texture coordinates (N, 2), v pointing up, of the file's, v pointing down."""
-        uv = np.insert(uv, 2, 1, axis=1) @ self.uv_matrix.T
+        uv = np.insert(uv[:, :2], 2, 1, axis=1) @ self.uv_matrix.T
         return np.stack([uv[:, 0], 1 - uv[:, 1]], axis=1)
+
+
+@dataclass
+class GltfMaterial:
+    """A linear RGBA factor in [0, 1] and a texture."""
+
+    factor: np.ndarray
+    texture: GltfTexture | None = None
+    is_blended: bool = False  # alpha shows what is behind it
+    is_lit: bool = True
 
 
 def read_material(file: GltfFile, i: int | None, has_colors: bool) -> GltfMaterial:
@@ -42,26 +50,28 @@ def read_material(file: GltfFile, i: int | None, has_colors: bool) -> GltfMateri
     if glossy is not None:
         factor, info = glossy.get("diffuseFactor"), glossy.get("diffuseTexture")
     factor = np.array([1, 1, 1, 1] if factor is None else factor, float)
-    material = GltfMaterial(factor, is_lit="KHR_materials_unlit" not in extensions)
-    material = _with_texture(file, material, info)
+    is_lit = "KHR_materials_unlit" not in extensions
+    material = GltfMaterial(factor, _read_texture(file, info), is_lit=is_lit)
     if info is not None and material.texture is None:
         material.factor = factor * srgb_to_linear(np.uint8(GRAY))
-    return _with_alpha_mode(_with_emission(file, material, entry), entry)
+    _add_emission(file, material, entry)
+    _apply_alpha_mode(material, entry)
+    return material
 
 
-def _with_texture(file: GltfFile, material: GltfMaterial, info: dict | None) -> GltfMaterial:
-    """Add the texture of a textureInfo; one that cannot be read is noted."""
+def _read_texture(file: GltfFile, info: dict | None) -> GltfTexture | None:
+    """Return the texture of a textureInfo; one that cannot be read is noted."""
     if info is None:
-        return material
+        return None
     try:
         entry = file.items("textures")[info["index"]]
         sampler = file.items("samplers")[entry["sampler"]] if "sampler" in entry else {}
         pixels = _read_image(file, entry)
     except (KeyError, IndexError, InputError) as error:
         file.assets.note(f"texture {info.get('index')} cannot be read: {error!r}")
-        return material
+        return None
     if pixels is None:
-        return material
+        return None
     transform = info.get("extensions", {}).get("KHR_texture_transform", {})
     matrix = _uv_matrix(transform)
     wraps = (sampler.get("wrapS"), sampler.get("wrapT"))
@@ -69,9 +79,8 @@ def _with_texture(file: GltfFile, material: GltfMaterial, info: dict | None) -> 
         pixels, matrix[0] = np.concatenate([pixels, pixels[:, ::-1]], 1), matrix[0] / 2
     if wraps[1] == MIRROR:
         pixels, matrix[1] = np.concatenate([pixels, pixels[::-1]], 0), matrix[1] / 2
-    texture = Texture(pixels, (wraps[0] == CLAMP, wraps[1] == CLAMP))
     uv_set = transform.get("texCoord", info.get("texCoord", 0))
-    return replace(material, texture=texture, uv_set=uv_set, uv_matrix=matrix)
+    return GltfTexture(pixels, (wraps[0] == CLAMP, wraps[1] == CLAMP), uv_set, matrix)
 
 
 def _read_image(file: GltfFile, texture: dict) -> np.ndarray | None:
@@ -101,41 +110,41 @@ def _uv_matrix(transform: dict) -> np.ndarray:
     return np.column_stack([linear, transform.get("offset", (0, 0))])
 
 
-def _with_emission(file: GltfFile, material: GltfMaterial, entry: dict) -> GltfMaterial:
+def _add_emission(file: GltfFile, material: GltfMaterial, entry: dict) -> None:
     """Add emitted light to the base color."""
     strength = entry.get("extensions", {}).get("KHR_materials_emissive_strength", {})
     emission = np.array(entry.get("emissiveFactor", (0, 0, 0)), float)
     emission = emission * strength.get("emissiveStrength", 1)
     if not emission.any():
-        return material
-    glow = _with_texture(file, replace(material, texture=None), entry.get("emissiveTexture"))
-    if material.texture is None and glow.texture is None:
-        return replace(material, factor=np.clip(material.factor + np.append(emission, 0), 0, 1))
-    base = material
+        return
+    glow = _read_texture(file, entry.get("emissiveTexture"))
+    if material.texture is None and glow is None:
+        material.factor = np.clip(material.factor + np.append(emission, 0), 0, 1)
+        return
     if material.texture is None:
-        white = np.full_like(glow.texture.pixels, 255)
-        base = replace(glow, texture=glow.texture._replace(pixels=white))
-    light = emission
-    if glow.texture is not None:
-        opaque = Image.fromarray(glow.texture.pixels | np.uint8([0, 0, 0, 255]))
-        image = opaque.resize(base.texture.pixels.shape[1::-1])
-        light = srgb_to_linear(np.asarray(image))[..., :3] * emission
-    pixels = srgb_to_linear(base.texture.pixels) * [*base.factor[:3], 1]
-    pixels[..., :3] += light
-    texture = base.texture._replace(pixels=linear_to_srgb(pixels))
-    return replace(base, factor=np.array([1, 1, 1, base.factor[3]]), texture=texture)
+        material.texture = glow._replace(pixels=np.full_like(glow.pixels, 255))
+    pixels = srgb_to_linear(material.texture.pixels) * [*material.factor[:3], 1]
+    if glow is not None:
+        opaque = Image.fromarray(glow.pixels | np.uint8([0, 0, 0, 255]))
+        image = opaque.resize(pixels.shape[1::-1])
+        emission = srgb_to_linear(np.asarray(image))[..., :3] * emission
+    pixels[..., :3] += emission
+    material.texture = material.texture._replace(pixels=linear_to_srgb(pixels))
+    material.factor = np.array([1, 1, 1, material.factor[3]])
 
 
-def _with_alpha_mode(material: GltfMaterial, entry: dict) -> GltfMaterial:
-    """Apply the alpha mode: the alpha is 1, 0 or 1 by a threshold, or blends."""
+def _apply_alpha_mode(material: GltfMaterial, entry: dict) -> None:
+    """Let the alpha blend, or make it 0 or 1 by a threshold, or 1."""
     mode = entry.get("alphaMode", "OPAQUE")
     if mode == "BLEND":
-        return replace(material, is_blended=True)
+        material.is_blended = True
+        return
     cutoff = entry.get("alphaCutoff", 0.5) if mode == "MASK" else 0
     *rgb, opacity = material.factor
     if material.texture is None:
-        return replace(material, factor=np.array([*rgb, float(opacity >= cutoff)]))
+        material.factor = np.array([*rgb, float(opacity >= cutoff)])
+        return
     pixels = material.texture.pixels.copy()
     pixels[..., 3] = np.where(pixels[..., 3] / 255 * opacity >= cutoff, 255, 0)
-    texture = material.texture._replace(pixels=pixels)
-    return replace(material, factor=np.array([*rgb, 1]), texture=texture)
+    material.texture = material.texture._replace(pixels=pixels)
+    material.factor = np.array([*rgb, 1])
