@@ -121,7 +121,7 @@ def _find_object(image: Image.Image, segment) -> tuple[np.ndarray, list[str], st
     except InputError as error:
         reasons.append(f"plain background: {error}")
     if not candidates:
-        raise InputError(f"{'; '.join(reasons)}; mark the object with --mask FILE")
+        raise InputError(f"{'; '.join(reasons)}; make the background transparent")
     alpha, warnings, source = min(candidates, key=lambda candidate: len(candidate[1]))
     if len(candidates) == 2:
         first, second = (candidate[0] >= 0.5 for candidate in candidates)

@@ -62,11 +62,13 @@ class Predictor:
             masks = masks if masks is not None else [None] * len(images)
             pairs = zip(images, masks, strict=True)
             return np.stack([self(*pair, all_views=all_views) for pair in pairs])
+        images = _to_list(images)
         cutouts = self.cut_out(images, masks)
-        for i, cutout in enumerate(cutouts):
+        for i, (image, cutout) in enumerate(zip(images, cutouts, strict=True)):
+            name = image if isinstance(image, str | Path) else f"image {i}"
             for text in cutout.warnings:
                 remedy = "pass masks to choose the object"
-                warnings.warn(f"image {i}: {text}; {remedy}", stacklevel=2)
+                warnings.warn(f"{name}: {text}; {remedy}", stacklevel=2)
         return self.predict(self.preprocess(cutouts), all_views=all_views)
 
     def cut_out(self, images, masks=None) -> list[Cutout]:

@@ -8,24 +8,17 @@ from pathlib import Path
 from models.predictor import Predictor
 from utils.draw import draw_view
 from utils.errors import InputError
+from utils.signals import stop_at_once
 from utils.voxels import save_prediction
 
 DOWNLOADS = ("object.glb", "object.obj")  # the first one is shown, too
 
 
 def serve(predictor: Predictor, threshold: float, smooth: bool = False) -> None:
-    """Serve the page until Ctrl-C. Photographs and results are removed at the end.
-
-    Raises:
-        InputError: If Gradio is not installed.
-    """
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when Gradio is imported
-    try:
-        import gradio  # noqa: F401
-    except ImportError:
-        raise InputError("--web: needs Gradio; pip install gradio") from None
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["GRADIO_TEMP_DIR"] = folder
+    """Serve the page until a stop signal. Photographs and results are removed at the end."""
+    with stop_at_once(), tempfile.TemporaryDirectory() as folder:
+        # Gradio reads these when it is imported.
+        os.environ.update(GRADIO_ANALYTICS_ENABLED="False", GRADIO_TEMP_DIR=folder)
         page = make_page(predictor, threshold, smooth, Path(folder))
         _, address, _ = page.launch(quiet=True, prevent_thread_lock=True)
         print(f"{address}: open it in a browser; Ctrl-C ends it")
@@ -33,8 +26,15 @@ def serve(predictor: Predictor, threshold: float, smooth: bool = False) -> None:
 
 
 def make_page(predictor: Predictor, threshold: float, smooth: bool, folder: Path):
-    """Return the page as Gradio's Blocks; results go to subfolders of `folder`."""
-    import gradio
+    """Return the page as Gradio's Blocks; results go to subfolders of `folder`.
+
+    Raises:
+        InputError: If Gradio is not installed.
+    """
+    try:
+        import gradio
+    except ImportError:
+        raise InputError("--web: needs Gradio; pip install gradio") from None
 
     with gradio.Blocks(title="3D-R2N2") as page:
         gradio.Markdown("# 3D-R2N2\nDrop photographs of one object, from different sides.")

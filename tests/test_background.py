@@ -154,7 +154,7 @@ def test_rendering_is_not_changed():
 
 def test_clutter_goes_to_the_segmenter_or_is_refused():
     image = draw_chair(draw_clutter()).convert("RGBA")
-    with pytest.raises(InputError, match="--mask FILE"):
+    with pytest.raises(InputError, match="background"):
         cut_out(image)
     cutout = cut_out(image, segment=lambda _: 0.9 * chair_mask())
     _, top, _, bottom = visible_box(cutout.image)

@@ -111,11 +111,13 @@ def test_predictor_loads_a_file_and_finds_a_device(network, photographs, tmp_pat
     assert np.allclose(predictor(photographs), expected, atol=1e-4)
 
 
-def test_doubtful_cut_outs_are_warnings(network, photographs):
+def test_doubtful_cut_outs_are_warnings(network, photographs, tmp_path):
     image = Image.open(photographs[0]).crop((0, 0, 300, 200))
     image.paste((90, 30, 30), (0, 0, 120, 90))
-    with pytest.warns(UserWarning, match="image 1: .*cut off by the frame.*pass masks"):
-        Predictor(network)([photographs[0], image])
+    image.save(tmp_path / "cut_off.png")
+    for source, name in ((image, "image 1"), (tmp_path / "cut_off.png", r"cut_off\.png")):
+        with pytest.warns(UserWarning, match=rf"{name}: .*cut off by the frame.*pass masks"):
+            Predictor(network)([photographs[0], source])
 
 
 def test_images_are_turned_upright(network, photographs, tmp_path):
