@@ -18,7 +18,6 @@ HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 OTHER_SUFFIXES = {*".heic .heif .hif .pjpeg .pjp .jif .jfi .mpo".split()}  # not in Pillow's list
 WORKING_SIZE = 1024  # longest side in pixels; the network sees 137
 MAX_ASPECT_ERROR = 0.02  # sizes of masks are rounded
-MAX_NAMED = 5  # unused files in a note
 SRGB = ImageCms.createProfile("sRGB")
 
 
@@ -42,12 +41,13 @@ def find_images(paths: list[str]) -> tuple[list[Path], list[str]]:
             continue
         entries = sorted(entry for entry in entries if not entry.name.startswith("."))
         found = [entry for entry in entries if is_image_name(entry)]
-        unused = _list_names([entry for entry in entries if entry not in found])
+        unused = [entry.name for entry in entries if entry not in found]
+        listed = ", ".join(unused[:1]) + (f" and {len(unused) - 1} more" if unused[1:] else "")
         if not found:
-            raise InputError(f"{path}: no images found; it has {unused or 'no files'}")
+            raise InputError(f"{path}: no images found; it has {listed or 'no files'}")
         images += found
         if unused:
-            notes.append(f"{path}: not used: {unused}")
+            notes.append(f"{path}: not used: {listed}")
     return images, notes
 
 
@@ -55,16 +55,6 @@ def is_image_name(path: Path) -> bool:
     suffix = path.suffix.lower()
     readable = Image.registered_extensions().get(suffix) in READABLE_FORMATS
     return (readable or suffix in OTHER_SUFFIXES) and not path.is_dir()
-
-
-def _list_names(entries: list[Path]) -> str:
-    names = [f"{entry.name}/" if entry.is_dir() else entry.name for entry in entries]
-    listed = ", ".join(names[:MAX_NAMED])
-    if len(names) > MAX_NAMED:
-        listed += f" and {len(names) - MAX_NAMED} more"
-    if any(entry.is_dir() for entry in entries):
-        listed += " (subfolders are not searched)"
-    return listed
 
 
 def read_image(

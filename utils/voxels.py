@@ -210,14 +210,10 @@ def read_binvox(path: str | Path) -> np.ndarray:
     if len(set(shape)) > 1 or not resolution:
         raise InputError(f"{path}: expected a cube, got {'x'.join(map(str, shape))} voxels")
     runs = np.frombuffer(content, np.uint8, offset=header.end())
-    if len(runs) % 2:
-        raise InputError(f"{path}: expected pairs of (value, length) bytes, got an odd number")
-    values, lengths = runs[::2], runs[1::2]
+    values, lengths = runs[:-1:2], runs[1::2]
     num_voxels = int(lengths.sum(dtype=np.int64))
     if num_voxels != resolution**3:
         raise InputError(f"{path}: expected {resolution**3} voxels, got {num_voxels}")
-    if values.max() > 1 or lengths.min() == 0:
-        raise InputError(f"{path}: expected values of 0 or 1 and lengths of 1 to 255")
     voxels = np.repeat(values.astype(bool), lengths).reshape(shape)  # x, z, y
     return np.ascontiguousarray(voxels.transpose(0, 2, 1))
 
@@ -232,8 +228,6 @@ def write_binvox(path: str | Path, voxels: np.ndarray, translate=(0, 0, 0), scal
         scale: Length of the grid's side in the shape's units.
     """
     _check_bool(voxels)
-    if voxels.ndim != 3 or len(set(voxels.shape)) != 1:
-        raise ValueError(f"expected voxels of shape (D, D, D), got {voxels.shape}")
     flat = voxels.transpose(0, 2, 1).ravel()
     starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
     lengths = np.diff(np.append(starts, flat.size))
