@@ -30,8 +30,7 @@ def main() -> None:
     folder = Path(config.saved_models_path) / config.experiment_name
     weights = find_weights(folder, config.weights, config.resume_epoch, otherwise=PRETRAINED)
     network = load_network(weights)
-    if config.threshold is None:
-        config.threshold = network.threshold
+    config.threshold = config.threshold or network.threshold
     predictor = Predictor(network, choose_device(config.device), config.precision, config.crop)
     print(f"using {weights.name} ({network.name})")
     if config.web:

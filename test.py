@@ -33,14 +33,14 @@ def main() -> None:
     experiment = Path(config.saved_models_path) / config.experiment_name
     weights = find_weights(experiment, config.weights, config.resume_epoch)
     network = load_network(weights).to(device)
-    threshold = network.threshold if config.threshold is None else config.threshold
+    threshold = config.threshold or network.threshold
     precision = Precision(config.precision, device)
 
     # The samples, and those to choose the threshold on.
     index, splits = open_dataset(
         config.database_path, config.split_file, config.val_fraction, config.categories
     )
-    dataset = ShapeNetDataset(index, network.image_size, resolution=network.resolution)
+    dataset = ShapeNetDataset(index, network.image_size, network.resolution)
     loaders = {}
     for split in sorted({config.split, "val"} if config.thresholds else {config.split}):
         if not splits[split]:

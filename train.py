@@ -6,9 +6,9 @@ from pathlib import Path
 from torch.nn.parallel import DistributedDataParallel
 
 from data.datasets import open_dataset
-from data.loader import LoadingError, TrainBatchSampler, eval_batches, make_loader
+from data.loader import Loader, LoadingError, TrainBatchSampler, eval_batches, make_loader
 from data.shapenet import ShapeNetDataset
-from models import checkpoint
+from models import R2N2, checkpoint
 from models.predictor import Predictor
 from utils import distributed
 from utils.config import Config, read_config, write_ini
@@ -40,9 +40,7 @@ def main() -> None:
 def train(config: Config, given: set, folder: Path, device, rank: int, world_size: int) -> None:
     # The network: a new one, one to fine-tune, or that of the checkpoint to resume from.
     config, network, resumed = checkpoint.prepare_network(config, given, folder)
-    if config.threshold is None:
-        config.threshold = network.threshold
-    network.threshold = config.threshold
+    config.threshold = network.threshold = config.threshold or network.threshold
     network.to(device).grad_checkpointing = config.grad_checkpointing
 
     # The dataset and its split. Rank 0 goes first: it may have to build the synthetic dataset.
@@ -50,15 +48,12 @@ def train(config: Config, given: set, folder: Path, device, rank: int, world_siz
         index, splits = open_dataset(
             config.database_path, config.split_file, config.val_fraction, config.categories
         )
-    if not splits["train"]:
-        raise InputError(f"{index.root}: no samples in 'train'")
     index.require_views(splits["train"] + splits["val"], config.max_views)
 
     # The loaders. Each rank gets its share of every training batch and of the validation samples.
-    size = {"image_size": network.image_size, "resolution": network.resolution}
-    settings = size | {"seed": config.seed, "augmentation": config.augmentation}
-    train_set = ShapeNetDataset(index, training=True, **settings)
-    val_set = ShapeNetDataset(index, training=False, **settings)
+    size = network.image_size, network.resolution
+    train_set = ShapeNetDataset(index, *size, config.seed, config.augmentation)
+    val_set = ShapeNetDataset(index, *size)
     views = config.min_views, config.max_views
     sampler = TrainBatchSampler(
         splits["train"], config.batch_size, *views, config.seed, rank, world_size
@@ -101,9 +96,7 @@ def train(config: Config, given: set, folder: Path, device, rank: int, world_siz
             scalars = train_one_epoch(wrapped, train_loader, optimizer, precision, config, progress)
             metrics = {"train": {name: scalars.pop(name) for name in ("loss", "iou")}}
             if splits["val"]:
-                evaluation = evaluate(network, val_loader, precision, [config.threshold])
-                categories = [index.category(i) for i in evaluation["index"]]
-                means, of_categories = report_validation(evaluation, categories)
+                means, of_categories = validate(network, val_loader, precision, config.threshold)
                 metrics, scalars = metrics | means, scalars | of_categories
             progress.finish_epoch()
             path = checkpoint.checkpoint_path(folder, progress.epoch)
@@ -122,6 +115,13 @@ def train(config: Config, given: set, folder: Path, device, rank: int, world_siz
     finally:
         if rank == 0:
             logger.close()
+
+
+def validate(network: R2N2, loader: Loader, precision, threshold: float) -> tuple[dict, dict]:
+    """Evaluate on the validation split; return the means, and the IoU of each category."""
+    evaluation = evaluate(network, loader, precision, [threshold])
+    categories = [loader.dataset.index.category(i) for i in evaluation["index"]]
+    return report_validation(evaluation, categories)
 
 
 if __name__ == "__main__":

@@ -49,6 +49,8 @@ class TrainBatchSampler:
         rank: int = 0,
         world_size: int = 1,
     ):
+        if not indices:
+            raise InputError("no samples in 'train'; see the sizes of the splits above")
         self.indices, self.batch_size, self.seed = indices, batch_size * world_size, seed
         self.min_views, self.max_views = min_views, max_views
         self.rank, self.world_size = rank, world_size

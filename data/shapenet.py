@@ -194,26 +194,23 @@ class ShapeNetDataset(Dataset):
     Args:
         index (ShapeNetIndex): The shapes.
         image_size (int): S, at most 137.
-        seed (int): Of everything random in training.
-        training (bool): Choose V random views, and crop, flip and color them at random. Else the
-            sample has the first V views, center-cropped on a gray background.
         resolution (int): D, of the voxel files and of the network.
-        augmentation (str): "paper", or "strong" to vary scale, light and colors in training too.
+        seed (int): Of everything random in training.
+        augmentation (str): For training, "paper" to choose V random views and to crop, flip and
+            color them at random, or "strong" to vary scale, light and colors too. None for the
+            first V views, center-cropped on a gray background.
     """
 
     def __init__(
         self,
         index: ShapeNetIndex,
         image_size: int,
-        seed: int = 0,
-        *,
         resolution: int = RESOLUTION,
-        training: bool = False,
-        augmentation: str = "paper",
+        seed: int = 0,
+        augmentation: str | None = None,
     ):
-        self.index, self.image_size, self.seed = index, image_size, seed
-        self.resolution = resolution
-        self.training, self.augmentation = training, augmentation
+        self.index, self.image_size, self.resolution = index, image_size, resolution
+        self.seed, self.augmentation = seed, augmentation
 
     def __len__(self) -> int:
         return len(self.index.names)
@@ -250,7 +247,7 @@ class ShapeNetDataset(Dataset):
         num_views = len(available) if num_views is None else num_views
         self.index.require_views([index], num_views)
         views, transform = available[:num_views], eval_transform
-        if self.training:
+        if self.augmentation:
             rng = np.random.default_rng((self.seed, epoch, index, SAMPLE_STREAM))
             views = [available[i] for i in rng.choice(len(available), num_views, replace=False)]
             transform = partial(train_transform, rng=rng, augmentation=self.augmentation)

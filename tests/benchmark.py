@@ -84,7 +84,7 @@ def train_step_memory(implementation: str) -> int:
 def loader_times(folder: Path, repeats: int) -> dict[str, float]:
     """Return the seconds per view of decoding alone, of a textbook loader, and of ours."""
     root, num_views = make_dataset(folder, {"chair": 1}, views=24), 24
-    dataset = ShapeNetDataset(index_dataset(root), 128, 0, training=True)
+    dataset = ShapeNetDataset(index_dataset(root), 128, augmentation="paper")
     paths = sorted(root.glob("ShapeNetRendering/*/*/rendering/*.png"))
 
     def decode():

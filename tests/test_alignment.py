@@ -29,7 +29,7 @@ def mean_overlap(root, name, turn=lambda voxels: voxels):
     """Mean IoU of the silhouettes of a shape's voxels and of the images in its sample."""
     index = index_dataset(root)
     position = index.names.index(name)
-    samples = ShapeNetDataset(index, 128, seed=0, training=False)
+    samples = ShapeNetDataset(index, 128)
     images, voxels, _ = samples[SampleKey(position, 0, 24)]
     views = read_views(Path(index.views_folder(position), METADATA))
     header = Path(index.voxels_path(position)).read_bytes()[:200]

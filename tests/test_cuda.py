@@ -100,7 +100,7 @@ def test_compiled_network_matches_the_cpu(device, name):
 def make_training(dataset, device, network=None):
     """Return a network, its optimizer and a loader of one training."""
     network = (network or make_network()).to(device)
-    samples = ShapeNetDataset(index_dataset(dataset), 128, seed=0, training=True)
+    samples = ShapeNetDataset(index_dataset(dataset), 128, augmentation="paper")
     sampler = TrainBatchSampler(list(range(15)), 4, 1, 3, seed=0)
     loader = make_loader(samples, sampler, 1, pin_memory=device.type == "cuda")
     return network, make_optimizer(network, 1e-3, 0), loader

@@ -67,7 +67,7 @@ def test_evaluate_matches_single_samples_and_keeps_the_network(dataset):
     torch.manual_seed(0)
     network = build_network("3D-LSTM-3", width=1 / 16)
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    samples = ShapeNetDataset(index_dataset(dataset), 128, seed=0, training=False)
+    samples = ShapeNetDataset(index_dataset(dataset), 128)
     batches = eval_batches(list(range(15)), 4, 2)
     loader = make_loader(samples, batches, 0)
     measured = evaluate(network, loader, FP32, [0.3, 0.4], "")
@@ -97,7 +97,7 @@ def test_small_network_learns_two_samples(tmp_path):
     torch.manual_seed(0)
     network = build_network("3D-LSTM-3", width=1 / 16)
     index = index_dataset(make_dataset(tmp_path, {"03001627": 2}))
-    samples = ShapeNetDataset(index, 128, seed=0, training=False)
+    samples = ShapeNetDataset(index, 128)
     loader = make_loader(samples, TrainBatchSampler(range(2), 2, 2, 2, seed=0), 0)
     optimizer, progress = make_optimizer(network, 0.004, weight_decay=0), Progress()
     config = Config(LR=0.004, threshold=0.4, lr_schedule="constant", num_epochs=30)
@@ -108,7 +108,7 @@ def test_small_network_learns_two_samples(tmp_path):
 
 
 def test_the_soft_iou_loss_changes_the_training_but_not_the_loss_that_is_shown(dataset):
-    samples = ShapeNetDataset(index_dataset(dataset), 128, seed=0, training=True)
+    samples = ShapeNetDataset(index_dataset(dataset), 128, augmentation="paper")
     losses, weights = [], []
     for iou_weight in (0.0, 0.2):
         torch.manual_seed(0)
@@ -124,7 +124,7 @@ def test_the_soft_iou_loss_changes_the_training_but_not_the_loss_that_is_shown(d
 
 @pytest.mark.parametrize("name", ["tf32", "bf16", "fp16"])
 def test_other_precisions_train_and_evaluate_nearly_the_same(dataset, name):
-    samples = ShapeNetDataset(index_dataset(dataset), 128, seed=0, training=True)
+    samples = ShapeNetDataset(index_dataset(dataset), 128, augmentation="paper")
     results = []
     for precision in (FP32, Precision(name, torch.device("cpu"))):
         torch.manual_seed(0)

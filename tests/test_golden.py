@@ -110,7 +110,7 @@ def test_three_training_steps_match_golden(tmp_path, name, losses, norm):
         weights = random_parameter(i, [*parameter.shape], fan_in, (0.1, 0.1))
         parameter.data.copy_(torch.from_numpy(weights))
     index = index_dataset(make_dataset(tmp_path, {"chair": 4}))
-    samples = ShapeNetDataset(index, network.image_size, seed=0, training=True)
+    samples = ShapeNetDataset(index, network.image_size, augmentation="paper")
     loader = make_loader(samples, TrainBatchSampler(range(4), 4, 1, 3, seed=0), 0)
     config, precision = (
         Config(LR=0.001, num_epochs=3, threshold=0.4),

@@ -16,7 +16,7 @@ from tests.helpers import ROOT
 
 @pytest.mark.parametrize("num_workers", [1, 3])
 def test_batches_do_not_depend_on_the_number_of_workers(dataset, num_workers):
-    samples = ShapeNetDataset(index_dataset(dataset), 128, training=True, augmentation="strong")
+    samples = ShapeNetDataset(index_dataset(dataset), 128, augmentation="strong")
     runs = []
     for workers in (0, num_workers):
         sampler = TrainBatchSampler(range(15), 4, 1, 3, seed=0)

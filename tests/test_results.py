@@ -29,7 +29,7 @@ def evaluated(tmp_path_factory):
             parameter *= 1.3  # probabilities well apart
     write_torch(folder / "weights.pth", network_state(network))
     index = index_dataset(root)
-    samples = ShapeNetDataset(index, 128, 0, training=False)
+    samples = ShapeNetDataset(index, 128)
     network, expected = load_network(folder / "weights.pth"), {}
     for i in (6, 7, 8, 9, 13, 14):  # validation and test
         images, voxels, _ = collate([samples[SampleKey(i, 0, 2)]])

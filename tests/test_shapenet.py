@@ -59,7 +59,7 @@ def test_views_are_found_by_number_and_other_files_are_named(tmp_path, capsys):
     found = ShapeNetDataset(index, 128)[0][0]
     assert np.array_equal(found, expected[[0, 3, 2]])
     for epoch in range(8):
-        ShapeNetDataset(index, 128, training=True)[SampleKey(0, epoch, 3)]
+        ShapeNetDataset(index, 128, augmentation="paper")[SampleKey(0, epoch, 3)]
 
 
 @pytest.mark.parametrize("name", ["02.png", "model.binvox"])
@@ -81,15 +81,15 @@ def test_file_that_cannot_be_read_is_named(tmp_path, name, kind):
 
 def test_sample_depends_on_options_and_key_alone(dataset):
     index = index_dataset(dataset)
-    samples = ShapeNetDataset(index, 128, seed=1, training=True)
+    samples = ShapeNetDataset(index, 128, seed=1, augmentation="paper")
     first = [samples[SampleKey(i, 1, 3)][0] for i in range(4)]
     again = [samples[SampleKey(i, 1, 3)][0] for i in reversed(range(4))]
     for a, b in zip(first, reversed(again), strict=True):
         assert np.array_equal(a, b)
     assert not np.array_equal(first[0], samples[SampleKey(0, 2, 3)][0])
-    other = ShapeNetDataset(index, 128, seed=2, training=True)
+    other = ShapeNetDataset(index, 128, seed=2, augmentation="paper")
     assert not np.array_equal(first[0], other[SampleKey(0, 1, 3)][0])
-    strong = ShapeNetDataset(index, 128, seed=1, training=True, augmentation="strong")
+    strong = ShapeNetDataset(index, 128, seed=1, augmentation="strong")
     assert not np.array_equal(first[0], strong[SampleKey(0, 1, 3)][0])
 
 

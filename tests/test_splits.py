@@ -86,7 +86,7 @@ def test_mesh_rcnn_split_uses_the_listed_views(dataset, tmp_path):
     every = ShapeNetDataset(index_dataset(dataset), 128)[3][0]
     assert np.array_equal(samples[15][0], every[[4, 0]])
     assert np.array_equal(samples[SampleKey(18, 0, 1)][0], every[[2]])
-    rng = ShapeNetDataset(index, 128, training=True)
+    rng = ShapeNetDataset(index, 128, augmentation="paper")
     seen = {rng[SampleKey(15, epoch, 1)][0].tobytes() for epoch in range(4)}
     assert len(seen) == 4
     with pytest.raises(InputError, match=r"expected 3 views .* got 2: 04\.png, 00\.png"):

@@ -47,7 +47,8 @@ class Training:
     def loader(self, index: ShapeNetIndex, num_batches: int, *, training: bool = True):
         """Return a loader of so many full batches; shapes repeat."""
         args, num_shapes = self.args, len(index.names)
-        dataset = ShapeNetDataset(index, self.network.image_size, training=training)
+        augmentation = "paper" if training else None
+        dataset = ShapeNetDataset(index, self.network.image_size, augmentation=augmentation)
         indices = [i % num_shapes for i in range(num_batches * args.batch_size)]
         views = args.views, args.views
         sampler = (
