@@ -175,20 +175,7 @@ def test_gltf_skins_at_rest_ignore_the_nodes_place(read):
     assert read("a.glb", content).bounds.tolist() == [[2, 7, 0], [3, 8, 1]]
 
 
-def test_gltf_sparse_accessors(read):
-    content = gltf(arrays=[np.uint8([2]), np.float32([[0, 3, 1]])])
-    length = struct.unpack_from("<I", content, 12)[0]
-    entry = json.loads(content[20 : 20 + length])
-    entry["accessors"][0]["sparse"] = {
-        "count": 1, "indices": {"bufferView": 1, "componentType": 5121}, "values": {"bufferView": 2}
-    }  # fmt: skip
-    text = json.dumps(entry).encode()
-    chunk = struct.pack("<I4s", len(text), b"JSON") + text
-    mesh = read("a.glb", content[:12] + chunk + content[20 + length :])
-    assert mesh.bounds[1].tolist() == [1, 3, 1]
-
-
-@pytest.mark.parametrize("uri", ["my%20points.bin", "my points.bin", "MY%20POINTS.BIN"])
+@pytest.mark.parametrize("uri", ["my%20points.bin", "MY POINTS.BIN"])
 def test_gltf_names_may_be_percent_encoded(read, tmp_path, uri):
     points = np.float32([[0, 0, 0], [1, 0, 0], [0, 1, 1]])
     (tmp_path / "my points.bin").write_bytes(points.tobytes())
@@ -252,16 +239,12 @@ def test_gltf_other_extensions_are_ignored_with_a_note(read, name):
         ({"textures": [{"extensions": {"KHR_texture_basisu": {"source": 0}}}],
           "extensionsRequired": ["KHR_texture_basisu"]}, False),
         ({"textures": [{}]}, False),
-        ({"textures": []}, False),
         ({"images": [b"no image"]}, False),
-        ({"images": []}, False),
         ({"arrays": [np.float32([[0, 0, 7], [1, 0, 7], [0.25, 0.5, 7]])]}, True),
     ],
 )  # fmt: skip
 def test_gltf_textures_that_cannot_be_read_cost_the_texture_alone(read, changes, is_textured):
     options = textured() | changes
-    if options["images"] == []:
-        options["textures"] = [{"source": 0}]
     mesh = read("a.glb", gltf(**options))
     assert len(mesh.textures) == is_textured and bool(read.notes) != is_textured
     assert colors_of(mesh) == [[255] * 4 if is_textured else list(GRAY)]

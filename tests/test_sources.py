@@ -75,14 +75,9 @@ def test_folders_name_categories_and_shapes(tmp_path, files, expected):
     assert sorted(shapes(tmp_path / "pack")) == expected.split()
 
 
-def test_folders_above_the_given_one_name_no_category(tmp_path):
-    write_files(tmp_path / "table" / "plants", "fern.obj", "moss.obj")
-    write_files(tmp_path / "table" / "plants" / "kitchen" / "lamp", "a.obj", "b.obj")
-    found = shapes(tmp_path / "table" / "plants")
-    assert found == ["plants/fern", "kitchen/a", "kitchen/b", "plants/moss"]
-
-
-def test_objects_may_be_given_from_any_level(tmp_path):
+def test_folders_may_be_given_at_any_level(tmp_path):
+    write_files(tmp_path / "table" / "plants", "fern.obj", "kitchen/lamp/a.obj", "kitchen/b.obj")
+    assert shapes(tmp_path / "table" / "plants") == ["plants/fern", "kitchen/b", "kitchen/a"]
     name = f"core/{CHAIR}/1a6f/models/model_normalized.obj"
     path = write_files(tmp_path, name) / name
     for start in (tmp_path / "core", path.parents[2], path.parents[1], path):
@@ -148,17 +143,14 @@ def test_archives_name_their_meshes_as_folders_do(tmp_path):
     many = {"things/a.obj": BOX, "things/b.obj": BOX, "c.obj": BOX, "__MACOSX/things/._a.obj": b""}
     write_files(tmp_path, "many.zip", content=zip_of(many))
     assert shapes(tmp_path / "many.zip") == ["many/c", "things/a", "things/b"]
+    odd = ["/etc/chair.obj", "../../table.obj", "C:\\me\\sofa.obj", "long" * 200 + ".obj"]
+    write_files(tmp_path, "lib.zip", content=zip_of(dict.fromkeys(odd, BOX)))
+    found = sorted(shape[:12] for shape in shapes(tmp_path / "lib.zip"))
+    assert found == ["lib/C", "lib/etc", "lib/longlong", "lib/table"]
     for name in ("mug", "boat"):
         inner = zip_of({f"{name}_v2.obj": BOX})
         write_files(tmp_path, f"pack/{name}.zip", content=zip_of({"source/x.zip": inner}))
     assert sorted(shapes(tmp_path / "pack")) == ["pack/boat", "pack/mug"]
-
-
-def test_entries_may_have_absolute_and_long_names(tmp_path):
-    names = ["/etc/chair.obj", "../../table.obj", "C:\\me\\sofa.obj", "long" * 200 + ".obj"]
-    write_files(tmp_path, "lib.zip", content=zip_of({name: BOX for name in names}))
-    found = sorted(shape[:12] for shape in shapes(tmp_path / "lib.zip"))
-    assert found == ["lib/C", "lib/etc", "lib/longlong", "lib/table"]
 
 
 def test_sweet_home_3d_catalog_sets_categories_and_rotations(tmp_path):
@@ -231,12 +223,10 @@ def load_color(path: Path) -> list[int] | None:
 
 def test_textures_of_an_archive_may_be_beside_it(tmp_path):
     mesh = zip_of({"x.obj": TEXTURED, "a.mtl": b"newmtl m\nmap_Kd red.png\n"})
-    image = png((255, 0, 0))
-    write_files(
-        tmp_path, "a.zip", content=zip_of({"source/b.zip": mesh, "textures/red.png": image})
-    )
-    write_files(tmp_path / "chair", "source/b.zip", content=mesh)
-    write_files(tmp_path / "chair", "textures/red.png", content=image)
+    files = {"source/b.zip": mesh, "textures/red.png": png((255, 0, 0))}
+    write_files(tmp_path, "a.zip", content=zip_of(files))
+    for name, content in files.items():
+        write_files(tmp_path / "chair", name, content=content)
     for given in (tmp_path / "a.zip", tmp_path / "chair"):
         assert load_color(given) == [255, 0, 0, 255]
 

@@ -3,14 +3,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from data.builder import build
 from data.builder.furniture import GENERATORS
 from data.builder.mesh import concatenate
 from data.builder.synthetic import build_synthetic
-from data.cameras import project, read_views
-from utils.voxels import read_binvox
 
 
 @pytest.fixture(scope="module")
@@ -24,21 +21,6 @@ def files(root: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()
     }
-
-
-def test_voxels_project_onto_the_silhouettes(dataset):
-    """Occupied voxels, projected by each view's camera, fall on the silhouette."""
-    for path in dataset.glob("ShapeNetVox32/*/*/model.binvox"):
-        lines = path.read_bytes().split(b"\n")[2:4]
-        translate, scale = (np.array(line.split()[1:], float) for line in lines)
-        assert np.linalg.norm(2 * translate) == pytest.approx(1, rel=1e-5)
-        centers = ((np.argwhere(read_binvox(path)) + 0.5) / 32 - 0.5) * scale
-        shape = path.parent.relative_to(dataset / "ShapeNetVox32")
-        folder = dataset / "ShapeNetRendering" / shape / "rendering"
-        for i, view in enumerate(read_views(folder / "rendering_metadata.txt")):
-            alpha = np.array(Image.open(folder / f"{i:02d}.png"))[..., 3]
-            column, row = np.clip(project(view, centers, 137).astype(int), 0, 136).T
-            assert (alpha[row, column] > 0).mean() > 0.75
 
 
 def test_second_build_makes_what_is_missing_whatever_the_processes(dataset, tmp_path):

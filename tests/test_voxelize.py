@@ -9,16 +9,6 @@ def voxels_of(mesh, resolution=32):
     return voxelize(make_mesh(mesh.triangles), resolution)
 
 
-def test_cube_fills_the_grid():
-    assert voxels_of(trimesh.creation.box((2, 2, 2))).all()
-
-
-def test_longest_side_spans_the_grid_and_box_is_centered():
-    voxels = voxels_of(trimesh.creation.box((1, 2, 0.5)))
-    assert voxels[8:24, :, 12:20].all()
-    assert voxels.sum() == 16 * 32 * 8
-
-
 def test_ball_keeps_volume_and_symmetry():
     voxels = voxels_of(trimesh.creation.icosphere(4))
     # Every voxel that is touched counts, which adds about half a voxel to the radius.
@@ -48,17 +38,13 @@ def test_mesh_with_holes_is_filled():
     assert voxels[12:20, 12:20, 12:20].mean() > 0.95
 
 
-def test_thin_parts_are_kept():
+def test_thin_parts_and_sheets_are_kept():
     bar = trimesh.creation.box(bounds=[[-0.5, -0.001, -0.001], [0.5, 0.001, 0.001]])
     pole = trimesh.creation.box(bounds=[[-0.001, -0.5, -0.001], [0.001, 0.5, 0.001]])
     voxels = voxels_of(trimesh.util.concatenate([bar, pole]))
-    assert voxels.any(axis=(1, 2)).all()
-    assert voxels.any(axis=(0, 2)).all()
-
-
-def test_sheet_without_thickness_is_kept():
-    voxels = voxels_of(trimesh.Trimesh([[0, 0, 0], [1, 0, 0.3], [0, 1, 0.3]], [[0, 1, 2]]))
-    assert voxels.sum() > 200
+    assert voxels.any(axis=(1, 2)).all() and voxels.any(axis=(0, 2)).all()
+    sheet = trimesh.Trimesh([[0, 0, 0], [1, 0, 0.3], [0, 1, 0.3]], [[0, 1, 2]])
+    assert voxels_of(sheet).sum() > 200
 
 
 def test_shelf_stays_open():

@@ -37,8 +37,7 @@ def main() -> int:
     if found.copies:
         notes["not built, as the same object is there in another file"] = found.copies
     for note, paths in notes.items():
-        more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
-        print(f"note: {note} ({paths[0]}{more})")
+        print(f"note: {note} ({_list_first(paths, 1)})")
     failed = found.problems | failed
     for path, reason in failed.items():
         print(f"{path}: {reason}")
@@ -58,13 +57,17 @@ def _print_summary(out: Path, num_views: int) -> None:
     counts = Counter(CATEGORIES.get(category, category) for category in categories)
     print("shapes by category:", ", ".join(f"{name} {count}" for name, count in counts.items()))
     if small := [name for name, count in counts.items() if count == 1]:
-        more = f" and {len(small) - 3} more" if len(small) > 3 else ""
         print(
-            f"note: {', '.join(small[:3])}{more}: the only shape of a category is for testing, "
+            f"note: {_list_first(small, 3)}: the only shape of a category is for testing, "
             "none for training; add shapes, or build all as one category: --category NAME"
         )
     few_views = f" --max_views={num_views}" if num_views < DEFAULT_MAX_VIEWS else ""
     print(f"next: python train.py --database_path={shlex.quote(str(out))}{few_views}")
+
+
+def _list_first(names: list[str], count: int) -> str:
+    more = f" and {len(names) - count} more" if len(names) > count else ""
+    return ", ".join(names[:count]) + more
 
 
 def _parse_args() -> argparse.Namespace:
@@ -73,7 +76,6 @@ def _parse_args() -> argparse.Namespace:
     inputs = "mesh files, ZIP archives or folders; of an object in several formats, the first of "
     inputs += f"{' '.join(PREFERENCE)} is built (from {CONVERTIBLE[0]} on, with assimp installed)"
     add("inputs", nargs="+", type=Path, metavar="MESH_OR_FOLDER", help=inputs)
-    add("--out", required=True, type=Path, metavar="DIR", help="folder of the dataset")
     category = "category of all meshes (default: by the folders that they are in)"
     add("--category", default="", metavar="NAME", help=category)
     add("--categories", type=Path, metavar="CSV", help="file with lines of path,category")
@@ -86,7 +88,6 @@ def _parse_args() -> argparse.Namespace:
     add("--views", type=int, default=NUM_VIEWS, metavar="N", help=views)
     variants = "copies of each shape, stretched by 0.8 to 1.25 along each axis (default: 0)"
     add("--variants", type=int, default=0, metavar="N", help=variants)
-    add("--seed", type=int, default=0, metavar="N", help="of cameras and variants (default: 0)")
     add_build_flags(parser)
     args = parser.parse_args()
     limits = {"views": (1, 255), "variants": (0, 1000)}

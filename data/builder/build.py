@@ -36,15 +36,14 @@ UNFINISHED = ".making-"  # prefix of the folders of shapes in progress
 
 
 def add_build_flags(parser: Parser) -> None:
-    """Add the flags that every builder has."""
-    parser.add_argument(
-        "--resolution",
-        type=int,
-        default=RESOLUTION,
-        choices=RESOLUTIONS,
-        help="voxels per side (default: %(default)s)",
-    )
-    parser.add_argument("--processes", type=int, metavar="N", help="default: one per core")
+    """Add the flags that both builders have."""
+    add = parser.add_argument
+    add("--out", required=True, type=Path, metavar="DIR", help="folder of the dataset")
+    side = "voxels per side (default: %(default)s)"
+    add("--resolution", type=int, default=RESOLUTION, choices=RESOLUTIONS, help=side)
+    seed = "of cameras and what else is sampled (default: 0)"
+    add("--seed", type=int, default=0, metavar="N", help=seed)
+    add("--processes", type=int, metavar="N", help="default: one per core")
 
 
 def is_finished(root: Path, name: str) -> bool:

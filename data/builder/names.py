@@ -36,10 +36,6 @@ def category_folder(name: str) -> str:
     return SYNSETS.get(name.lower(), name)
 
 
-def is_official(name: str) -> bool:
-    return category_folder(name) in CATEGORIES
-
-
 @dataclass(frozen=True)
 class Place:
     """Where a mesh is, without names such as "meshes".
@@ -104,7 +100,7 @@ def name_shapes(places: list[Place]) -> list[tuple[str, str]]:
         tops_of_base[top[0]].append(top)
     for tops in tops_of_base.values():
         singles = [top for top in tops if num_objects[top] == 1]
-        are_categories = any(is_official(folder) for _, folder in tops)
+        are_categories = any(category_folder(folder) in CATEGORIES for _, folder in tops)
         if not are_categories and len(singles) >= max(2, MIN_SINGLES * len(tops)):
             objects.update(singles)
     return [_name_shape(place, place.top in objects) for place in places]
@@ -114,10 +110,11 @@ def _name_shape(place: Place, is_object: bool) -> tuple[str, str]:
     """Return a category and a name; `is_object` is for the topmost folder."""
     if place.synset:
         return place.synset, place.name
-    if place.folders and (not is_object or is_official(place.folders[0])):
-        return category_folder(place.folders[0]), place.name
     if place.folders:
-        return category_folder(place.above[0]), place.folders[0]
-    given, parent = [*place.above, "shapes", "shapes"][:2]
-    is_category = place.stem or is_official(given)  # else it is the folder of the object
-    return category_folder(given if is_category else parent), place.name
+        top = category_folder(place.folders[0])
+        if is_object and top not in CATEGORIES:
+            return category_folder(place.above[0]), place.folders[0]
+        return top, place.name
+    given, parent = [category_folder(name) for name in (*place.above, "shapes", "shapes")[:2]]
+    is_category = place.stem or given in CATEGORIES  # else it is the folder of the object
+    return given if is_category else parent, place.name

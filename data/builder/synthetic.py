@@ -53,11 +53,8 @@ def _build_shape(out: Path, seed: int, resolution: int, i: int) -> None:
 
 def main() -> None:
     parser = Parser(prog="python -m data.builder.synthetic", description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder of the dataset")
     models = "number of shapes (default: %(default)s)"
     parser.add_argument("--models", type=int, default=NUM_SHAPES, metavar="N", help=models)
-    seed = "another one gives other shapes (default: 0)"
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help=seed)
     add_build_flags(parser)
     args = parser.parse_args()
     check_ranges(args, models=(1, 10**6), seed=(0, 2**32 - 1), processes=(1, 1024))

@@ -7,14 +7,5 @@ from data.builder.furniture.devices import display, speaker, telephone
 from data.builder.furniture.furnishings import cabinet, lamp, table
 from data.builder.furniture.seating import bench, chair, sofa
 
-GENERATORS = {
-    "chair": chair,
-    "table": table,
-    "sofa": sofa,
-    "cabinet": cabinet,
-    "lamp": lamp,
-    "bench": bench,
-    "display": display,
-    "speaker": speaker,
-    "telephone": telephone,
-}
+SAMPLERS = (chair, table, sofa, cabinet, lamp, bench, display, speaker, telephone)
+GENERATORS = {sample.__name__: sample for sample in SAMPLERS}

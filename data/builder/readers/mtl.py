@@ -58,16 +58,14 @@ def make_material(statements: dict[str, str], folder: str, assets: Assets) -> Mt
     elif name and color == (0, 0, 0):
         color = None  # exporters write black where a texture covers it
 
-    opacity = _opacity(statements)
     rgb = GRAY[:3] if color is None else np.clip(color, 0, 1) * 255
-    rgba = np.rint([*rgb, 255 * np.clip(opacity, 0, 1)])
+    rgba = np.rint([*rgb, 255 * np.clip(_opacity(statements), 0, 1)])
     mask_name, _ = _read_map(statements.get("map_d", ""))
     mask = assets.get_image(mask_name, folder) if mask_name else None
     if mask is not None:
         pixels = _join_alpha(np.full_like(mask, 255) if pixels is None else pixels, mask)
-    texture = None
-    if pixels is not None:
-        texture = Texture(pixels, (options.get("clamp") == ["on"],) * 2)
+    clamp = (options.get("clamp") == ["on"],) * 2
+    texture = None if pixels is None else Texture(pixels, clamp)
     scale = [float(word) for word in options.get("s") or [1]]
     offset = [float(word) for word in options.get("o") or [0]]
     uv_scale = (scale * 2)[:2]  # one number is for both axes

@@ -12,7 +12,7 @@ from data.builder.readers.polygons import corner_points, strip_triangles, triang
 from data.builder.readers.text import decode, take_rows
 from utils.errors import InputError
 
-COLOR_NAMES = [("red", "green", "blue"), ("diffuse_red", "diffuse_green", "diffuse_blue")]
+COLOR_NAMES = ("red", "green", "blue")
 NORMAL_NAMES = ("nx", "ny", "nz")
 UV_NAMES = [("s", "t"), ("u", "v"), ("texture_u", "texture_v")]
 TYPES = {
@@ -171,13 +171,12 @@ def _row_layout(body: bytes, offset: int, order: str, element: Element) -> np.dt
 
 def _colors(element: Element) -> np.ndarray | None:
     """Return the RGBA (count, 4) in [0, 255] of an element that has colors."""
-    for names in COLOR_NAMES:
-        rgb = element.columns(names)
-        if rgb is not None:
-            is_unit = element.types[names[0]][0][0] == "f" and rgb.max(initial=0) <= 1
-            rgb = np.clip(rgb / (1 if is_unit else 255), 0, 1)
-            return np.insert(np.rint(rgb * 255), 3, 255, axis=1)
-    return None
+    rgb = element.columns(COLOR_NAMES)
+    if rgb is None:
+        return None
+    is_unit = element.types["red"][0].startswith("f") and rgb.max(initial=0) <= 1
+    rgb = np.clip(rgb / (1 if is_unit else 255), 0, 1)
+    return np.insert(np.rint(rgb * 255), 3, 255, axis=1)
 
 
 def _uv(

@@ -7,7 +7,6 @@ import numpy as np
 from data.builder.mesh import GRAY, Mesh, make_mesh
 from data.builder.readers.assets import Assets
 from data.builder.readers.text import decode
-from utils.errors import InputError
 
 HEADER_BYTES, FACET_BYTES = 84, 50
 FACET = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
@@ -23,8 +22,6 @@ def read_stl(content: bytes, assets: Assets, name: str) -> list[Mesh]:
         corners = VERTEX.findall(facets)
         triangles = np.array(corners[: len(corners) // 3 * 3], dtype=float).reshape(-1, 3, 3)
         return [make_mesh(triangles)]
-    if len(content) < HEADER_BYTES:
-        raise InputError("expected a header of 84 bytes, got less")
     num_facets = int.from_bytes(content[80:84], "little")
     available, trailing = divmod(len(content) - HEADER_BYTES, FACET_BYTES)
     if num_facets > available or num_facets == 0 or not trailing:

@@ -15,6 +15,7 @@ from utils.errors import InputError
 UNREADABLE = re.compile(
     "meshopt|gaussian|instancing|primitive_restart|primitive_voxels|quantized_attributes"
 )
+INSTANCING = "EXT_mesh_gpu_instancing"  # without it, most of the objects are missing
 READABLE = {
     "EXT_texture_avif", "EXT_texture_webp", "KHR_draco_mesh_compression", "KHR_lights_punctual",
     "KHR_materials_emissive_strength", "KHR_materials_pbrSpecularGlossiness", "KHR_materials_unlit",
@@ -41,6 +42,8 @@ class GltfFile:
         if not version.startswith("2."):
             raise InputError(f"expected glTF 2, got version {version}")
         required = self.json.get("extensionsRequired", [])
+        if INSTANCING in self.json.get("extensionsUsed", []):
+            required = [*required, INSTANCING]
         if unreadable := [name for name in required if UNREADABLE.search(name)]:
             raise InputError(f"needs {', '.join(unreadable)}, which cannot be read")
         for name in set(required) - READABLE:
@@ -83,22 +86,16 @@ class GltfFile:
         return self.arrays[i]
 
     def _read_accessor(self, accessor: dict) -> np.ndarray:
+        if "sparse" in accessor:
+            raise InputError("needs sparse accessors, which cannot be read")
         shape = accessor["count"], SIZES[accessor["type"]]
         dtype = np.dtype(COMPONENT_TYPES[accessor["componentType"]])
-        has_view = "bufferView" in accessor
-        values = self._strided(accessor, dtype, shape) if has_view else np.zeros(shape, dtype)
-        if "sparse" in accessor:
-            sparse = accessor["sparse"]
-            index_type = np.dtype(COMPONENT_TYPES[sparse["indices"]["componentType"]])
-            rows = self._strided(sparse["indices"], index_type, (sparse["count"], 1))[:, 0]
-            values = values.copy()
-            values[rows] = self._strided(sparse["values"], dtype, (sparse["count"], shape[1]))
-        return normalized(values, accessor)
-
-    def _strided(self, entry: dict, dtype: np.dtype, shape: tuple[int, int]) -> np.ndarray:
-        content, stride = self.view(entry["bufferView"])
+        if "bufferView" not in accessor:
+            return np.zeros(shape, dtype)  # as Draco's, which are elsewhere
+        content, stride = self.view(accessor["bufferView"])
         strides = stride or dtype.itemsize * shape[1], dtype.itemsize
-        return np.ndarray(shape, dtype, content, entry.get("byteOffset", 0), strides)
+        values = np.ndarray(shape, dtype, content, accessor.get("byteOffset", 0), strides)
+        return normalized(values, accessor)
 
 
 def normalized(values: np.ndarray, accessor: dict) -> np.ndarray:
