@@ -33,7 +33,6 @@ MIN_VISIBLE, MIN_SURE = 0.15, 0.85  # alpha in between is unsure
 MAX_UNSURE, WARN_UNSURE = 0.6, 0.35
 MAX_AT_BORDER = 0.05
 MAX_OTHER = 0.2  # more is another object
-MAX_PIECES = 50  # sound masks had up to 34, shredded ones 300 and more
 JOIN_DISTANCE = 0.015  # closer pieces are one; in longer sides of the image
 
 
@@ -213,8 +212,6 @@ def clean_mask(alpha: np.ndarray) -> tuple[np.ndarray, list[str]]:
     if unsure > MAX_UNSURE:
         raise InputError(f"found no clear outline: {unsure:.0%} of the object is unsure")
     warnings = []
-    if (num_pieces := ndimage.label(solid)[1]) > MAX_PIECES:
-        warnings.append(f"the object is in {num_pieces} pieces")
     if unsure > WARN_UNSURE:
         warnings.append(f"{unsure:.0%} of the object is unsure")
     if (at_border := _border(solid).mean()) > MAX_AT_BORDER:

@@ -49,10 +49,6 @@ def test_image_grid_centers_rows_under_captions():
         assert ink(page.crop((x, y - 30, x + 40, y))).any()  # the caption
 
 
-def test_image_grid_draws_any_file_name():
-    image_grid([[(Image.new("RGB", (40, 30)), b"M\xf6bel".decode("utf-8", "surrogateescape"))]])
-
-
 @pytest.mark.parametrize(
     ("num_views", "rows"), [(1, [2, 3]), (2, [2, 2, 3]), (5, [5, 5, 3]), (10, [5, 5, 5, 5, 3])]
 )
@@ -105,15 +101,6 @@ def test_contact_sheet_names_empty_metadata(script, small):
     status, _, errors = script("data.contact_sheet", small, f"--out={small}/sheet.png")
     assert status == 2 and "box/model00/rendering/rendering_metadata.txt" in errors
     assert errors.count("\n") == 1 and not (small / "sheet.png").exists()
-
-
-def test_contact_sheet_is_written_in_the_format_of_the_suffix(script, small):
-    for suffix, image_format in (("png", "PNG"), ("jpg", "JPEG"), ("webp", "WEBP")):
-        path = small / f"sheet.{suffix}"
-        status, output, errors = script("data.contact_sheet", small, f"--out={path}", "--limit=1")
-        assert (status, errors.startswith("error")) == (0, False) and path.name in output
-        with Image.open(path) as image:
-            assert image.format == image_format and image.width == 3 * 137 + 2 * 28
 
 
 @pytest.mark.parametrize("flag", ["--limit=0", "--out=sheet.xyz"])
