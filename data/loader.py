@@ -3,12 +3,10 @@
 import atexit
 import multiprocessing
 import os
-import queue
 import re
 import signal
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager
 from multiprocessing.queues import Queue
 
 import numpy as np
@@ -119,50 +117,52 @@ class Loader(DataLoader):
             return
         if hasattr(signal, "SIGCHLD"):
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler raises anywhere
-        # In a thread, because nothing ends a read from a worker that was stopped.
-        received, ended = queue.Queue(1), threading.Event()
-        thread = threading.Thread(target=_receive, args=(batches, received, ended), daemon=True)
-        thread.start()
-        try:
-            while (batch := _wait_for(received, while_waiting)) is not None:
-                yield batch
-        finally:
-            ended.set()
-            with suppress(queue.Empty):
-                received.get_nowait()
-            thread.join(1)
-
-
-def _receive(batches: Iterator, received: queue.Queue, ended: threading.Event) -> None:
-    """Pass on batches, and None after the last one; or an error."""
-    try:
-        while not ended.is_set():
-            received.put(batch := next(batches, None))
+        while True:
+            with _each_second(while_waiting):
+                batch = next(batches, None)
             if batch is None:
-                break
-    except Exception as error:
-        received.put(error)
+                return
+            yield batch
 
 
-def _wait_for(received: queue.Queue, while_waiting: Callable[[], None]):
-    """Return the next batch, or None after the last one.
+@contextmanager
+def _each_second(function: Callable[[], None]):
+    """Call a function each second of the block, and raise LoadingError after WAIT_SECONDS.
 
-    Tries are counted, not seconds: those in which the whole training was stopped do not count.
+    By an alarm: nothing else ends a read from a worker that was stopped. Alarms are counted, not
+    seconds: those in which the whole training was stopped do not count.
     """
-    for _ in range(WAIT_SECONDS):
+    num_alarms = 0
+
+    def alarm(_number: int, _frame) -> None:
+        nonlocal num_alarms
+        num_alarms += 1
         try:
-            item = received.get(timeout=1)
-        except queue.Empty:
-            while_waiting()
-            continue
-        if isinstance(item, Exception):
-            raise _explained(item)
-        return item
-    raise LoadingError(STOPPED.format(WAIT_SECONDS))
+            function()
+            if num_alarms >= WAIT_SECONDS:
+                raise LoadingError(STOPPED.format(WAIT_SECONDS))
+        except BaseException:
+            _kill_workers()  # the end of the DataLoader would wait for them
+            raise
+
+    has_alarms = hasattr(signal, "SIGALRM")  # Windows has none
+    if has_alarms:
+        usual = signal.signal(signal.SIGALRM, alarm)
+        signal.setitimer(signal.ITIMER_REAL, 1, 1)
+    try:
+        yield
+    except Exception as error:
+        if explained := _explained(error):
+            raise explained from error
+        raise
+    finally:
+        if has_alarms:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, usual)
 
 
-def _explained(error: Exception) -> Exception:
-    """Return a LoadingError for the death of a worker or its lack of memory, else `error`."""
+def _explained(error: Exception) -> LoadingError | None:
+    """Return the LoadingError for the death of a worker or its lack of memory."""
     text = str(error)
     if isinstance(error, EOFError | ConnectionError) or "DataLoader worker (pid" in text:
         return LoadingError(DIED)
@@ -170,7 +170,7 @@ def _explained(error: Exception) -> Exception:
         reason = text.rstrip().rpartition("\n")[2].partition(": ")[2]
         remedy = "use a smaller --num_workers or --batch_size"
         return LoadingError(f"not enough memory: {reason}; {remedy}")
-    return error
+    return None
 
 
 def make_loader(

@@ -127,7 +127,6 @@ class Predictor:
         return dict(zip(self.network.recurrence.gate_names, means, strict=True))
 
     def _batch(self, views: np.ndarray) -> torch.Tensor:  # -> (1, V, 3, S, S)
-        self.network.eval()
         return torch.tensor(views, device=self.device).permute(0, 3, 1, 2)[None] / 255
 
 
@@ -152,13 +151,14 @@ def to_rgba(image, name: str = "images") -> Image.Image:
     """Return a path's, an array's, a tensor's or a PIL image as RGBA, upright and in sRGB."""
     if isinstance(image, str | Path):
         return read_photograph(image)
-    if isinstance(image, torch.Tensor):
-        image = _to_array(image, name)
+    if isinstance(image, torch.Tensor) and image.ndim == 3:
+        if image.is_floating_point() and image.min() >= 0 and image.max() <= 1:
+            image = (255 * image).round().to(torch.uint8)
+        image = image.permute(1, 2, 0).cpu().numpy()
     if isinstance(image, np.ndarray):
-        is_image = image.dtype == np.uint8 and (image.ndim == 2 or image.shape[2:] in ((3,), (4,)))
-        if not is_image:
-            expected, found = "(H, W), (H, W, 3) or (H, W, 4) uint8", f"{image.shape} {image.dtype}"
-            raise InputError(f"{name}: expected {expected}, got {found}")
+        if image.dtype != np.uint8 or not (image.ndim == 2 or image.shape[2:] in ((3,), (4,))):
+            expected = "uint8 in [0, 255], floats of tensors in [0, 1], and 3 or 4 channels"
+            raise InputError(f"{name}: expected {expected}, got {image.shape} {image.dtype}")
         image = Image.fromarray(image)
     if not isinstance(image, Image.Image):
         expected = "a path, a PIL image, an array or a tensor"
@@ -167,17 +167,3 @@ def to_rgba(image, name: str = "images") -> Image.Image:
         return convert_photograph(image)
     except ValueError as error:
         raise InputError(f"{name}: {error}") from error
-
-
-def _to_array(tensor: torch.Tensor, name: str) -> np.ndarray:
-    """Convert a tensor (3, H, W), uint8 or float in [0, 1], to an array (H, W, 3) uint8."""
-    is_float = tensor.is_floating_point()
-    if tensor.ndim != 3 or len(tensor) != 3 or not (is_float or tensor.dtype == torch.uint8):
-        expected, found = "(3, H, W) uint8 or float", f"{tuple(tensor.shape)} {tensor.dtype}"
-        raise InputError(f"{name}: expected {expected}, got {found}")
-    if is_float:
-        if not (tensor.min() >= 0 and tensor.max() <= 1):
-            found = f"{tensor.min():g} to {tensor.max():g}"
-            raise InputError(f"{name}: expected floats in [0, 1], got {found}")
-        tensor = (255 * tensor).round().to(torch.uint8)
-    return tensor.permute(1, 2, 0).cpu().numpy()

@@ -9,9 +9,9 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from models.network import R2N2, THRESHOLD
+from models.network import R2N2
 from utils.errors import InputError
-from utils.files import atomic_write, open_regular
+from utils.files import atomic_write, open_regular, refuse_placeholder
 
 FORMAT = "3d-r2n2"
 
@@ -30,15 +30,12 @@ def network_from_state(content: dict, path: str | Path) -> R2N2:
     """Build the network of a `network_state` from `path`, in evaluation mode, on the CPU."""
     if content.get("format") != FORMAT:
         raise InputError(f"{path}: expected weights or a checkpoint of this project")
-    threshold = content.get("threshold", THRESHOLD)
     try:
         with torch.device("meta"):  # the weights are those of the file
             network = R2N2(content["network"]["name"], **content["network"]["options"])
-        if not 0 < threshold <= 1:
-            raise ValueError(f"threshold: expected above 0 to 1, got {threshold}")
+            network.threshold = float(content["threshold"])
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: invalid network: {error}") from error
-    network.threshold = threshold
     return load_weights(network, content["weights"], path)
 
 
@@ -74,22 +71,13 @@ def reading(path: str | Path, expected: str):
     """Yield the binary file at `path`; whatever fails while it is read becomes one InputError."""
     with open_regular(path) as file:
         try:
+            refuse_placeholder(file.read(1024))
+            file.seek(0)
             yield file
         except Exception as error:  # a damaged file raises errors of any type
-            raise InputError(f"{path}: expected {expected}, got {_kind_of(path)}") from error
-
-
-def _kind_of(path: str | Path) -> str:
-    """Say what an unreadable file of weights is, and what to do."""
-    with open(path, "rb") as file:
-        start = file.read(200).lstrip().lower()
-    if not start:
-        return "an empty file; download or copy it again"
-    if start.startswith(b"version https://git-lfs"):
-        return "a Git LFS pointer; run `git lfs pull`"
-    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
-        return "a web page; download the file itself"
-    return "a damaged file, another format, or objects that could run code"
+            found = "a damaged file, another format, or objects that could run code"
+            found = error if isinstance(error, InputError) else found
+            raise InputError(f"{path}: expected {expected}, got {found}") from error
 
 
 def read_torch(path: str | Path) -> dict:

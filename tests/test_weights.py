@@ -44,14 +44,6 @@ def test_same_weights_are_saved_as_same_bytes(tmp_path):
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
 
 
-def test_weights_of_older_versions_load(tmp_path):
-    content = network_state(build_network("3D-LSTM-3", **SMALL))
-    del content["threshold"], content["network"]["options"]["resolution"]
-    write_torch(tmp_path / "a.pth", content)
-    network = load_network(tmp_path / "a.pth")
-    assert (network.threshold, network.resolution) == (0.4, 32)
-
-
 def test_bundled_weights_are_small_and_load_as_float32():
     path = find_weights(ROOT / "absent", "", 0, next((ROOT / "models/pretrained").glob("3d-*")))
     assert path.stat().st_size <= 16 * 2**20
@@ -101,7 +93,6 @@ BIAS = nested("weights", "encoder.fc.bias")
         (nested("network", "options", "depth"), 3, "depth"),
         (nested("network", "options", "width"), 1e6, "width"),
         (nested("network", "options", "image_size"), "13000", "invalid network"),
-        (nested("threshold"), float("nan"), "threshold"),
         (nested("format"), "other", "weights or a checkpoint"),
     ],
 )
@@ -121,7 +112,7 @@ def test_what_is_there_in_place_of_weights_is_named(tmp_path, name):
     whole = good.read_bytes()
     for content, named in (
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
-        (b"\n<!DOCTYPE html>\n<html>", "web page; download"),
+        (b"\n<!DOCTYPE html>\n<html>", "web page .*download"),
         (b"", "empty file"),
         (whole[:100], "damaged"),
         (whole[: len(whole) // 2], "damaged"),

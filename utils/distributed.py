@@ -101,14 +101,6 @@ def all_reduce_sum(values: Tensor) -> Tensor:
     return values
 
 
-def all_reduce_max(value: int) -> int:
-    if not dist.is_initialized():
-        return value
-    tensor = torch.tensor(value)  # on the CPU: the accelerator need not wait
-    dist.all_reduce(tensor, dist.ReduceOp.MAX)
-    return tensor.item()
-
-
 def all_gather(rows: list) -> list:
     """Return the rows of all ranks, interleaved: of 0, 1, 0, 1, ... for two."""
     if not dist.is_initialized():
@@ -121,8 +113,11 @@ def all_gather(rows: list) -> list:
 
 def raise_if_stopped() -> None:
     """Raise Interrupted in all processes if a signal asked one of them to stop."""
-    if number := all_reduce_max(stop_requested()):
-        raise Interrupted(128 + number)
+    number = torch.tensor(stop_requested())  # on the CPU: the accelerator need not wait
+    if dist.is_initialized():
+        dist.all_reduce(number, dist.ReduceOp.MAX)
+    if number:
+        raise Interrupted(128 + number.item())
 
 
 def raise_if_asked_to_stop() -> None:

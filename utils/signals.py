@@ -26,8 +26,8 @@ def stop_requested() -> int:
 def catch_stop_signals():
     """Let a stop signal be noted in the block, for `stop_requested`.
 
-    A second one acts as usual, but not within REPEAT_SECONDS of the first: Slurm signals all
-    processes of a job, and torchrun passes its own signal on to them.
+    A second one raises KeyboardInterrupt, but not within REPEAT_SECONDS of the first: Slurm signals
+    all processes of a job, and torchrun passes its own signal on to them.
     """
     global _requested
     _requested, noted_at = 0, 0.0
@@ -38,44 +38,41 @@ def catch_stop_signals():
         if not _requested:
             _requested, noted_at = number, time.monotonic()
         elif time.monotonic() - noted_at > REPEAT_SECONDS:
-            _handle(usual)
-            signal.raise_signal(number)
+            raise KeyboardInterrupt
 
-    usual = _current_handlers()
-    _handle(dict.fromkeys(usual, note))
-    try:
+    with _handled_by(note):
         yield
-    finally:
-        _handle(usual)
 
 
 @contextmanager
 def stop_at_once():
     """Raise Interrupted in the block when a stop signal comes, and ignore later ones."""
+    raised = False
 
     def stop(number: int, _frame) -> None:
-        _handle(dict.fromkeys(usual, signal.SIG_IGN))
-        raise Interrupted(128 + number)
+        nonlocal raised
+        if not raised:
+            raised = True
+            raise Interrupted(128 + number)
 
     if _requested:
         raise Interrupted(128 + _requested)
-    usual = _current_handlers()
-    _handle(dict.fromkeys(usual, stop))
-    try:
+    with _handled_by(stop):
         yield
-    finally:
-        _handle(usual)
 
 
-def _current_handlers() -> dict[int, Callable]:
-    """Return the handlers of those stop signals that are not ignored.
+@contextmanager
+def _handled_by(handler: Callable):
+    """Let `handler` have the stop signals in the block, except those that are ignored.
 
     A shell that starts a script with `&` has it ignore SIGINT, and nohup SIGHUP: they stay so.
     """
-    handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
-    return {number: old for number, old in handlers.items() if old != signal.SIG_IGN}
-
-
-def _handle(handlers: dict[int, Callable]) -> None:
-    for number, handler in handlers.items():
+    usual = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    usual = {number: old for number, old in usual.items() if old != signal.SIG_IGN}
+    for number in usual:
         signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, old in usual.items():
+            signal.signal(number, old)
