@@ -19,15 +19,19 @@ from utils.engine import NonFiniteError, make_optimizer
 from utils.errors import InputError
 from utils.files import experiment_lock
 
-SMALL = {"width": 1 / 16, "leaky_slope": 0.1, "unpooling": "zero"}
+
+def trained():
+    """Return a network and its optimizer after a step."""
+    network = build_network("3D-GRU-3", width=1 / 16)
+    optimizer = make_optimizer(network, 0.1, 0.1)
+    network(torch.rand(1, 1, 3, 128, 128)).mean().backward()
+    optimizer.step()
+    return network, optimizer
 
 
 def test_checkpoint_restores_network_optimizer_scaler_and_progress(tmp_path):
-    network = build_network("3D-GRU-3", **SMALL)
-    optimizer = make_optimizer(network, 0.1, 0.1)
+    network, optimizer = trained()
     scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
-    network(torch.rand(1, 1, 3, 128, 128)).mean().backward()
-    optimizer.step()
     path = tmp_path / "checkpoint_epoch_00000003.pth"
     extra = {"metrics": {"val": {"iou": 0.5}}, "config": {"seed": 1}}
     progress = Progress(epoch=3, step=7, batches=2, totals=torch.tensor([1.0, 2.0, 3.0]))
@@ -73,15 +77,6 @@ def test_only_the_last_checkpoint_is_resumed(tmp_path):
         with pytest.raises(InputError, match=rf"{later.name} follows .*--resume_epoch=last"):
             find_resumable(tmp_path, 1)
         later.unlink()
-
-
-def trained():
-    """Return a network and its optimizer after a step."""
-    network = build_network("3D-LSTM-1", **SMALL)
-    optimizer = make_optimizer(network, 0.1, 0.1)
-    network(torch.rand(1, 1, 3, 128, 128)).mean().backward()
-    optimizer.step()
-    return network, optimizer
 
 
 @pytest.mark.parametrize("enabled", [True, False])

@@ -62,7 +62,7 @@ def explain_failed_peer():
     try:
         yield
     except RuntimeError as error:
-        if dist.is_initialized() and FAILED_PEER.search(str(error)):
+        if isinstance(error, dist.DistError) or FAILED_PEER.search(str(error)):
             raise InputError(
                 f"another process of the training died or did not answer for {TIMEOUT}; "
                 "resume with --resume_epoch=last"
