@@ -5,26 +5,14 @@ The exit status is 1 if a shape has a problem.
 python -m data.check DATASET
 """
 
-from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from data.datasets import index_any
 from data.layout import EXCLUDED, RESOLUTIONS
 from data.shapenet import NO_VIEWS, NO_VOXELS, NOT_VIEWS, ShapeNetIndex, read_excluded
-from utils.errors import InputError, Parser, check_ranges, explain, run
+from utils.errors import InputError, Parser, explain, number, run
 from utils.files import atomic_write, read_text
 from utils.parallel import parallel_map
-
-
-@dataclass
-class Finding:
-    """Problems of one shape, and the numbers that are compared with those of other shapes."""
-
-    name: str
-    num_views: int
-    resolution: int | None = None
-    problems: list[str] = field(default_factory=list)
 
 
 def check(root: str | Path, processes: int | None = None) -> tuple[dict[str, list[str]], list[str]]:
@@ -37,50 +25,36 @@ def check(root: str | Path, processes: int | None = None) -> tuple[dict[str, lis
         InputError: If there is no shape with both views and voxels.
     """
     index, _ = index_any(root)
-    findings = parallel_map(check_shape, index.split_up(), "check", processes)
-    _compare_numbers(findings, "num_views", "views")
-    _compare_numbers(findings, "resolution", "voxels per side")
-    problems = {finding.name: finding.problems for finding in findings if finding.problems}
+    found = parallel_map(check_shape, index.split_up(), "check", processes)
+    problems = {name: lines for name, lines in zip(index.names, found, strict=True) if lines}
     for reason in (NO_VIEWS, NO_VOXELS):
         problems |= {name: [reason] for name in index.left_out.get(reason, [])}
     return problems, index.left_out.get(NOT_VIEWS, [])
 
 
-def check_shape(shape: ShapeNetIndex) -> Finding:
-    """Open the files of an index of one shape."""
-    finding = Finding(shape.names[0], len(shape.views[0]))
+def check_shape(shape: ShapeNetIndex) -> list[str]:
+    """Open the files of an index of one shape; return its problems."""
+    problems = []
     for view, name in shape.views[0].items():
         try:
-            image = shape.load_image(0, view)
+            low, high = shape.load_image(0, view).getchannel("A").getextrema()
         except (InputError, OSError) as error:
-            finding.problems.append(explain(error))
+            problems.append(explain(error))
             continue
-        low, high = image.getchannel("A").getextrema()
         if high == 0:
-            finding.problems.append(f"{name}: empty")
+            problems.append(f"{name}: empty")
         elif low == 255 and name.endswith(".png"):
-            finding.problems.append(f"{name}: no transparent background")
+            problems.append(f"{name}: no transparent background")
     try:
         voxels = shape.load_voxels(0)
     except (InputError, OSError) as error:
-        finding.problems.append(explain(error))
-        return finding
-    finding.resolution = side = len(voxels)
-    if side not in RESOLUTIONS:
+        return [*problems, explain(error)]
+    if len(voxels) not in RESOLUTIONS:
         path = shape.voxels_path(0)
-        finding.problems.append(f"{path}: expected 32³ or 64³ voxels, got {side}³")
+        problems.append(f"{path}: expected 32³ or 64³ voxels, got {len(voxels)}³")
     if voxels.min() == voxels.max():
-        finding.problems.append(f"all voxels are {'occupied' if voxels.all() else 'empty'}")
-    return finding
-
-
-def _compare_numbers(findings: list[Finding], attribute: str, unit: str) -> None:
-    """Note the shapes whose number differs from the most common one."""
-    numbers = [getattr(finding, attribute) for finding in findings]
-    counts = Counter(number for number in numbers if number is not None)
-    for finding, number in zip(findings, numbers, strict=True):
-        if number is not None and number != (usual := counts.most_common(1)[0][0]):
-            finding.problems.append(f"expected {usual} {unit} as elsewhere, got {number}")
+        problems.append(f"all voxels are {'occupied' if voxels.all() else 'empty'}")
+    return problems
 
 
 def write_exclude(root: Path, problems: dict[str, list[str]]) -> None:
@@ -104,9 +78,8 @@ def main() -> int:
     parser.add_argument("dataset", type=Path, help="folder of the dataset")
     effect = f"list these shapes in DATASET/{EXCLUDED}, so that train.py and test.py skip them"
     parser.add_argument("--write-exclude", action="store_true", help=effect)
-    parser.add_argument("--processes", type=int, metavar="N", help="default: one per core")
+    parser.add_argument("--processes", type=number(1), metavar="N", help="default: one per core")
     args = parser.parse_args()
-    check_ranges(args, processes=(1, 1024))
     problems, others = check(args.dataset, args.processes)
     for name, found in problems.items():
         for problem in found:

@@ -58,7 +58,6 @@ def pipe(root):
 @pytest.mark.parametrize(
     ("expected", "damage"),
     [
-        ("expected 3 views as elsewhere, got 2", lambda root: (views(root) / "01.png").unlink()),
         ("01.png: ", lambda root: (views(root) / "01.png").write_bytes(b"")),
         ("01.png: expected a regular file", pipe),
         ("01.png: empty", image("RGBA", (137, 137))),
@@ -69,10 +68,6 @@ def pipe(root):
         (
             "model.binvox: expected 32³ or 64³ voxels, got 16³",
             grid(np.eye(16, dtype=bool)[:, None].repeat(16, 1)),
-        ),
-        (
-            "expected 32 voxels per side as elsewhere, got 64",
-            grid(np.eye(64, dtype=bool)[:, None].repeat(64, 1)),
         ),
     ],
 )
@@ -94,11 +89,11 @@ def test_shapes_with_problems_are_added_to_the_excluded_ones(script, root):
     status, _, _ = script(*command)
     assert status == 0 and not (root / "exclude.txt").exists()
     (root / "exclude.txt").write_text("# mine\nchair/model02")
-    (views(root) / "01.png").unlink()
+    (views(root) / "01.png").write_bytes(b"")
     for _ in range(2):  # the second time, nothing is added
         status, output, _ = script(*command)
-        assert status == 1 and "chair/model01: expected 3 views" in output
+        assert status == 1 and "chair/model01: " in output
         text = (root / "exclude.txt").read_text()
         assert text.startswith("# mine\nchair/model02\n") and text.count("chair/model01\n") == 1
-        assert "# expected 3 views" in text
+        assert "01.png: " in text
     assert index_dataset(root).excluded == {"chair/model01", "chair/model02"}
