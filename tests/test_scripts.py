@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 import trimesh
-from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from models import build_network, load_network, save_network
@@ -141,19 +140,6 @@ def test_demo_uses_the_threshold_of_the_weights_unless_one_is_given(script, tmp_
         assert (not read_binvox("a.binvox").any()) == empty
 
 
-@pytest.mark.parametrize("num_views", [1, 2, 10])
-def test_demo_draws_any_number_of_views(script, tmp_path, monkeypatch, num_views):
-    monkeypatch.chdir(tmp_path)
-    write_weights(Path("w.pth"))
-    shutil.copy(ROOT / "data" / "demo" / "0.png", "a.png")
-    flags = ["--weights=w.pth", "--device=cpu", "--threshold=0.5", "--output=out.obj"]
-    status, output, errors = script("demo", *flags, *["a.png"] * num_views)
-    assert (status, errors) == (0, "")
-    assert "w.pth (3D-LSTM-3)" in output and f"{num_views} view" in output
-    with Image.open("out.png") as image:
-        assert image.width == 336 * {1: 3, 2: 3, 10: 5}[num_views] + 16
-
-
 @pytest.mark.usefixtures("no_tensorboard")
 def test_resumed_training_equals_uninterrupted_one(script, small, tmp_path):
     keys = [*small, "--saved_models_path=once"]
@@ -267,16 +253,6 @@ def test_init_weights_starts_from_another_checkpoint(script, small, tmp_path):
         assert torch.allclose(value, first.state_dict()[key], atol=1e-6), key
     status, _, errors = script("train", *small, *flags[:1], "--width=0.125", "--experiment_name=no")
     assert status == 2 and "checkpoint_epoch_00000001.pth: expected" in errors
-
-
-@pytest.mark.usefixtures("no_tensorboard")
-def test_weights_of_another_layout_refuse_a_given_variant(script, small, tmp_path):
-    path = tmp_path / "w.pth"
-    save_network(path, build_network("3D-LSTM-3", width=1 / 16, unpooling="zero"))
-    flags = [f"--init_weights={path}", "--num_epochs=1"]
-    status, _, errors = script("train", *small, *flags, "--variant=pytorch")
-    assert status == 2 and "w.pth: expected variant = pytorch" in errors
-    assert script("train", *small, *flags)[0] == 0
 
 
 @pytest.mark.usefixtures("no_tensorboard")

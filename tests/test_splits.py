@@ -47,18 +47,6 @@ def test_variants_stay_with_their_original(num_variants, category):
     assert all(seen) and sum(map(len, seen)) == len(set.union(*seen)) == 13
 
 
-@pytest.mark.parametrize(
-    "pattern", ["bed+sofa/{}", "set/x+part{}", "set/x+{}"], ids=["category", "prefix", "number"]
-)
-def test_plus_in_names_without_an_original_changes_nothing(pattern):
-    splits = split_sorted(index_of(*(pattern.format(i) for i in range(10))), 0)
-    assert {split: len(indices) for split, indices in splits.items()} == {
-        "train": 8,
-        "val": 0,
-        "test": 2,
-    }
-
-
 def test_split_file_replaces_the_sorted_split(dataset, tmp_path):
     entry = {"taxonomy_id": "03001627", "taxonomy_name": "chair"}
     entry |= {"train": ["model03", "model01"], "val": ["model09"], "test": ["gone"]}
@@ -95,16 +83,6 @@ def test_mesh_rcnn_split_uses_the_listed_views(dataset, tmp_path):
     index, splits = open_dataset(dataset, path, 0)  # each shape once, with all views
     assert splits["all"] == list(range(15))
     assert all(len(index.views[i]) == 5 for i in splits["all"])
-
-
-def test_mesh_rcnn_split_of_all_views_equals_pix2vox_split(dataset, tmp_path):
-    path = tmp_path / "split.json"
-    path.write_text('[{"taxonomy_id": "03001627", "train": ["model03"], "test": ["model01"]}]')
-    expected = split_from_file(index_dataset(dataset), path)
-    every = [0, 1, 2, 3, 4]
-    train, test = {"model03": every}, {"model01": every}
-    path.write_text(json.dumps({"train": {"03001627": train}, "test": {"03001627": test}}))
-    assert split_from_file(index_dataset(dataset), path) == expected
 
 
 @pytest.mark.parametrize(
