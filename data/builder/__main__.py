@@ -10,10 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from data.builder.build import Options, add_build_flags, build
-from data.builder.formats import PREFERENCE, explain_others
 from data.builder.mesh import AXES, rotation
 from data.builder.names import category_folder, clean_name
-from data.builder.readers.assimp import CONVERTIBLE
+from data.builder.readers import CONVERTIBLE, PREFERENCE, explain_others
 from data.builder.sources import Found, distinct, find_sources, read_categories
 from data.layout import CATEGORIES, NUM_VIEWS, VOXELS
 from utils.config import OPTIONS

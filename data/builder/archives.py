@@ -7,10 +7,9 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple
 from zipfile import ZipFile, ZipInfo
 
-from data.builder.formats import OTHERS, is_readable
 from data.builder.mesh import Mesh
 from data.builder.names import is_container
-from data.builder.readers import parse_mesh
+from data.builder.readers import OTHERS, is_readable, parse_mesh
 from data.builder.readers.assets import Assets, fold
 from utils.errors import InputError
 from utils.files import refuse_placeholder

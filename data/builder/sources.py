@@ -9,10 +9,17 @@ from pathlib import Path
 import numpy as np
 
 from data.builder.archives import ARCHIVES, is_hidden, list_meshes, load_entry
-from data.builder.formats import CONVERTIBLE, OTHERS, PREFERENCE, explain_others, is_readable
 from data.builder.mesh import Mesh, rotation, transform
 from data.builder.names import Place, category_folder, clean_name, is_container, name_shapes
-from data.builder.readers import READERS, load_mesh
+from data.builder.readers import (
+    CONVERTIBLE,
+    OTHERS,
+    PREFERENCE,
+    READERS,
+    explain_others,
+    is_readable,
+    load_mesh,
+)
 from data.builder.readers.assets import FolderAssets
 from utils.errors import InputError
 from utils.files import read_text

@@ -1,5 +1,7 @@
 """Read mesh files of several formats with their materials."""
 
+import shutil
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,13 +19,32 @@ from utils.errors import InputError
 from utils.files import read_bytes, refuse_placeholder
 
 READERS = {
-    ".obj": read_obj,
-    ".off": read_off,
-    ".ply": read_ply,
-    ".stl": read_stl,
     ".glb": read_gltf,
     ".gltf": read_gltf,
+    ".obj": read_obj,
+    ".ply": read_ply,
+    ".stl": read_stl,
+    ".off": read_off,
 }
+PREFERENCE = (*READERS, *CONVERTIBLE)  # of an object's files, that in the first format is built
+# Files of these formats are counted if they cannot be read.
+OTHERS = {
+    *".3dm .abc .c4d .dwg .dxf .iges .igs .ma .max .mb .skp .sldprt .step .stp".split(),
+    *".usd .usda .usdc .usdz .wrl .7z .bz2 .gz .rar .tar .tgz .xz".split(),
+    *CONVERTIBLE,
+}
+
+
+def is_readable(suffix: str) -> bool:
+    return suffix in READERS or (suffix in CONVERTIBLE and shutil.which("assimp") is not None)
+
+
+def explain_others(others: Counter) -> str:
+    """Return a line on the files, counted by suffix, that cannot be read."""
+    listed = ", ".join(f"{count} {suffix}" for suffix, count in sorted(others.items()))
+    convertible = " ".join(suffix for suffix in CONVERTIBLE if suffix in others)
+    remedy = f"; for {convertible}, `apt install assimp-utils` or `brew install assimp`"
+    return f"files of formats that cannot be read: {listed}{remedy if convertible else ''}"
 
 
 def load_mesh(path: str | Path, assets: Assets | None = None) -> Mesh:
