@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from data.layout import CATEGORIES, EXCLUDED, METADATA, RENDERINGS, RESOLUTION, VOXELS, VOXELS_FILE
-from data.transforms import eval_transform, load_image, to_array, train_transform
+from data.transforms import eval_transform, load_image, train_transform
 from utils.errors import InputError, explain
 from utils.files import read_text
 from utils.voxels import read_binvox
@@ -252,7 +252,7 @@ class ShapeNetDataset(Dataset):
             views = [available[i] for i in rng.choice(len(available), num_views, replace=False)]
             transform = partial(train_transform, rng=rng, augmentation=self.augmentation)
         images = (self.index.load_image(index, view) for view in views)
-        return to_array([transform(image, self.image_size) for image in images])
+        return np.stack([transform(image, self.image_size) for image in images])
 
 
 def collate(samples: list) -> tuple[Tensor, Tensor, list[int]]:

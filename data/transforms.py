@@ -84,12 +84,3 @@ def _crop(image: Image.Image, corner, size: int, background, flip: bool = False)
             left = size - left - visible.width
         view.paste(visible, (left, top), mask=visible)  # with its alpha
     return view
-
-
-def to_array(views: list[Image.Image]) -> np.ndarray:
-    """Stack V RGB views of S pixels per side as (V, S, S, 3) uint8."""
-    size = views[0].width
-    array = np.empty((len(views), size, size, 3), np.uint8)
-    for i, view in enumerate(views):  # np.stack of PIL images takes 2.5 times as long
-        array[i] = np.frombuffer(view.tobytes(), np.uint8).reshape(size, size, 3)
-    return array

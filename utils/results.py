@@ -177,9 +177,6 @@ def facts(results: dict) -> dict[str, str]:
     }
     if search := results["threshold_search"]:
         lines["threshold"] += f", chosen on {search['num_samples']} samples in split 'val'"
-    if not results["confidence_intervals"]["mean_over_categories"]:
-        reason = "a category with one sample does not show how samples vary"
-        lines["95% interval"] = f"none for the mean over categories: {reason}"
     return lines
 
 
