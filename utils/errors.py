@@ -82,14 +82,6 @@ def explain(error: InputError | OSError) -> str:
     return escape_controls(line)
 
 
-def check_ranges(arguments, **ranges: tuple[int, int]) -> None:
-    """Raise InputError for a flag outside of its (minimum, maximum); None is a flag not given."""
-    for name, (minimum, maximum) in ranges.items():
-        value = getattr(arguments, name)
-        if value is not None and not minimum <= value <= maximum:
-            raise InputError(f"--{name}: expected {minimum} to {maximum}, got {value}")
-
-
 def run(main) -> None:
     """Run a script's `main()` and exit with its status.
 

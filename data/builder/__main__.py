@@ -16,7 +16,7 @@ from data.builder.readers import CONVERTIBLE, PREFERENCE, explain_others
 from data.builder.sources import Found, distinct, find_sources, read_categories
 from data.layout import CATEGORIES, NUM_VIEWS, VOXELS
 from utils.config import OPTIONS
-from utils.errors import InputError, Parser, check_ranges, run
+from utils.errors import InputError, Parser, number, run
 
 DEFAULT_MAX_VIEWS = OPTIONS["data"]["max_views"][0]
 
@@ -84,13 +84,11 @@ def _parse_args() -> argparse.Namespace:
     front = "axis that points to the front (default: z for glTF and Sweet Home 3D, else -z)"
     add("--front", choices=AXES, help=front)
     views = "images of each shape (default: %(default)s)"
-    add("--views", type=int, default=NUM_VIEWS, metavar="N", help=views)
+    add("--views", type=number(1, 255), default=NUM_VIEWS, metavar="N", help=views)
     variants = "copies of each shape, stretched by 0.8 to 1.25 along each axis (default: 0)"
-    add("--variants", type=int, default=0, metavar="N", help=variants)
+    add("--variants", type=number(0, 1000), default=0, metavar="N", help=variants)
     add_build_flags(parser)
     args = parser.parse_args()
-    limits = {"views": (1, 255), "variants": (0, 1000)}
-    check_ranges(args, **limits, seed=(0, 2**32 - 1), processes=(1, 1024))
     if args.only_listed and not args.categories:
         raise InputError("--only-listed: expected --categories with it")
     return args

@@ -25,7 +25,7 @@ from data.layout import (
     VOXELS,
     VOXELS_FILE,
 )
-from utils.errors import InputError, Parser, explain
+from utils.errors import InputError, Parser, explain, number
 from utils.files import remove_stale
 from utils.parallel import CRASHED, parallel_map
 from utils.voxels import read_binvox, write_binvox
@@ -42,8 +42,8 @@ def add_build_flags(parser: Parser) -> None:
     side = "voxels per side (default: %(default)s)"
     add("--resolution", type=int, default=RESOLUTION, choices=RESOLUTIONS, help=side)
     seed = "of cameras and what else is sampled (default: 0)"
-    add("--seed", type=int, default=0, metavar="N", help=seed)
-    add("--processes", type=int, metavar="N", help="default: one per core")
+    add("--seed", type=number(0), default=0, metavar="N", help=seed)
+    add("--processes", type=number(1), metavar="N", help="default: one per core")
 
 
 def is_finished(root: Path, name: str) -> bool:

@@ -13,7 +13,7 @@ from data.builder.furniture import GENERATORS
 from data.builder.mesh import concatenate
 from data.builder.render import require_embreex
 from data.layout import RESOLUTION, SYNSETS
-from utils.errors import Parser, check_ranges, run
+from utils.errors import Parser, number, run
 from utils.files import remove_stale
 from utils.parallel import parallel_map
 
@@ -54,10 +54,9 @@ def _build_shape(out: Path, seed: int, resolution: int, i: int) -> None:
 def main() -> None:
     parser = Parser(prog="python -m data.builder.synthetic", description=__doc__.split("\n", 1)[0])
     models = "number of shapes (default: %(default)s)"
-    parser.add_argument("--models", type=int, default=NUM_SHAPES, metavar="N", help=models)
+    parser.add_argument("--models", type=number(1), default=NUM_SHAPES, metavar="N", help=models)
     add_build_flags(parser)
     args = parser.parse_args()
-    check_ranges(args, models=(1, 10**6), seed=(0, 2**32 - 1), processes=(1, 1024))
     build_synthetic(args.out, args.models, args.seed, args.processes, args.resolution)
     print(f"{args.out}: {args.models} shapes; next: python train.py --database_path={args.out}")
 
