@@ -1,6 +1,5 @@
 """The index, samples and transforms of data/shapenet.py and data/transforms.py."""
 
-import os
 import shutil
 
 import numpy as np
@@ -59,23 +58,6 @@ def test_views_are_found_by_number_and_other_files_are_named(tmp_path, capsys):
     assert np.array_equal(found, expected[[0, 3, 2]])
     for epoch in range(8):
         ShapeNetDataset(index, 128, augmentation="paper")[SampleKey(0, epoch, 3)]
-
-
-@pytest.mark.parametrize("name", ["02.png", "model.binvox"])
-@pytest.mark.parametrize("kind", ["pipe", "unreadable disk", "folder"])
-def test_file_that_cannot_be_read_is_named(tmp_path, name, kind):
-    root = make_dataset(tmp_path, {"a": 1}, views=3)
-    (path,) = root.rglob(name)
-    path.unlink()
-    if kind == "folder":
-        path.mkdir()
-    elif kind == "pipe":
-        os.mkfifo(path)
-    else:
-        path.symlink_to("/proc/self/mem")  # reading it is an I/O error
-    with pytest.raises(InputError, match=f"{name}: ") as error:
-        ShapeNetDataset(index_dataset(root), 128)[0]
-    assert "\n" not in str(error.value)
 
 
 def test_sample_depends_on_options_and_key_alone(dataset):
