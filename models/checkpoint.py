@@ -28,15 +28,12 @@ def checkpoint_path(folder: str | Path, epoch: int) -> Path:
     return Path(folder) / f"checkpoint_epoch_{epoch:08d}.pth"
 
 
-def epoch_checkpoints(folder: str | Path) -> list[Path]:
-    """Return the checkpoints of finished epochs, in their order."""
-    return sorted(Path(folder).glob(f"checkpoint_epoch_{'[0-9]' * 8}.pth"))
-
-
 def newest_checkpoint(folder: str | Path) -> Path | None:
     """Return the newest checkpoint: the interrupted one, else that of the last epoch."""
     interrupted = Path(folder) / INTERRUPTED
-    return interrupted if interrupted.is_file() else (epoch_checkpoints(folder) or [None])[-1]
+    if interrupted.is_file():
+        return interrupted
+    return max(Path(folder).glob(f"checkpoint_epoch_{'[0-9]' * 8}.pth"), default=None)
 
 
 def find_checkpoint(folder: str | Path, epoch: int | str) -> Path:

@@ -7,19 +7,14 @@ own to measure their peak memory.
 import argparse
 import subprocess
 import sys
-import tempfile
 import time
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
 
-from data.shapenet import SampleKey, ShapeNetDataset, index_dataset
 from models import build_network
 from tests import reference
-from tests.helpers import make_dataset
 from utils.engine import make_optimizer
 from utils.metrics import voxel_loss
 
@@ -81,31 +76,6 @@ def train_step_memory(implementation: str) -> int:
     return int(subprocess.check_output([sys.executable, "-c", code]))
 
 
-def loader_times(folder: Path, repeats: int) -> dict[str, float]:
-    """Return the seconds per view of decoding alone, of a textbook loader, and of ours."""
-    root, num_views = make_dataset(folder, {"chair": 1}, views=24), 24
-    dataset = ShapeNetDataset(index_dataset(root), 128, augmentation="paper")
-    paths = sorted(root.glob("ShapeNetRendering/*/*/rendering/*.png"))
-
-    def decode():
-        for path in paths:
-            with Image.open(path) as image:
-                image.load()
-
-    def textbook():
-        for path in paths:
-            with Image.open(path) as image:
-                pixels = np.asarray(image.convert("RGBA"), np.float32) / 255
-            alpha = pixels[..., 3:]
-            (pixels[..., :3] * alpha + 1 - alpha)[4:132, 4:132].transpose(2, 0, 1).copy()
-
-    key = SampleKey(0, 1, num_views)
-    ours = partial(dataset.__getitem__, key)
-    functions = {"decoding": decode, "textbook": textbook, "ours": ours}
-    times = best_times(functions, repeats)
-    return {name: seconds / num_views for name, seconds in times.items()}
-
-
 def benchmark(repeats: int) -> dict[str, dict[str, float]]:
     """Return seconds and bytes by what is measured and implementation."""
     implementations = ("textbook", "ours", "checkpointing")
@@ -116,8 +86,6 @@ def benchmark(repeats: int) -> dict[str, dict[str, float]]:
         "training step, 8 samples, 3 views": best_times(steps, max(2, repeats // 3)),
         "memory of the step (bytes)": {name: train_step_memory(name) for name in implementations},
     }
-    with tempfile.TemporaryDirectory() as folder:
-        results["loader, per view"] = loader_times(Path(folder), 3 * repeats)
     return results
 
 

@@ -197,11 +197,6 @@ def stopped_rank():
     return ranks[0]
 
 
-@fault(2, "WORLD_SIZE=x")
-def wrong_world_size():
-    return train(WORLD_SIZE="x")
-
-
 @fault(2, r"model0\d/rendering/01.png: Input/output error")
 def unreadable_image():
     image = Path("data/ShapeNetRendering/chair/model01/rendering/01.png")
@@ -237,13 +232,6 @@ def ctrl_c_while_furniture_is_built():
     interrupt(process, signal.SIGINT, lambda _: list(Path.cwd().glob(built)))
     assert list(Path.cwd().glob(built))
     return process
-
-
-@fault(143, "interrupted")
-def sigterm_while_furniture_is_built():
-    started = Path("datasets/synthetic")
-    process = train("--database_path=synthetic")
-    return interrupt(process, signal.SIGTERM, lambda _: list(started.glob(".making-*")))
 
 
 def run(name: str) -> tuple[str, bool]:

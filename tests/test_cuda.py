@@ -14,7 +14,6 @@ from torch.nn.parallel import DistributedDataParallel
 from data.loader import TrainBatchSampler, eval_batches, make_loader
 from data.shapenet import ShapeNetDataset, index_dataset
 from models import NETWORKS, VARIANTS, build_network
-from models.predictor import Predictor
 from tests.helpers import SMALL
 from utils.config import Config
 from utils.distributed import Precision
@@ -125,13 +124,6 @@ def test_evaluation_matches_the_cpu(dataset, device):
         results.append(evaluate(network, loader, precision, [0.4, 0.5]))
     for key, expected in results[0].items():
         np.testing.assert_allclose(results[1][key], expected, atol=1e-3, err_msg=key)
-
-
-def test_predictor_matches_the_cpu(device):
-    network, views = make_network(), random_batch(make_network(), 1)[0][0].permute(0, 2, 3, 1)
-    expected = Predictor(network).predict(views.numpy(), all_views=True)
-    probs = Predictor(network, device).predict(views.numpy(), all_views=True)
-    np.testing.assert_allclose(probs, expected, atol=TOLERANCES["fp32"][0])
 
 
 def test_ddp_trains_like_one_process(dataset, device, tmp_path):

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 import torch
-import trimesh
 from PIL import Image
 
 from data.background import cut_out
@@ -11,7 +10,6 @@ from models import build_network, save_network
 from models.predictor import Predictor
 from tests.helpers import ROOT
 from utils.errors import InputError
-from utils.voxels import marching_cubes, save_mesh, voxels_to_mesh
 
 PATHS = [ROOT / "data" / "demo" / f"{i}.png" for i in range(3)]
 
@@ -120,17 +118,6 @@ def test_doubtful_cut_outs_are_warnings(network, photographs, tmp_path):
             Predictor(network)([photographs[0], source])
 
 
-def test_images_are_turned_upright(network, photographs, tmp_path):
-    upright = Image.open(photographs[0])
-    exif = Image.Exif()
-    exif[0x0112] = 6  # to be rotated by 90 degrees clockwise
-    upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.png", exif=exif)
-    predictor = Predictor(network)
-    (expected,) = predictor.cut_out(upright)
-    for image in (tmp_path / "turned.png", Image.open(tmp_path / "turned.png")):
-        assert predictor.cut_out(image)[0].image.tobytes() == expected.image.tobytes()
-
-
 @pytest.mark.parametrize(
     "images",
     [
@@ -153,16 +140,6 @@ def test_bad_images_are_refused(network, images):
 def test_half_precision_is_autocast(network):
     exact, half = (Predictor(network, precision=name)(PATHS) for name in ("fp32", "bf16"))
     assert half.dtype == np.float32 and 0 < np.abs(exact - half).max() < 0.05
-
-
-def test_five_lines_from_images_to_a_mesh(network, tmp_path):
-    predictor = Predictor(network, device="cpu")
-    probs = predictor([Image.open(path) for path in PATHS])
-    threshold = float(np.median(probs))
-    save_mesh(tmp_path / "chair.obj", *voxels_to_mesh(probs >= threshold))
-    save_mesh(tmp_path / "chair.ply", *marching_cubes(probs, threshold))
-    for name in ("chair.obj", "chair.ply"):
-        assert trimesh.load(tmp_path / name, force="mesh").is_watertight
 
 
 def test_gates_are_means_over_channels_at_each_view(network):

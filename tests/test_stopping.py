@@ -15,7 +15,6 @@ from data.shapenet import SampleKey, ShapeNetDataset
 from models.checkpoint import (
     INTERRUPTED,
     load_checkpoint,
-    newest_checkpoint,
 )
 from tests.helpers import ROOT, SMALL, assert_same, make_dataset
 from utils import engine
@@ -55,35 +54,18 @@ def command(dataset: Path, *flags: str) -> list[str]:
     return [sys.executable, str(ROOT / "train.py"), *common, *flags]
 
 
-def kill_at_random(dataset: Path, folder: Path, kills: int, seed: int) -> int:
-    """Train in `folder` to the end through so many kills. Returns how many hit a training."""
-    rng, hits = np.random.default_rng(seed), 0
-    for attempt in range(kills + 1):
-        resume = ["--resume_epoch=last"] if newest_checkpoint(folder / FOLDER) else []
-        process = subprocess.Popen(
-            command(dataset, *resume), cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        if attempt < kills:
-            process.stdout.readline()  # of the dataset's size: training begins
-            time.sleep(rng.uniform(0, 1.5))
-            hits += process.poll() is None
-            process.send_signal(signal.SIGKILL)
-        errors = process.communicate(timeout=300)[1].decode()
-        for path in (folder / FOLDER).rglob("*.pth"):
+def test_killed_and_resumed_training_equals_uninterrupted_one(dataset, tmp_path, uninterrupted):
+    rng, resume = np.random.default_rng(2), []
+    for _ in range(2):
+        process = subprocess.Popen(command(dataset, *resume), cwd=tmp_path, stdout=subprocess.PIPE)
+        process.stdout.readline()  # the dataset's size: training begins
+        time.sleep(rng.uniform(0.5, 1.5))
+        process.kill()
+        process.communicate()
+        for path in (tmp_path / FOLDER).glob("*.pth"):
             load_checkpoint(path)
-        if attempt == kills or process.returncode == 0:
-            assert process.returncode == 0 or "num_epochs" in errors, errors
-            if attempt < kills:  # it went to the end: begin another
-                for path in sorted((folder / FOLDER).rglob("*"), reverse=True):
-                    path.rmdir() if path.is_dir() else path.unlink()
-    return hits
-
-
-@pytest.mark.parametrize("kills", [2, pytest.param(25, marks=pytest.mark.slow)])
-def test_killed_and_resumed_training_equals_uninterrupted_one(
-    dataset, tmp_path, uninterrupted, kills
-):
-    assert kill_at_random(dataset, tmp_path, kills, seed=kills) > 0
+            resume = ["--resume_epoch=last"]
+    subprocess.run(command(dataset, *resume), cwd=tmp_path, capture_output=True)
     assert_same_training(checkpoint_of(tmp_path), uninterrupted)
     assert not list((tmp_path / FOLDER).glob(".*"))
 

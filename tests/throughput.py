@@ -4,13 +4,10 @@ python -m tests.throughput --device=cuda --precision=bf16
 """
 
 import argparse
-import json
 import statistics
-import sys
 import tempfile
 import time
 from collections import defaultdict, deque
-from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 
 import torch
@@ -144,20 +141,13 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--steps", type=int, default=50, help="of each measurement (%(default)s)")
     add("--shapes", type=int, default=64, help="of the dataset made for it (%(default)s)")
     add("--compile", action="store_true")
-    add("--json", action="store_true", help="print JSON")
     return parser.parse_args(arguments)
 
 
 def main() -> None:
     args = parse_args()
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        redirect_stdout(sys.stderr) if args.json else nullcontext(),
-    ):
+    with tempfile.TemporaryDirectory() as folder:
         results = measure(args, Path(folder))
-    if args.json:
-        print(json.dumps(results, indent=2))
-        return
     for name, value in results.items():
         print(f"{name}: {value:.3g}")
 

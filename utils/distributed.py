@@ -78,11 +78,11 @@ def shutdown() -> None:
 @contextmanager
 def rank_zero_first():
     """Let rank 0 run the block first, the others when it is done."""
-    if dist.is_initialized() and dist.get_rank() > 0:
-        dist.barrier()
+    if not is_rank_zero():
+        barrier()
     yield
-    if dist.is_initialized() and dist.get_rank() == 0:
-        dist.barrier()
+    if is_rank_zero():
+        barrier()
 
 
 def is_rank_zero() -> bool:
