@@ -161,9 +161,7 @@ def test_resumed_training_equals_uninterrupted_one(script, small, tmp_path):
 
 @pytest.mark.usefixtures("no_tensorboard")
 def test_every_training_option_changes_the_training(script, small, tmp_path):
-    changes = (
-        "seed=1 LR=0.01 weight_decay=0.1 batch_size=5 min_views=2 augmentation=strong init=data"
-    )
+    changes = "seed=1 LR=0.01 weight_decay=0.1 batch_size=5 min_views=2 augmentation=strong"
     changes += " lr_schedule=cosine lr_schedule=constant warmup_steps=5"
     weights = {}
     for name in ("usual", *changes.split()):
