@@ -1,7 +1,11 @@
 """What `errors.run` prints, and the status that a script ends with."""
 
+import subprocess
+import sys
+
 import pytest
 
+from tests.helpers import ROOT
 from utils import errors
 from utils.errors import InputError, Interrupted, Parser
 
@@ -36,6 +40,18 @@ def test_bugs_keep_their_traceback():
 
     with pytest.raises(RuntimeError):
         errors.run(main)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_change_nothing_but_what_is_printed(tmp_path, closed):
+    main = f"open({str(tmp_path / 'a')!r}, 'w').write('x'); [print(i) for i in tqdm.tqdm([1])]"
+    for body, status in ((main, 0), (f"{main}; raise errors.InputError", 2)):
+        script = f"def main():\n    {body}\n"
+        script += "import tqdm; from utils import errors; errors.run(main)"
+        command = f'{sys.executable} -c "$1" {closed}'
+        done = subprocess.run(["sh", "-c", command, "sh", script], cwd=ROOT, timeout=60)
+        assert done.returncode == status and (tmp_path / "a").read_text() == "x"
 
 
 def test_parser_names_the_flag_that_is_meant_and_all_that_are_missing():

@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import math
+import os
 import re
 import sys
 import traceback
@@ -88,8 +89,10 @@ def run(main) -> None:
     InputError, OSError and lack of memory are printed as one line and end in status 2, Ctrl-C in
     130, a training that was asked to stop in 130 or 143.
     """
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # file names need not be text
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed, as by `2>&-`, or absent, as in pythonw
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        getattr(sys, name).reconfigure(errors="backslashreplace")  # file names need not be text
     try:
         status = main()
     except (Exception, KeyboardInterrupt) as error:
