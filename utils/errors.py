@@ -38,7 +38,7 @@ class Parser(argparse.ArgumentParser):
         parsed, unknown = self.parse_known_intermixed_args(args)
         for word in unknown:
             known = {name.lower(): name for name in self._option_string_actions}
-            if word.endswith(".ini") and "--cfg" in known:
+            if word.endswith(".ini") and word[0] != "-" and "--cfg" in known:
                 raise InputError(f"{word}: to read an INI file use --cfg={word}")
             flag = word.partition("=")[0]
             nearest = difflib.get_close_matches(flag.lower(), known, n=1)
