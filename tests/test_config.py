@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -5,7 +6,7 @@ import pytest
 from data.layout import RESOLUTIONS
 from models import network
 from utils import config as options
-from utils.config import Config, read_config, write_ini
+from utils.config import Config, read_config, read_ini, write_ini
 from utils.errors import InputError, Parser
 
 EXAMPLE = Path(__file__).parents[1] / "config.ini.example"
@@ -29,14 +30,17 @@ def empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def read(text: str, *flags: str) -> Config:
-    Path("my.ini").write_bytes(text.encode())
+def read(text: str, *flags: str, encoding="utf-8") -> Config:
+    Path("my.ini").write_bytes(text.encode(encoding))
     return read_config(Parser(), arguments=["--cfg=my.ini", *flags])[0]
 
 
-def test_example_lists_all_options_with_their_defaults():
-    assert EXAMPLE.read_text("utf-8") == options.example() + "\n"
-    assert read(options.example()) == Config()
+def test_example_lists_all_options_with_their_defaults_and_sets_none():
+    text = EXAMPLE.read_text("utf-8")
+    assert text == options.example() + "\n"
+    assert read_ini(EXAMPLE) == {}
+    lines = re.findall(r"^#(\w+ =.+)", text, re.MULTILINE)
+    assert len(lines) > 20 and read("\n".join(lines)) == Config()
 
 
 def test_names_are_those_that_the_networks_take():
@@ -62,11 +66,13 @@ def test_config_ini_is_read_if_it_exists():
     assert read_config(Parser(), arguments=[])[0].batch_size == 7
 
 
-def test_sections_comments_blanks_quotes_and_windows_line_ends_are_accepted():
-    text = "\ufeff[ä]\n\n# comment\n; comment\n  batch_size=4   # why\r\nexperiment_name = a#ä\r\n"
-    config = read(text + 'database_path = "C:\\a b"\nsplit_file = # none\ncompile = True')
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_sections_comments_blanks_quotes_and_encodings_of_windows_are_accepted(encoding):
+    text = "[ä]\n\n# comment\n; comment\n  batch_size=4   # why\r\nexperiment_name = a#ä\r\n"
+    text += 'database_path = "C:\\a # b"  # comment\nsplit_file = # none\ncompile = True'
+    config = read(text, encoding=encoding)
     assert (config.batch_size, config.experiment_name, config.compile) == (4, "a#ä", True)
-    assert (config.database_path, config.split_file) == (r"C:\a b", "")
+    assert (config.database_path, config.split_file) == (r"C:\a # b", "")
 
 
 @pytest.mark.parametrize(
@@ -99,9 +105,9 @@ def test_bad_line_names_file_line_and_key(text, words):
     ("flag", "words"),
     [
         ("--batchsize=3", ["--batchsize", "--batch_size"]),
-        ("--cgf=my.ini", ["--cgf", "--cfg"]),
+        ("--cgf=my.ini", ["--cgf: no such option", "did you mean --cfg?"]),
         ("--LR", ["--LR"]),
-        ("--compile=maybe", ["--compile", "true"]),
+        ("--compile=true", ["--compile", "takes no value, got 'true'"]),
         ("my.ini", ["my.ini", "--cfg=my.ini"]),
         ("batch_size=8", ["batch_size", "--batch_size"]),
         ("--min_views=6", ["min_views", "max_views"]),
@@ -113,9 +119,9 @@ def test_bad_flag_names_it_and_the_one_meant(flag, words):
     assert all(word in str(error.value) for word in words)
 
 
-def test_switches_are_flags_with_or_without_a_value():
+def test_switches_can_be_turned_on_and_off_by_flags():
     Path("config.ini").write_text("compile = true\n", encoding="utf-8")
-    config, _ = read_config(Parser(), arguments=["--compile=false", "--grad_checkpointing"])
+    config, _ = read_config(Parser(), arguments=["--no-compile", "--grad_checkpointing"])
     assert config.grad_checkpointing and not config.compile
 
 
@@ -123,7 +129,7 @@ def test_script_refuses_flags_that_it_ignores_but_takes_any_ini_file():
     Path("my.ini").write_text("network = 3D-GRU-3\nseed = 1\n", encoding="utf-8")
     config, _ = read_config(Parser(), ("experiment",), ["--cfg=my.ini", "--device=cpu"])
     assert (config.network, config.device) == ("3D-GRU-3", "cpu")
-    for flag in ("--network=3D-GRU-3", "--database_path=a", "--compile"):
+    for flag in ("--network=3D-GRU-3", "--database_path=a", "--no-compile"):
         with pytest.raises(InputError, match="without effect in"):
             read_config(Parser(), ("experiment",), [flag])
 
@@ -134,7 +140,9 @@ def test_paths_may_start_at_the_home_folder():
     assert config.saved_models_path == str(Path.home() / "models")
 
 
-@pytest.mark.parametrize("name", ["möbel", "not\udcffutf-8", "a = b", "[a]", r"C:\new\x"])
+@pytest.mark.parametrize(
+    "name", ["a #b", "; a", "a\xa0", "möbel", "not\udcffutf-8", "a = b", "[a]", r"C:\new\x"]
+)
 def test_written_options_are_read_back_equal(name):
     flags = ["--LR=3e-05", "--resume_epoch=last", "--compile", f"--database_path={name}"]
     config, _ = read_config(Parser(), arguments=flags)

@@ -4,6 +4,7 @@
 """
 
 import argparse
+import codecs
 import re
 import textwrap
 from collections.abc import Callable
@@ -19,20 +20,15 @@ NETWORKS = ("3D-LSTM-1", "3D-GRU-1", "3D-LSTM-3", "3D-GRU-3", "Res3D-GRU-3")
 VARIANTS = ("pytorch", "theano")
 RESOLUTIONS = (32, 64)
 EXAMPLE_TITLE = """\
-# Copy the lines that you change to config.ini, which is read if it exists, or to another file:
-# python train.py --cfg=my.ini. Each key is a flag as well, which wins: --batch_size=8."""
+# Copy this file to config.ini, which is read if it exists, or to another file, as for
+# python train.py --cfg=my.ini, and uncomment the lines that you change. Each key is a flag as well,
+# which wins: --batch_size=8."""
 
 
 def epoch(text: str) -> int | str:
     if text == "last" or text.isdecimal():
         return text if text == "last" else int(text)
     raise argparse.ArgumentTypeError(f"expected an epoch or 'last', got {text[:60]!r}")
-
-
-def boolean(text: str) -> bool:
-    if text.lower() not in ("true", "false"):
-        raise argparse.ArgumentTypeError(f"expected true or false, got {text[:60]!r}")
-    return text.lower() == "true"
 
 
 class Option(NamedTuple):
@@ -100,8 +96,8 @@ OPTIONS = {
         "weight_decay": Option(0.00005, number(0.0), "L2 penalty on weights, not on biases"),
         "num_epochs": Option(60, number(1), "train up to this epoch"),
         "iou_weight": Option(0.0, number(0.0), "add iou_weight * (1 - soft IoU) to the loss"),
-        "grad_checkpointing": Option(False, boolean, "less memory, slower steps"),
-        "compile": Option(False, boolean, "use torch.compile, which needs a C++ compiler"),
+        "grad_checkpointing": Option(False, bool, "less memory, slower steps"),
+        "compile": Option(False, bool, "use torch.compile, which needs a C++ compiler"),
     },
     "evaluation": {
         "threshold": Option(
@@ -128,7 +124,7 @@ class Config(argparse.Namespace):
 
 def add_options(parser: Parser, groups=tuple(OPTIONS)) -> None:
     """Add all flags, and to `--help` those of `groups`; none has a default here."""
-    metavars = {expanduser: "PATH", str: "NAME", boolean: "BOOL"}
+    metavars = {expanduser: "PATH", str: "NAME"}
     for group, options in OPTIONS.items():
         add = parser.add_argument_group(group).add_argument
         for name, (default, kind, help) in options.items():
@@ -137,8 +133,8 @@ def add_options(parser: Parser, groups=tuple(OPTIONS)) -> None:
             settings = {"type": kind, "metavar": metavars.get(kind, "N")}
             if isinstance(kind, tuple):
                 settings = {"type": type(default), "choices": kind}
-            elif kind is boolean:
-                settings |= {"nargs": "?", "const": True}
+            elif kind is bool:
+                settings = {"action": argparse.BooleanOptionalAction}
             help = help if group in groups else argparse.SUPPRESS
             add(f"--{name}", default=argparse.SUPPRESS, help=help, **settings)
 
@@ -166,48 +162,68 @@ def read_config(
 def read_ini(path: str | Path) -> dict:
     """Read the options in a file of `key = value` lines.
 
-    [Sections] are ignored, and comments: from # at a line's start or after a space. A value may be
-    in double quotes.
+    [Sections] are ignored, and comments: from # or ; at a line's start or after a space. A value in
+    double quotes may contain both.
     """
     parser, given = Parser(add_help=False), {}
     add_options(parser)
-    lines = read_bytes(path).decode("utf-8-sig", "surrogateescape").split("\n")
-    for i, line in enumerate(lines, start=1):
-        line = re.split(r"(?:^|\s)[#;]", line)[0].strip()
-        if not line or line.startswith("["):
+    content = read_bytes(path)
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # as PowerShell's > writes
+        text = content.decode("utf-16", "replace")
+    else:
+        text = content.decode("utf-8-sig", "surrogateescape")
+    for i, line in enumerate(text.split("\n"), start=1):
+        line = line.strip()
+        if not line or line[0] in "#;[":
             continue
-        name, equals, value = (part.strip(' \t"') for part in line.partition("="))
+        name, equals, value = map(str.strip, line.partition("="))
         try:
             if not equals:
                 raise InputError(f"expected 'key = value', got {line[:60]!r}")
             if name in given:
                 raise InputError(f"{name}: already set above")
-            given |= vars(parser.parse_args([f"--{name}={value}"]))
+            given |= vars(parser.parse_args([to_flag(name, value)]))
         except InputError as error:
             raise InputError(f"{path}, line {i}: {str(error).removeprefix('--')}") from None
     return given
 
 
+def to_flag(name: str, value: str) -> str:
+    """Turn the key and the value of a line of an INI file into a flag."""
+    quoted = re.fullmatch(r'"([^"]*)"(\s*[#;].*)?', value)
+    value = quoted[1] if quoted else re.split(r"(?:^|\s+)[#;]", value)[0]
+    if not isinstance(DEFAULTS.get(name), bool):
+        return f"--{name}={value}"
+    if value.lower() not in ("true", "false"):
+        raise InputError(f"{name}: expected true or false, got {value[:60]!r}")
+    return f"--{name}" if value.lower() == "true" else f"--no-{name}"
+
+
+def to_line(name: str, value) -> str:
+    """Turn an option into a line of an INI file."""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    if text != text.strip() or re.search(r"(^|\s)[#;]", text):
+        text = f'"{text}"'
+    return f"{name} = {text}".strip()
+
+
 def write_ini(path: str | Path, config: Config) -> None:
     """Write the options of a run as an INI file."""
-    lines = [ini_line(name, getattr(config, name)) + "\n" for name in DEFAULTS]
+    values = {name: getattr(config, name) for name in DEFAULTS}
+    lines = [to_line(name, value) + "\n" for name, value in values.items() if value is not None]
     with atomic_write(path) as temporary:
         temporary.write_bytes("".join(lines).encode("utf-8", "surrogateescape"))
 
 
-def ini_line(name: str, value) -> str:
-    return f"# {name} =" if value is None else f"{name} = {value}".strip()
-
-
 def example() -> str:
-    """Return an INI file of all options with their defaults, each below its help."""
+    """Return an INI file of all options with their defaults, commented out, below their help."""
     lines = [EXAMPLE_TITLE]
     for group, options in OPTIONS.items():
         lines += ["", f"[{group}]"]
         for name, (default, kind, help) in options.items():
             choices = f" ({', '.join(map(str, kind))})" if isinstance(kind, tuple) else ""
             lines += [f"# {line}" for line in textwrap.wrap(help + choices, 98)]
-            lines.append(ini_line(name, default))
+            lines.append("#" + to_line(name, "" if default is None else default))
     return "\n".join(lines)
 
 
