@@ -109,10 +109,10 @@ def index_dataset(root: str | Path) -> ShapeNetIndex:
     """
     root = Path(root)
     trees = root / RENDERINGS, root / VOXELS
-    for tree in trees:
-        if not tree.is_dir():
+    for folder in (root, *trees):
+        if not folder.is_dir():
             raise InputError(
-                f"{tree}: no such folder (database_path); README.md says how to get ShapeNet or "
+                f"{folder}: no such folder (database_path); README.md says how to get ShapeNet or "
                 "build a dataset, and 'synthetic' needs neither"
             )
     names = {
