@@ -189,7 +189,7 @@ def prepare_network(
 
 def _network_to_fine_tune(config: Config) -> R2N2:
     """Load the network of `init_weights`, with new layers if it has a lower resolution."""
-    path, resolution = config.init_weights, config.resolution
+    path, resolution = find_weights(Path(), config.init_weights, "last"), config.resolution
     network = load_network(path)
     network.threshold = THRESHOLD  # the stored one was chosen for the weights as they were
     if network.resolution < resolution:
@@ -218,7 +218,10 @@ def _with_options_of(network: R2N2, config: Config, given: set[str], path: str |
         if options.items() <= network.options.items():
             found["variant"] = variant
     for name in given & {*found, "variant"}:
-        got = found.get(name, "the options of neither variant")
-        if (expected := getattr(config, name)) != got:
-            raise InputError(f"{path}: expected {name} = {expected}, got {got}")
+        got = found.get(name, "neither")
+        if (asked := getattr(config, name)) != got:
+            raise InputError(
+                f"{path}: these weights have {name} = {got}, not {name} = {asked} as asked; "
+                "leave the option out"
+            )
     return Config(**vars(config) | found)

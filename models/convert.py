@@ -151,21 +151,28 @@ def read_object_array(file) -> np.ndarray:
 
 def main() -> None:
     parser = Parser(prog="python -m models.convert", description=__doc__)
-    parser.add_argument("source", metavar="SOURCE", help="checkpoint or any weights")
+    parser.add_argument(
+        "source", metavar="SOURCE", help="any weights, a checkpoint, or a folder: its newest one"
+    )
     parser.add_argument("out", metavar="OUT", help="file to write: .safetensors, .pth or .onnx")
     parser.add_argument("--half", action="store_true", help="store half precision, half the size")
     parser.add_argument(
         "--threshold", type=number(0.001, 1.0), help="default threshold for these weights"
     )
     args = parser.parse_args()
-    network = load_network(args.source)
+    source = Path(args.source)
+    if source.is_dir():
+        from models.checkpoint import find_checkpoint  # late, as it imports models
+
+        source = find_checkpoint(source, "last")
+    network = load_network(source)
     if args.threshold is not None:
         network.threshold = args.threshold
     if Path(args.out).suffix == ".onnx":
         save_onnx(args.out, network)
     else:
         save_network(args.out, network, half=args.half)
-    print(f"{args.out}: {network.name}, threshold {network.threshold:g}")
+    print(f"{args.out}: {network.name} of {source}, threshold {network.threshold:g}")
 
 
 if __name__ == "__main__":

@@ -95,13 +95,15 @@ def test_wrong_array_of_theano_is_named(tmp_path):
 
 def test_convert_extracts_half_precision_weights_with_a_threshold(script, tmp_path):
     network = build_network("3D-GRU-1", width=1 / 16)
-    source, out = tmp_path / "a.pth", tmp_path / "b.safetensors"
+    source, out = tmp_path / "checkpoint_epoch_00000002.pth", tmp_path / "b.safetensors"
     write_torch(source, network_state(network) | {"optimizer": {"state": {}}})
     status, output, _ = script("models.convert", source, out, "--half", "--threshold=0.3")
     assert status == 0 and "3D-GRU-1" in output
     assert load_network(out).threshold == 0.3
     for key, value in read_safetensors(out)["weights"].items():
         assert torch.equal(value, network.state_dict()[key].half())
+    status, output, _ = script("models.convert", tmp_path, tmp_path / "d.safetensors")
+    assert status == 0 and source.name in output
     for flags in (["--threshold=nan"], ["--threshold=0"]):
         status, _, errors = script("models.convert", source, tmp_path / "c.pth", *flags)
         assert status == 2 and "--threshold" in errors
