@@ -92,7 +92,8 @@ def main() -> None:
         for kind, i in choose_examples(values["iou"][:, -1]):
             views, target, _ = dataset[SampleKey(indices[i], 0, config.max_views)]
             prediction = predictor.predict(views) >= threshold
-            examples.append(Example(kind, names[i], values["iou"][i], views, target, prediction))
+            name = index.label(indices[i])
+            examples.append(Example(kind, name, values["iou"][i], views, target, prediction))
         write_report(folder / "report.html", results, examples)
         print(f"{folder / 'report.html'}: tables, and voxels to rotate in a browser")
 

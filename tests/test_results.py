@@ -113,6 +113,7 @@ def test_results_match_the_metrics_of_each_sample(script, evaluated, tmp_path, m
         *("result.json", "result.md", "per_sample.csv", "report.html")
     }
     assert str(folder.relative_to(tmp_path)) in output and "report.html" in output
+    assert "chair/model08" in (folder / "report.html").read_text("utf-8")
     one, two = mean(chairs, "iou")
     for text in (output, (folder / "result.md").read_text()):
         assert ["chair", "2", f"{one:.4f}", f"{two:.4f}"] in table_rows(text)
