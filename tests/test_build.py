@@ -66,6 +66,7 @@ def test_summary_counts_shapes_by_category(tmp_path, command):
     _, printed = command(tmp_path / "in", "--variants=1")
     assert "shapes by category: chair 2, in 1, plants 1\n" in printed
     assert "note: in, plants: " in printed and "--category NAME" in printed
+    assert "python -m data.contact_sheet " in printed and "--init_weights=" in printed
     _, printed = command(tmp_path / "in", "--category=sofa", "--out", tmp_path / "other")
     assert "shapes by category: sofa 4\n" in printed and "--category" not in printed
 
