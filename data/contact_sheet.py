@@ -1,4 +1,4 @@
-"""Draw two views and the voxels of each shape of a dataset.
+"""Draw two views of each shape of a dataset, and its voxels with the front to the lower right.
 
 python -m data.contact_sheet DATASET --out sheet.png
 """
@@ -10,11 +10,10 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from data.cameras import read_views
 from data.datasets import index_any
-from data.layout import METADATA, RENDERING_SIZE
+from data.layout import RENDERING_SIZE
 from data.shapenet import ShapeNetIndex
-from utils.draw import AZIMUTH, ELEVATION, OUTPUT_FORMATS, draw_voxels, image_grid, save_image
+from utils.draw import OUTPUT_FORMATS, draw_voxels, image_grid, save_image
 from utils.errors import InputError, Parser, number, run
 
 COLUMNS = 4
@@ -22,7 +21,11 @@ MAX_TITLE = 44  # characters over a tile
 
 
 def contact_sheet(index: ShapeNetIndex, limit: int) -> Image.Image:
-    """Draw two views of up to `limit` random shapes, and their voxels as seen in the second one."""
+    """Draw two views of up to `limit` random shapes, and their voxels.
+
+    The voxels are seen from the same side everywhere, with the front (+x) towards the lower right,
+    so that a shape that was built backwards stands out.
+    """
     order = np.random.default_rng(0).permutation(len(index.names))[:limit]
     chosen = tqdm(sorted(order.tolist()), file=sys.stdout)
     tiles = [(_draw_shape(index, i), index.label(i)[:MAX_TITLE]) for i in chosen]
@@ -31,19 +34,10 @@ def contact_sheet(index: ShapeNetIndex, limit: int) -> Image.Image:
 
 def _draw_shape(index: ShapeNetIndex, i: int) -> Image.Image:
     tile = Image.new("RGB", (3 * RENDERING_SIZE, RENDERING_SIZE), "white")
-    views = list(index.views[i])[:2]
-    for position, view in enumerate(views):
+    for position, view in enumerate(list(index.views[i])[:2]):
         image = index.load_image(i, view)
         tile.paste(image, (position * RENDERING_SIZE, 0), mask=image)
-
-    metadata_path = Path(index.views_folder(i), METADATA)
-    azimuth, elevation = AZIMUTH, ELEVATION
-    if metadata_path.exists():  # Occupancy Networks' dataset has none
-        cameras = read_views(metadata_path)
-        if len(cameras) <= views[-1]:
-            raise InputError(f"{metadata_path}: no line for view {views[-1]}")
-        azimuth, elevation, _ = cameras[views[-1]]
-    voxels = draw_voxels(index.load_voxels(i).astype(bool), RENDERING_SIZE, azimuth, elevation)
+    voxels = draw_voxels(index.load_voxels(i).astype(bool), RENDERING_SIZE)
     tile.paste(voxels, (2 * RENDERING_SIZE, 0))
     return tile
 
@@ -59,7 +53,7 @@ def main() -> None:
     if Path(args.out).suffix.lower() not in OUTPUT_FORMATS:
         raise InputError(f"--out: expected a file ending in {formats}, got {args.out}")
     save_image(args.out, contact_sheet(index_any(args.dataset)[0], args.limit))
-    print(f"written: {args.out}")
+    print(f"{args.out}: two views of each shape, and its voxels with the front to the lower right")
 
 
 if __name__ == "__main__":
