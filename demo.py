@@ -19,7 +19,7 @@ from utils.voxels import SUFFIXES, axes_of, check_output, save_prediction
 
 HERE = Path(__file__).parent
 DEMO_IMAGES = [HERE / "data" / "demo" / f"{i}.png" for i in range(3)]
-PRETRAINED = HERE / "models" / "pretrained" / "3d-lstm-3.pth"
+PRETRAINED = HERE / "models" / "pretrained" / "3d-lstm-3.safetensors"
 
 
 def main() -> None:

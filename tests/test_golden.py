@@ -91,7 +91,7 @@ def test_converted_theano_weights_match_golden(tmp_path, monkeypatch, name):
 
 
 def test_bundled_weights_match_golden():
-    network = load_network(ROOT / "models" / "pretrained" / "3d-lstm-3.pth")
+    network = load_network(ROOT / "models" / "pretrained" / "3d-lstm-3.safetensors")
     assert_matches_golden(network, demo_images(), "bundled")
 
 
