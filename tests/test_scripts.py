@@ -250,7 +250,7 @@ def test_init_weights_starts_from_another_checkpoint(script, small, tmp_path):
     for key, value in after.state_dict().items():
         assert torch.allclose(value, first.state_dict()[key], atol=1e-6), key
     status, _, errors = script("train", *small, *flags[:1], "--width=0.125", "--experiment_name=no")
-    assert status == 2 and "checkpoint_epoch_00000001.pth: expected" in errors
+    assert status == 2 and "checkpoint_epoch_00000001.pth: these weights have width" in errors
 
 
 @pytest.mark.usefixtures("no_tensorboard")
