@@ -26,8 +26,8 @@ def stop_requested() -> int:
 def catch_stop_signals():
     """Let a stop signal be noted in the block, for `stop_requested`.
 
-    A second one raises KeyboardInterrupt, but not within REPEAT_SECONDS of the first: Slurm signals
-    all processes of a job, and torchrun passes its own signal on to them.
+    A second one raises KeyboardInterrupt, but not within REPEAT_SECONDS of the first, even when the
+    block has ended: Slurm signals all processes of a job, and torchrun passes its own signal on.
     """
     global _requested
     _requested, noted_at = 0, 0.0
@@ -75,4 +75,5 @@ def _handled_by(handler: Callable):
         yield
     finally:
         for number, old in usual.items():
-            signal.signal(number, old)
+            if not _requested:  # else a repeated signal could end a process that is saving its work
+                signal.signal(number, old)
