@@ -28,7 +28,7 @@ def network_state(network: R2N2) -> dict:
 
 def network_from_state(content: dict, path: str | Path) -> R2N2:
     """Build the network of a `network_state` from `path`, in evaluation mode, on the CPU."""
-    if content.get("format") != FORMAT:
+    if content.get("format") != FORMAT or not isinstance(content.get("weights"), dict):
         raise InputError(f"{path}: expected weights or a checkpoint of this project")
     try:
         with torch.device("meta"):  # the weights are those of the file
@@ -74,6 +74,8 @@ def reading(path: str | Path, expected: str):
             refuse_placeholder(file.read(1024))
             file.seek(0)
             yield file
+        except (OSError, MemoryError):
+            raise  # the file may be sound
         except Exception as error:  # a damaged file raises errors of any type
             found = "a damaged file, another format, or objects that could run code"
             found = error if isinstance(error, InputError) else found
