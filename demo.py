@@ -105,7 +105,7 @@ def reconstruct(predictor: Predictor, paths: list, output: Path, config: Config)
     for note in notes:
         tqdm.write(f"note: {note}")
     image_path, page_path = output.with_suffix(".png"), output.with_suffix(".html")
-    if image_path.resolve() in [path.resolve() for path in images]:
+    if image_path.resolve() in [Path(path).resolve() for path in (*images, *config.mask)]:
         raise InputError(f"output: {image_path}, beside {output}, is an input image")
 
     # Find the object in each image.

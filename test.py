@@ -112,9 +112,9 @@ def read_options() -> Config:
 
 
 def thresholds(text: str) -> list[float]:
-    """Parse a range first:last:step within (0, 1]."""
+    """Parse a range first:last:step within [0.001, 1]."""
     first, last, step = map(float, text.split(":"))
-    if not (0 < first <= last <= 1 and step > 0):
+    if not (0.001 <= first <= last <= 1 and step > 0):
         raise ValueError
     return np.arange(first, last + 1e-6, step).round(6).tolist()
 

@@ -21,7 +21,7 @@ from data.builder.readers import (
     load_mesh,
 )
 from data.builder.readers.assets import FolderAssets
-from utils.errors import InputError
+from utils.errors import InputError, explain
 from utils.files import read_text
 
 FRONT_Z = (".glb", ".gltf", *CONVERTIBLE)  # glTF's specification
@@ -171,8 +171,8 @@ def _find_in(path: Path, found: Found) -> Iterator[Source]:
         if suffix in ARCHIVES:
             try:
                 yield from _find_in_archive(file, base, found)
-            except InputError as error:
-                found.problems[str(file)] = str(error)
+            except (InputError, OSError) as error:
+                found.problems[str(file)] = explain(error)
         elif is_readable(suffix):
             yield Source(file, below.as_posix(), Place.of(base, below))
         elif suffix in OTHERS:
