@@ -130,7 +130,7 @@ def test_script_refuses_flags_that_it_ignores_but_takes_any_ini_file():
     config, _ = read_config(Parser(), ("experiment",), ["--cfg=my.ini", "--device=cpu"])
     assert (config.network, config.device) == ("3D-GRU-3", "cpu")
     for flag in ("--network=3D-GRU-3", "--database_path=a", "--no-compile"):
-        with pytest.raises(InputError, match="without effect in"):
+        with pytest.raises(InputError, match=flag.partition("=")[0]):
             read_config(Parser(), ("experiment",), [flag])
 
 

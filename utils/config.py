@@ -10,7 +10,6 @@ import textwrap
 from collections.abc import Callable
 from os.path import expanduser
 from pathlib import Path
-from typing import NamedTuple
 
 from utils.errors import InputError, Parser, number, run
 from utils.files import atomic_write, read_bytes
@@ -19,6 +18,8 @@ from utils.parallel import num_cores
 NETWORKS = ("3D-LSTM-1", "3D-GRU-1", "3D-LSTM-3", "3D-GRU-3", "Res3D-GRU-3")
 VARIANTS = ("pytorch", "theano")
 RESOLUTIONS = (32, 64)
+PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
+SCHEDULES = ("step", "cosine", "constant")
 EXAMPLE_TITLE = """\
 # Copy this file to config.ini, which is read if it exists, or to another file, as for
 # python train.py --cfg=my.ini, and uncomment the lines that you change. Each key is a flag as well,
@@ -31,84 +32,66 @@ def epoch(text: str) -> int | str:
     raise argparse.ArgumentTypeError(f"expected an epoch or 'last', got {text[:60]!r}")
 
 
-class Option(NamedTuple):
-    """An option; its default may be None, and then depends on the machine or the weights."""
-
-    default: object
-    kind: Callable | tuple  # an argparse type, or the choices
-    help: str
-
-
+# The default of each option, its argparse type or its choices, and its help. A default of None
+# depends on the script, the machine or the weights.
 OPTIONS = {
     "data": {
-        "database_path": Option(
-            "synthetic", expanduser, "folder of a dataset; synthetic: furniture, built on first use"
-        ),
-        "split_file": Option(
-            "", expanduser, "JSON file of a split; default: the dataset's own, else sorted 80/20"
-        ),
-        "val_fraction": Option(
-            0.05, number(0.0, 0.9), "fraction of the training split to validate on"
-        ),
-        "categories": Option("", str, "names or folders, as chair,table; default: all"),
-        "num_workers": Option(None, number(0), "processes that load data; default: one per core"),
-        "batch_size": Option(24, number(1), "samples per batch and process"),
-        "max_views": Option(5, number(1), "maximum views; an evaluation uses 1, 2, ... of them"),
+        "database_path": ("synthetic", expanduser, "dataset; synthetic: furniture, built if absent"),
+        "split_file": ("", expanduser, "JSON of a split; default: the dataset's, else 80/20"),
+        "val_fraction": (0.05, number(0.0, 0.9), "part of the training split to validate on"),
+        "categories": ("", str, "names or folders, as chair,table; default: all"),
+        "num_workers": (None, number(0), "processes that load data; default: one per core"),
+        "batch_size": (24, number(1), "samples per batch and process"),
+        "max_views": (5, number(1), "maximum views; an evaluation uses 1, 2, ... of them"),
     },
     "experiment": {
-        "saved_models_path": Option("saved_models", expanduser, "folder of all experiments"),
-        "experiment_name": Option("3d-r2n2", str, "subfolder: checkpoints, logs and results"),
-        "resume_epoch": Option(
+        "saved_models_path": ("saved_models", expanduser, "folder of all experiments"),
+        "experiment_name": ("3d-r2n2", str, "subfolder: checkpoints, logs and results"),
+        "resume_epoch": (
             0,
             epoch,
             "checkpoint to resume from or to use, an epoch or 'last'; 0: train.py starts from "
             "scratch, test.py takes the newest one, demo.py the bundled weights",
         ),
-        "device": Option("auto", str, "auto (a GPU if there is one), cpu, cuda or cuda:N"),
-        "precision": Option(
-            "fp32", ("fp32", "tf32", "bf16", "fp16"), "tf32, bf16 and fp16 are faster on a GPU"
-        ),
+        "device": ("auto", str, "auto (a GPU if there is one), cpu, cuda or cuda:N"),
+        "precision": ("fp32", PRECISIONS, "tf32, bf16 and fp16 are faster on a GPU"),
     },
     "network": {
-        "network": Option("3D-LSTM-3", NETWORKS, "network in table 1 of the paper"),
-        "variant": Option(
-            "pytorch", VARIANTS, "theano: the official code's image size, padding and unpooling"
-        ),
-        "width": Option(1.0, number(0.0), "factor on channel counts; 0.25 suits a laptop"),
-        "resolution": Option(32, RESOLUTIONS, "voxels per side of the dataset and the result"),
-        "init_weights": Option("", expanduser, "weights to fine-tune, with their network"),
+        "network": ("3D-LSTM-3", NETWORKS, "network in table 1 of the paper"),
+        "variant": ("pytorch", VARIANTS, "theano: image size, padding and unpooling of that code"),
+        "width": (1.0, number(0.0), "factor on channel counts; 0.25 suits a laptop"),
+        "resolution": (32, RESOLUTIONS, "voxels per side of the dataset and the result"),
+        "init_weights": ("", expanduser, "weights to fine-tune, with their network"),
     },
     "training": {
-        "seed": Option(0, number(0, 2**32 - 1), "seed of weights, order, views and crops"),
-        "min_views": Option(1, number(1), "minimum views; their number is drawn per batch"),
-        "augmentation": Option(
-            "paper", ("paper", "strong"), "strong: vary scale, light and colors, as photographs do"
-        ),
-        "LR": Option(0.0001, number(0.0), "peak learning rate of Adam"),
-        "lr_schedule": Option(
+        "seed": (0, number(0, 2**32 - 1), "seed of weights, order, views and crops"),
+        "min_views": (1, number(1), "minimum views; their number is drawn per batch"),
+        "augmentation": ("paper", ("paper", "strong"), "strong: vary scale, light, colors"),
+        "LR": (0.0001, number(0.0), "peak learning rate of Adam"),
+        "lr_schedule": (
             "step",
-            ("step", "cosine", "constant"),
+            SCHEDULES,
             "step: halved after epochs 3, 10, 20, 50 and 100; cosine: to zero at num_epochs; "
             "constant: until a linear decay to zero over the last decay_epochs epochs",
         ),
-        "decay_epochs": Option(10, number(0), "length of the decay of lr_schedule = constant"),
-        "warmup_steps": Option(0, number(0), "steps of a linear rise at the start"),
-        "weight_decay": Option(0.00005, number(0.0), "L2 penalty on weights, not on biases"),
-        "num_epochs": Option(60, number(1), "train up to this epoch"),
-        "iou_weight": Option(0.0, number(0.0), "add iou_weight * (1 - soft IoU) to the loss"),
-        "grad_checkpointing": Option(False, bool, "less memory, slower steps"),
-        "compile": Option(False, bool, "use torch.compile, which needs a C++ compiler"),
+        "decay_epochs": (10, number(0), "length of the decay of lr_schedule = constant"),
+        "warmup_steps": (0, number(0), "steps of a linear rise at the start"),
+        "weight_decay": (0.00005, number(0.0), "L2 penalty on weights, not on biases"),
+        "num_epochs": (60, number(1), "train up to this epoch"),
+        "iou_weight": (0.0, number(0.0), "add iou_weight * (1 - soft IoU) to the loss"),
+        "grad_checkpointing": (False, bool, "less memory, slower steps"),
+        "compile": (False, bool, "use torch.compile, which needs a C++ compiler"),
     },
     "evaluation": {
-        "threshold": Option(
+        "threshold": (
             None,
             number(0.001, 1.0),
             "probability from which a voxel is occupied; default: the one stored in the weights, "
-            "else 0.4. train.py shows the IoU at it and stores it",
+            "else 0.4. train.py shows the IoU at it and stores it; it begins with 0.4",
         ),
     },
 }
-DEFAULTS = {name: o.default for options in OPTIONS.values() for name, o in options.items()}
+DEFAULTS = {name: option[0] for options in OPTIONS.values() for name, option in options.items()}
 
 
 class Config(argparse.Namespace):
@@ -123,11 +106,11 @@ class Config(argparse.Namespace):
 
 
 def add_options(parser: Parser, groups=tuple(OPTIONS)) -> None:
-    """Add all flags, and to `--help` those of `groups`; none has a default here."""
+    """Add the flags of some groups, without defaults."""
     metavars = {expanduser: "PATH", str: "NAME"}
-    for group, options in OPTIONS.items():
+    for group in groups:
         add = parser.add_argument_group(group).add_argument
-        for name, (default, kind, help) in options.items():
+        for name, (default, kind, help) in OPTIONS[group].items():
             if default not in (None, ""):
                 help += f" (default: {default})"
             settings = {"type": kind, "metavar": metavars.get(kind, "N")}
@@ -135,7 +118,6 @@ def add_options(parser: Parser, groups=tuple(OPTIONS)) -> None:
                 settings = {"type": type(default), "choices": kind}
             elif kind is bool:
                 settings = {"action": argparse.BooleanOptionalAction}
-            help = help if group in groups else argparse.SUPPRESS
             add(f"--{name}", default=argparse.SUPPRESS, help=help, **settings)
 
 
@@ -144,16 +126,13 @@ def read_config(
 ) -> tuple[Config, set[str]]:
     """Read the options of a script from an INI file and from the command line, or `arguments`.
 
-    `parser` has the flags of the script alone, and `groups` are those of OPTIONS that it uses: a
-    file may set others, but not a flag. Also returns the names of the options that were given.
+    `parser` has the flags of the script alone. `groups` are those of OPTIONS that it uses: others
+    are allowed in a file, but not as flags. Also returns the names of the options that were given.
     """
     parser.usage = parser.usage or "%(prog)s [options]"
     parser.add_argument("--cfg", metavar="FILE", help="INI file (default: config.ini if it exists)")
     add_options(parser, groups)
     flags = vars(parser.parse_args(arguments))
-    for group in OPTIONS.keys() - groups:
-        for name in OPTIONS[group].keys() & flags.keys():
-            raise InputError(f"--{name}: an option of train.py, without effect in {parser.prog}")
     path = flags.pop("cfg") or ("config.ini" if Path("config.ini").exists() else None)
     given = (read_ini(path) if path else {}) | flags
     return Config(**given), given.keys() & DEFAULTS.keys()

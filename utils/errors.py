@@ -41,7 +41,7 @@ class Parser(argparse.ArgumentParser):
             if word.endswith(".ini") and word[0] != "-" and "--cfg" in known:
                 raise InputError(f"{word}: to read an INI file use --cfg={word}")
             flag = word.partition("=")[0]
-            nearest = difflib.get_close_matches(flag.lower(), known, n=1)
+            nearest = difflib.get_close_matches(flag.lower(), known, n=1, cutoff=0.7)
             hint = f"; did you mean {known[nearest[0]]}?" if nearest else "; see --help"
             raise InputError(f"{flag}: no such option{hint}")
         return parsed
