@@ -7,7 +7,6 @@ import argparse
 import codecs
 import re
 import textwrap
-from collections.abc import Callable
 from os.path import expanduser
 from pathlib import Path
 
