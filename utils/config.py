@@ -35,7 +35,7 @@ def epoch(text: str) -> int | str:
 # depends on the script, the machine or the weights.
 OPTIONS = {
     "data": {
-        "database_path": ("synthetic", expanduser, "dataset; synthetic: furniture, built if absent"),
+        "database_path": ("synthetic", expanduser, "dataset; synthetic: furniture, made if absent"),
         "split_file": ("", expanduser, "JSON of a split; default: the dataset's, else 80/20"),
         "val_fraction": (0.05, number(0.0, 0.9), "part of the training split to validate on"),
         "categories": ("", str, "names or folders, as chair,table; default: all"),
