@@ -135,8 +135,8 @@ def reconstruct(predictor: Predictor, paths: list, output: Path, config: Config)
     tqdm.write(f"{image_path}: input views, result after each view, result from three sides")
     if config.html:
         title = f"3D-R2N2: {predictor.network.name}"
-        write_prediction_page(page_path, title, captioned, occupied, predictor.gates(views))
-        tqdm.write(f"{page_path}: the result to rotate, and the gates at each view")
+        write_prediction_page(page_path, title, captioned, occupied)
+        tqdm.write(f"{page_path}: the result after each view, to rotate in a browser")
 
 
 if __name__ == "__main__":

@@ -114,13 +114,6 @@ class R2N2(nn.Module):
         for state in self.recurrence(self.encode(images)):
             yield self.decode(state)
 
-    def gates(self, images: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Return both gates at each view, V pairs of (B, C, 4, 4, 4) in [0, 1]; see `forward`.
-
-        `recurrence.gate_names` says which two they are.
-        """
-        return [gates for _, gates in self.recurrence.steps(self.encode(images))]
-
     def encode(self, images: Tensor) -> Tensor:
         """Compute the feature vector of each view: (B, V, 3, S, S) -> (B, V, F)."""
         size = self.image_size

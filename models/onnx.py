@@ -31,8 +31,8 @@ class OnnxNetwork(nn.Module):
         inputs = inputs.view(B, V, -1, GRID, GRID, GRID).transpose(0, 1)
 
         def step(states: tuple[Tensor, ...], x: Tensor):
-            *states, _, _ = recurrence.step(x, *states)
-            return tuple(states), states[0].clone()
+            states = recurrence.step(x, *states)
+            return states, states[0].clone()
 
         shape = B, recurrence.hidden.in_channels, GRID, GRID, GRID
         zeros = tuple(images.new_zeros(shape) for _ in range(recurrence.num_states))

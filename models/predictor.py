@@ -106,28 +106,13 @@ class Predictor:
     @torch.no_grad()
     def predict(self, views: np.ndarray, *, all_views: bool = False) -> np.ndarray:
         """Return what `__call__` does, from (V, S, S, 3) uint8 input views, S as in the network."""
-        batch = self._batch(views)
+        batch = torch.tensor(views, device=self.device).permute(0, 3, 1, 2)[None] / 255
         with self.precision.autocast():
             if all_views:
                 logits = torch.cat([*self.network.forward_all_views(batch)])  # (V, 2, D, D, D)
             else:
                 logits = self.network(batch)[0]  # (2, D, D, D)
         return torch.sigmoid(occupancy_logits(logits).float()).cpu().numpy()
-
-    @torch.no_grad()
-    def gates(self, views: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the mean over channels of the recurrence's gates at each view of `predict`.
-
-        Returns:
-            dict: For both gates, by name, (V, 4, 4, 4) float32 in [0, 1], axes x, y, z.
-        """
-        with self.precision.autocast():
-            first, second = zip(*self.network.gates(self._batch(views)), strict=True)
-        means = [torch.cat(gates).float().mean(1).cpu().numpy() for gates in (first, second)]
-        return dict(zip(self.network.recurrence.gate_names, means, strict=True))
-
-    def _batch(self, views: np.ndarray) -> torch.Tensor:  # -> (1, V, 3, S, S)
-        return torch.tensor(views, device=self.device).permute(0, 3, 1, 2)[None] / 255
 
 
 def _is_batch(images) -> bool:

@@ -25,18 +25,14 @@ class Recurrence(nn.Module):
 
     def forward(self, features: Tensor) -> list[Tensor]:
         """Return the hidden state after each view: (B, V, F) -> V times (B, C, 4, 4, 4)."""
-        return [h for h, _ in self.steps(features)]
-
-    def steps(self, features: Tensor) -> list[tuple[Tensor, tuple[Tensor, Tensor]]]:
-        """Return the hidden state after each view and, as `gate_names` calls them, its gates."""
         # Zeros, as one cell that broadcasts to the whole grid. Convolving it gives `hidden.weight`
         # a gradient even with one view, which DistributedDataParallel needs.
         states = [features.new_zeros(1, self.hidden.in_channels, 1, 1, 1)] * self.num_states
-        steps = []
+        hidden_states = []
         for x in self.inputs(features).unbind(1):
-            *states, first_gate, second_gate = self.step(x, *states)
-            steps.append((states[0], (first_gate, second_gate)))
-        return steps
+            states = self.step(x, *states)
+            hidden_states.append(states[0])
+        return hidden_states
 
     def inputs(self, features: Tensor) -> Tensor:
         """Compute W T(x) of all views: (B, V, F) -> (B, V, 3C, 4, 4, 4)."""
@@ -49,7 +45,6 @@ class ConvLSTM(Recurrence):
 
     num_states = 2
     num_gates = {"input": 3, "hidden": 3}  # in the order input, forget, cell
-    gate_names = ("input gate (1 lets the view in)", "forget gate (1 keeps the state)")
 
     def __init__(self, in_features: int, hidden_channels: int, kernel_size: int):
         super().__init__()
@@ -62,7 +57,7 @@ class ConvLSTM(Recurrence):
         i, f = torch.sigmoid(i), torch.sigmoid(f)  # equations 3 and 4
         s = f * s + i * torch.tanh(g)  # equation 5
         h = torch.tanh(s)  # equation 6
-        return h, s, i, f
+        return h, s
 
 
 class ConvGRU(Recurrence):
@@ -73,7 +68,6 @@ class ConvGRU(Recurrence):
 
     num_states = 1
     num_gates = {"input": 3, "hidden": 2, "candidate": 1}  # in the order update, reset, candidate
-    gate_names = ("update gate (1 keeps the state)", "reset gate (0 ignores the state)")
 
     def __init__(self, in_features: int, hidden_channels: int, kernel_size: int):
         super().__init__()
@@ -89,4 +83,4 @@ class ConvGRU(Recurrence):
         r = torch.sigmoid(x_r + h_r)  # equation 8
         candidate = torch.tanh(x_candidate + self.candidate(r * h))
         h = u * h + (1 - u) * candidate  # equation 9
-        return h, u, r
+        return (h,)

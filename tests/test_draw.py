@@ -5,7 +5,7 @@ from PIL import Image
 from data.contact_sheet import contact_sheet
 from data.shapenet import index_dataset
 from tests.helpers import make_dataset
-from utils.draw import draw_layers, draw_prediction, draw_surface, draw_voxels, image_grid
+from utils.draw import draw_prediction, draw_surface, draw_voxels, image_grid
 
 
 def ink(image: Image.Image) -> np.ndarray:
@@ -21,14 +21,6 @@ def test_draw_voxels_looks_from_the_azimuth():
         assert rows.min() > 40
         assert columns.min() > 32 if side == "right" else columns.max() < 32
     assert not ink(draw_voxels(np.zeros((8, 8, 8), bool), 64)).any()
-
-
-def test_layers_are_drawn_from_above_with_the_front_at_the_bottom():
-    values = np.zeros((4, 4, 4))
-    values[3, 0, 0] = values[0, 3, 3] = 1  # front right at the bottom, back left at the top
-    drawn = np.asarray(draw_layers(values, 0, 1, pixels=1))
-    assert drawn.shape == (4 * 4 + 3, 4, 3)
-    assert np.argwhere(drawn[..., 0] < 128).tolist() == [[0, 0], [18, 3]]
 
 
 def test_image_grid_centers_rows_under_captions():

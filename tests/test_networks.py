@@ -142,7 +142,7 @@ def test_invalid_options_raise_value_error(name, options):
 )
 def test_invalid_image_shapes_raise_value_error(shape):
     network, images = small_network(), torch.zeros(shape)
-    for forward in (network, network.gates, lambda x: next(network.forward_all_views(x))):
+    for forward in (network, lambda x: next(network.forward_all_views(x))):
         with pytest.raises(ValueError, match="images: expected the shape"):
             forward(images)
 

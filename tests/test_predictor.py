@@ -140,15 +140,3 @@ def test_bad_images_are_refused(network, images):
 def test_half_precision_is_autocast(network):
     exact, half = (Predictor(network, precision=name)(PATHS) for name in ("fp32", "bf16"))
     assert half.dtype == np.float32 and 0 < np.abs(exact - half).max() < 0.05
-
-
-def test_gates_are_means_over_channels_at_each_view(network):
-    views = np.random.default_rng(0).integers(0, 256, (2, 128, 128, 3), dtype=np.uint8)
-    gates = Predictor(network).gates(views)
-    batch = torch.tensor(views)[None].permute(0, 1, 4, 2, 3) / 255
-    with torch.no_grad():
-        first, second = network.gates(batch)[1]
-    assert [*gates] == [*network.recurrence.gate_names]
-    for values, expected in zip(gates.values(), (first, second), strict=True):
-        assert values.shape == (2, 4, 4, 4)
-        assert values[1] == pytest.approx(expected[0].mean(0).numpy(), abs=1e-6)

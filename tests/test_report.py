@@ -82,12 +82,11 @@ def test_examples_are_best_median_and_worst_without_repetition(count):
         assert medians == [51, 50, 49]
 
 
-def test_page_of_a_prediction_shows_views_voxels_and_gates(tmp_path, grids):
+def test_page_of_a_prediction_shows_views_and_voxels(tmp_path, grids):
     views = [(Image.new("RGBA", (137, 137)), caption) for caption in (EVIL, "")]
-    gates = {"update (u)": np.zeros((2, 4, 4, 4)), "reset (r)": np.ones((2, 4, 4, 4))}
-    write_prediction_page(tmp_path / "a.html", EVIL, views, np.stack(grids), gates)
+    write_prediction_page(tmp_path / "a.html", EVIL, views, np.stack(grids))
     text = (tmp_path / "a.html").read_text("utf-8")
-    labels = ("input 1", "input 2", "voxels: after view 1", "voxels: after view 2", "reset: 1.00")
+    labels = ("input 1", "input 2", "voxels: after view 1", "voxels: after view 2")
     assert EVIL not in text and all(label in text for label in labels)
 
 

@@ -12,7 +12,6 @@ from utils.files import atomic_write
 from utils.voxels import exposed_faces, marching_cubes
 
 COLOR = np.array([140, 188, 240])  # RGB
-DARK = np.array([20, 66, 122])
 LIGHT = np.array([-0.54, 0.72, 0.44])  # from the left of the camera, above and behind it
 OVERSAMPLING = 3
 AZIMUTH, ELEVATION = 30, 25  # degrees
@@ -96,21 +95,6 @@ def _occlusion(occupied: np.ndarray, corners: np.ndarray, normals: np.ndarray) -
     )
     middle = np.floor(corners.mean(1) + 1.5 * normals).astype(int) + 2
     return blocked[(np.abs(normals).argmax(1), *middle.T)]
-
-
-def draw_layers(values: np.ndarray, low: float, high: float, pixels: int = 12) -> Image.Image:
-    """Draw the horizontal layers of a grid from above, the highest first, the front at the bottom.
-
-    Args:
-        values (ndarray): (D, D, D) float, axes x, y, z.
-        low (float), high (float): Values of a white and of a blue cell.
-        pixels (int): Side of a cell.
-    """
-    shares = np.clip((values - low) / max(high - low, 1e-6), 0, 1)
-    layers = shares.transpose(1, 0, 2)[::-1, :, ::-1]  # rows are x, columns are z, as seen there
-    rows = np.pad(layers, ((0, 0), (0, 1), (0, 0))).reshape(-1, len(values), 1)[:-1]
-    page = Image.fromarray(np.uint8(255 + rows * (DARK - 255)))
-    return page.resize((pixels * page.width, pixels * page.height), Image.Resampling.NEAREST)
 
 
 def image_grid(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from utils.draw import draw_layers, draw_view
+from utils.draw import draw_view
 from utils.files import atomic_write
 from utils.results import Table, facts, metric_tables
 
@@ -59,35 +59,18 @@ def write_report(path: Path, results: dict, examples: list[Example]) -> None:
 
 
 def write_prediction_page(
-    path: str | Path,
-    title: str,
-    views: list[tuple[Image.Image, str]],
-    occupied: np.ndarray,
-    gates: dict[str, np.ndarray],
+    path: str | Path, title: str, views: list[tuple[Image.Image, str]], occupied: np.ndarray
 ) -> None:
-    """Write a page of V input views with the prediction and the recurrence's gates at each of them.
+    """Write a page of V input views, images and captions, and the prediction after each of them.
 
-    `views` are images and captions, as of `draw_view`, `occupied` is (V, D, D, D) bool, and `gates`
-    has the mean of each gate at each view by its name, (V, 4, 4, 4) float.
+    `views` are as of `draw_view`, and `occupied` is (V, D, D, D) bool.
     """
-    ranges = {name: (values.min(), values.max()) for name, values in gates.items()}
     columns = []
-    for i, ((image, caption), grid) in enumerate(zip(views, occupied, strict=True)):
-        name = f"input {i + 1}: {caption}" if caption else f"input {i + 1}"
+    for i, ((image, caption), grid) in enumerate(zip(views, occupied, strict=True), start=1):
+        name = f"input {i}: {caption}" if caption else f"input {i}"
         view = _image(draw_view(image, caption), name, width=256)
-        columns.append([view, _canvas(grid, f"after view {i + 1}")])
-        for name, values in gates.items():
-            layers = draw_layers(values[i], *ranges[name])
-            caption = f"{name.partition(' (')[0]}: {values[i].mean():.2f}"
-            columns[-1].append(_image(layers, caption, width=96))
-    scales = (f"{name}: white {low:.2f}, blue {high:.2f}" for name, (low, high) in ranges.items())
-    note = (
-        "The gates (means over channels) show how each cell of the 4×4×4 grid of hidden states "
-        "took in the view. The grid's layers are seen from above, the highest first, with the "
-        f"front at the bottom. {'; '.join(scales)}."
-    )
-    reconstruction = _section("Reconstruction", *columns, layout="columns")
-    body = [f"<p>{HELP}</p>", *reconstruction, f"<p>{escape(note)}</p>"]
+        columns.append([view, _canvas(grid, f"after view {i}")])
+    body = [f"<p>{HELP}</p>", *_section("Reconstruction", *columns, layout="columns")]
     write_page(path, title, body)
 
 
