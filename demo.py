@@ -1,6 +1,7 @@
 """Reconstruct an object from images: python demo.py chair1.png chair2.png chair3.png"""
 
 import sys
+from os.path import expanduser
 from pathlib import Path
 
 from tqdm import tqdm
@@ -27,12 +28,10 @@ def main() -> None:
     objects = find_objects(config)
 
     # The network is loaded once, for all objects.
-    folder = Path(config.saved_models_path) / config.experiment_name
-    weights = find_weights(folder, config.weights, config.resume_epoch, otherwise=PRETRAINED)
-    network = load_network(weights)
+    network = load_network(config.weights)
     config.threshold = config.threshold or network.threshold
     predictor = Predictor(network, choose_device(config.device), config.precision, config.crop)
-    print(f"using {weights.name} ({network.name})")
+    print(f"using {config.weights} ({network.name})")
     if config.web:
         serve(predictor, config.threshold, config.smooth)
         return
@@ -56,33 +55,44 @@ def read_options() -> Config:
     add = parser.add_argument_group("demo").add_argument
     add("images", metavar="IMAGE", nargs="*", help="images of one object, or folders of them")
     mask = "image that is white where the object is; one for each IMAGE, in their order"
-    add("--mask", metavar="FILE", action="append", default=[], help=mask)
+    add("--mask", metavar="FILE", type=expanduser, action="append", default=[], help=mask)
     each = "reconstruct many objects: each subfolder of DIR is one, and each image in DIR"
-    add("--each", metavar="DIR", help=each)
-    add("--weights", metavar="FILE", default="", help="weights to use in place of --resume_epoch")
+    add("--each", metavar="DIR", type=expanduser, help=each)
+    weights = "weights, or a folder of checkpoints (default: the bundled weights, or the newest "
+    weights += "checkpoint of --experiment_name)"
+    add("--weights", metavar="FILE", type=expanduser, default="", help=weights)
     output = (
         f"result, {', '.join(SUFFIXES)} (default: prediction.obj); with --each, {{}} stands for "
     )
     output += "the object's name (default: predictions/{}.obj)"
-    add("--output", metavar="FILE", help=output)
+    add("--output", metavar="FILE", type=expanduser, help=output)
     add("--no-crop", dest="crop", action="store_false", help="do not look for the object")
     add("--smooth", action="store_true", help="smooth surface (marching cubes)")
     add("--html", action="store_true", help="write a page with voxels to rotate as well")
     add("--web", action="store_true", help="serve a local page to drop images on (needs Gradio)")
-    config, _ = read_config(parser, ("experiment", "evaluation"))
+    config, given = read_config(parser, ("experiment", "evaluation"))
     if (config.each or config.web) and (config.images or config.mask):
         raise InputError("--each and --web: leave out IMAGE and --mask")
     config.output = config.output or ("predictions/{}.obj" if config.each else "prediction.obj")
     check_output(config.output, mesh=config.smooth)
+    if config.weights or given & {"experiment_name", "saved_models_path", "resume_epoch"}:
+        folder = Path(config.saved_models_path) / config.experiment_name
+        config.weights = find_weights(folder, config.weights, config.resume_epoch)
+    else:
+        config.weights = PRETRAINED
     return config
 
 
 def find_objects(config: Config) -> dict[Path, list]:
     """Return the images of each object, or folders of them, by the file of its result."""
     if not config.each:
-        return {Path(config.output): config.images or DEMO_IMAGES}
+        output, paths = Path(config.output), config.images or DEMO_IMAGES
+        figure, inputs = output.with_suffix(".png"), [*find_images(paths)[0], *config.mask]
+        if figure.resolve() in [Path(path).resolve() for path in inputs]:
+            raise InputError(f"output: {figure}, beside {output}, is an input image")
+        return {output: paths}
     objects, folder = {}, Path(config.output).parent.resolve()
-    if folder == Path(config.each).resolve() or "{}" not in config.output:
+    if folder == Path(config.each).resolve() or "{}" not in Path(config.output).name:
         raise InputError(f"output: expected OTHER_FOLDER/{{}}.obj with --each, got {config.output}")
     for path in sorted(Path(config.each).iterdir()):
         if path.name.startswith(".") or path.resolve() == folder:
@@ -105,8 +115,6 @@ def reconstruct(predictor: Predictor, paths: list, output: Path, config: Config)
     for note in notes:
         tqdm.write(f"note: {note}")
     image_path, page_path = output.with_suffix(".png"), output.with_suffix(".html")
-    if image_path.resolve() in [Path(path).resolve() for path in (*images, *config.mask)]:
-        raise InputError(f"output: {image_path}, beside {output}, is an input image")
 
     # Find the object in each image.
     cutouts = predictor.cut_out(images, config.mask)

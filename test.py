@@ -1,5 +1,6 @@
 """Evaluate a trained network: python test.py --cfg=my.ini"""
 
+from os.path import expanduser
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from data.loader import eval_batches, make_loader
 from data.shapenet import SampleKey, ShapeNetDataset
 from data.splits import SPLITS
 from models import load_network
-from models.checkpoint import find_weights
+from models.checkpoint import find_weights, saved_config
 from models.predictor import Predictor
 from utils.config import Config, read_config
 from utils.distributed import Precision, choose_device
@@ -24,9 +25,11 @@ from utils.results import (
     write_results,
 )
 
+DATASET_OPTIONS = ("database_path", "split_file", "val_fraction", "categories")
+
 
 def main() -> None:
-    config = read_options()
+    config, given = read_options()
     device = choose_device(config.device)
 
     # The network and the threshold: given, or stored in the weights.
@@ -36,7 +39,12 @@ def main() -> None:
     threshold = config.threshold or network.threshold
     precision = Precision(config.precision, device)
 
-    # The samples, and those to choose the threshold on.
+    # The samples, and those to choose the threshold on: by default of the training's dataset.
+    saved = saved_config(weights)
+    for name in saved.keys() & {*DATASET_OPTIONS} - given:
+        if saved[name] != getattr(config, name):
+            print(f"{name} = {saved[name]}, as in the training")
+            setattr(config, name, saved[name])
     index, splits = open_dataset(
         config.database_path, config.split_file, config.val_fraction, config.categories
     )
@@ -98,17 +106,18 @@ def main() -> None:
         print(f"{folder / 'report.html'}: tables, and voxels to rotate in a browser")
 
 
-def read_options() -> Config:
+def read_options() -> tuple[Config, set[str]]:
     parser = Parser(description=__doc__)
     add = parser.add_argument_group("testing").add_argument
     split = "samples to evaluate (default: test)"
     add("--split", choices=(*SPLITS, "all"), default="test", help=split)
-    add("--weights", metavar="FILE", default="", help="weights to use in place of --resume_epoch")
+    weights = "weights, or a folder of checkpoints (default: those of --experiment_name)"
+    add("--weights", metavar="FILE", type=expanduser, default="", help=weights)
     search = "choose the best of these on the validation split, as 0.1:0.9:0.05"
     add("--thresholds", type=thresholds, metavar="FIRST:LAST:STEP", help=search)
     add("--surface", action="store_true", help="F-scores and Chamfer distance of the surface too")
     add("--html", action="store_true", help="write report.html as well")
-    return read_config(parser, ("data", "experiment", "evaluation"))[0]
+    return read_config(parser, ("data", "experiment", "evaluation"))
 
 
 def thresholds(text: str) -> list[float]:

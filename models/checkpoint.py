@@ -47,20 +47,15 @@ def find_checkpoint(folder: str | Path, epoch: int | str) -> Path:
     raise InputError(f"{folder}: no checkpoint of epoch {epoch}; the newest is {newest.name}")
 
 
-def find_weights(
-    folder: Path, weights: str, epoch: int | str, otherwise: Path | None = None
-) -> Path:
+def find_weights(folder: Path, weights: str, epoch: int | str) -> Path:
     """Return the file to load a network from.
 
-    That is `weights` if given (a file, or a folder with the checkpoint of `epoch`), else the
-    checkpoint of `epoch` in `folder` unless that is 0, else `otherwise`, else the newest checkpoint
-    in `folder`.
+    That is `weights` if it is a file, else the checkpoint of `epoch`, 0 for the newest one, in
+    `weights` if given, else in `folder`.
     """
     if weights and not Path(weights).is_dir():
         return Path(weights)
-    if weights or epoch != 0:
-        return find_checkpoint(weights or folder, epoch or "last")
-    return otherwise or find_checkpoint(folder, "last")
+    return find_checkpoint(weights or folder, epoch or "last")
 
 
 def save_checkpoint(
@@ -104,6 +99,11 @@ def load_checkpoint(path: str | Path) -> tuple[R2N2, Checkpoint]:
     if missing:
         raise InputError(f"{path}: weights alone; train on from them with --init_weights={path}")
     return network, Checkpoint(Path(path), content)
+
+
+def saved_config(path: Path) -> dict:
+    """Return the options of the training that wrote a checkpoint; none of weights alone."""
+    return read_torch(path).get("config", {}) if path.suffix == ".pth" else {}
 
 
 def find_resumable(folder: Path, epoch: int | str) -> Path:

@@ -60,8 +60,6 @@ def test_find_weights_order(tmp_path):
     assert find_weights(tmp_path, "", 2) == second
     assert find_weights(tmp_path, str(other), 2) == other
     assert find_weights(tmp_path / "absent", str(tmp_path), 2) == second
-    assert find_weights(tmp_path, "", 0, otherwise=other) == other
-    assert find_weights(tmp_path, "", 2, otherwise=other) == second
     with pytest.raises(InputError, match=r"epoch 3; .*_00000010"):
         find_weights(tmp_path, "", 3)
     with pytest.raises(InputError, match=r"train\.py"):

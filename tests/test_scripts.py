@@ -60,7 +60,8 @@ def test_train_test_and_demo_run_in_sequence(script, small, tmp_path, dataset):
         assert (status, errors) == (0, "") and f"a.{form}" in output
         assert {path.name for path in Path("out").iterdir()} == {f"a.{form}", "a.png"}
         shutil.rmtree("out")
-    script("demo", "--resume_epoch=last", "--output=a.npy")
+    output = script("demo", "--experiment_name=3d-r2n2", "--output=a.npy")[1]
+    assert "checkpoint_epoch_00000002.pth" in output
     probability = np.load("a.npy")
     assert probability.shape == (32, 32, 32) and 0 <= probability.min() <= probability.max() <= 1
 
@@ -111,8 +112,22 @@ def test_demo_reconstructs_each_object_of_a_folder(script, tmp_path, monkeypatch
     status, _, errors = script("demo", *flags, "--output=again/{}.npy")
     assert status == 2 and "in/bad.png" in errors
     assert len(list(Path("again").glob("*.npy"))) == 3  # the others
-    assert script("demo", *flags, "--output=in/{}.obj")[0] == 2
+    for output in ("in/{}.obj", "in/{}/a.obj"):
+        assert script("demo", *flags, f"--output={output}")[0] == 2
     assert script("demo", *flags, "in/one.png")[0] == 2
+
+
+@pytest.mark.usefixtures("no_tensorboard")
+def test_evaluation_keeps_to_the_training_dataset_and_split(script, small, tmp_path):
+    assert (
+        script("train", *small, "--num_epochs=1", "--categories=chair", "--val_fraction=0.5")[0]
+        == 0
+    )
+    for flags, expected in (([], 4), ([small[-1], "--val_fraction=0.25"], 2)):
+        status, _, errors = script("test", *small[1:-1], "--split=val", *flags)
+        assert (status, errors) == (0, "")
+        found = tmp_path.rglob("result.json")
+        assert expected in [json.loads(path.read_text())["num_samples"] for path in found]
 
 
 @pytest.mark.usefixtures("no_tensorboard")

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from models import NETWORKS, build_network, load_network, save_network
-from models.checkpoint import find_weights
 from models.weights import network_state, write_torch
 from tests.helpers import ROOT
 from utils.errors import InputError
@@ -38,7 +37,7 @@ def test_half_precision_loads_as_float32(tmp_path, suffix):
 
 
 def test_bundled_weights_are_small_and_load_as_float32():
-    path = find_weights(ROOT / "absent", "", 0, next((ROOT / "models/pretrained").glob("3d-*")))
+    path = next((ROOT / "models/pretrained").glob("3d-*"))
     assert path.stat().st_size <= 16 * 2**20
     assert {p.dtype for p in load_network(path).parameters()} == {torch.float32}
 

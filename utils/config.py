@@ -50,7 +50,8 @@ OPTIONS = {
             0,
             epoch,
             "checkpoint to resume from or to use, an epoch or 'last'; 0: train.py starts from "
-            "scratch, test.py takes the newest one, demo.py the bundled weights",
+            "scratch, test.py takes the newest one, demo.py too if experiment_name is given, else "
+            "the bundled weights",
         ),
         "device": ("auto", str, "auto (a GPU if there is one), cpu, cuda or cuda:N"),
         "precision": ("fp32", PRECISIONS, "tf32, bf16 and fp16 are faster on a GPU"),
@@ -129,10 +130,15 @@ def read_config(
     are allowed in a file, but not as flags. Also returns the names of the options that were given.
     """
     parser.usage = parser.usage or "%(prog)s [options]"
-    parser.add_argument("--cfg", metavar="FILE", help="INI file (default: config.ini if it exists)")
+    parser.add_argument(
+        "--cfg", metavar="FILE", type=expanduser, help="INI file (default: config.ini if it exists)"
+    )
     add_options(parser, groups)
     flags = vars(parser.parse_args(arguments))
-    path = flags.pop("cfg") or ("config.ini" if Path("config.ini").exists() else None)
+    path = flags.pop("cfg")
+    if not path and Path("config.ini").exists():
+        path = "config.ini"
+        print(f"using {path}")
     given = (read_ini(path) if path else {}) | flags
     return Config(**given), given.keys() & DEFAULTS.keys()
 

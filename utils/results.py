@@ -3,8 +3,8 @@
 `results`, which result.json holds, is a dictionary of
 
 - "network", "weights", "dataset": the network's name and two paths;
-- "split", "split_file", "checksum": what was evaluated, the file of the split (empty: sorted 80/20)
-  and the SHA-256 of the sorted sample names;
+- "split", "split_file", "checksum": what was evaluated, the file of the split (empty: the dataset's
+  default) and the SHA-256 of the sorted sample names;
 - "num_samples" N, "num_views" V and "threshold";
 - "threshold_search": null, or how `choose_threshold` chose the threshold on the validation split;
 - "categories": {name: {"num_samples": n, "iou": [V means], "loss": [V means], ...}}, the means for
@@ -167,11 +167,11 @@ def _row(name: str, row: dict, metric: str) -> list[str]:
 
 def facts(results: dict) -> dict[str, str]:
     """Describe what was evaluated, and how."""
-    split_file = results["split_file"] or "sorted 80/20"
+    split_file = f" ({results['split_file']})" if results["split_file"] else ""
     lines = {
         "weights": f"{results['weights']} ({results['network']})",
         "samples": f"{results['num_samples']} in split '{results['split']}' of "
-        f"{results['dataset']} ({split_file})",
+        f"{results['dataset']}{split_file}",
         "checksum": f"sha256 {results['checksum']}",
         "threshold": f"{results['threshold']:g}",
     }
