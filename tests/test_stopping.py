@@ -180,11 +180,12 @@ def test_second_training_in_a_folder_is_refused(script, small, tmp_path):
     assert not (tmp_path / FOLDER / "training.lock").exists()
 
 
-def test_repeated_stop_signals_are_one():
+def test_repeated_stop_signals_are_one_which_is_told_at_once(capfd):
     with catch_stop_signals():
         for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
             os.kill(os.getpid(), number)
         assert stop_requested() == signal.SIGTERM
+        assert capfd.readouterr().out.count("\n") == 2  # the first newline ends a progress bar
         with pytest.raises(Interrupted), stop_at_once():
             pass
 

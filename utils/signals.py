@@ -1,18 +1,35 @@
 """Stop signals: Ctrl-C (SIGINT), SIGTERM, and SIGHUP of a terminal that is closed.
 
-A training stops between two steps and saves a checkpoint; other work stops at once.
+What a stop signal does to train.py:
+
+1. `catch_stop_signals` notes the first one, and says that the training stops before the next step.
+2. There, or while the training waits for a batch, `distributed.raise_if_stopped` raises Interrupted
+   in all processes. (A validation ends at once, but is first completed with several processes.)
+3. train.py saves checkpoint_interrupted.pth, from which --resume_epoch=last continues.
+4. `errors.run` exits with status 130 after Ctrl-C, 143 after SIGTERM and 129 after SIGHUP.
+
+A second one is ignored for REPEAT_SECONDS, as Slurm signals all processes of a job and torchrun
+passes its own signal on. After that it raises KeyboardInterrupt: an end without a checkpoint.
+What runs in `stop_at_once`, such as the build of a dataset, ends at the first one. In other scripts
+Ctrl-C raises KeyboardInterrupt, as usual in Python.
 """
 
+import atexit
+import os
 import signal
+import sys
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from utils.errors import Interrupted
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 STOP_SIGNALS = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
 REPEAT_SECONDS = 5
+STOPPING = f"""
+stopping before the next step; repeat after {REPEAT_SECONDS} seconds to stop without a checkpoint
+"""
 
 _requested = 0  # the signal that asked this process to stop
 
@@ -26,8 +43,7 @@ def stop_requested() -> int:
 def catch_stop_signals():
     """Let a stop signal be noted in the block, for `stop_requested`.
 
-    A second one raises KeyboardInterrupt, but not within REPEAT_SECONDS of the first, even when the
-    block has ended: Slurm signals all processes of a job, and torchrun passes its own signal on.
+    Repeated signals are ignored after the block too.
     """
     global _requested
     _requested, noted_at = 0, 0.0
@@ -37,6 +53,8 @@ def catch_stop_signals():
         nonlocal noted_at
         if not _requested:
             _requested, noted_at = number, time.monotonic()
+            with suppress(OSError):  # not print, which the signal may have come in the middle of
+                os.write(sys.stdout.fileno(), STOPPING.encode())
         elif time.monotonic() - noted_at > REPEAT_SECONDS:
             raise KeyboardInterrupt
 
@@ -77,3 +95,10 @@ def _handled_by(handler: Callable):
         for number, old in usual.items():
             if not _requested:  # else a repeated signal could end a process that is saving its work
                 signal.signal(number, old)
+
+
+@atexit.register
+def _ignore_repeated() -> None:
+    """Ignore repeated signals while the interpreter exits: it resets the handlers."""
+    for number in STOP_SIGNALS if _requested else ():
+        signal.signal(number, signal.SIG_IGN)
