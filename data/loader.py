@@ -49,6 +49,8 @@ class TrainBatchSampler:
     ):
         if not indices:
             raise InputError("no samples in 'train'; see the sizes of the splits above")
+        if min_views > max_views:
+            raise InputError(f"min_views: {min_views} is more than max_views, {max_views}")
         self.indices, self.batch_size, self.seed = indices, batch_size * world_size, seed
         self.min_views, self.max_views = min_views, max_views
         self.rank, self.world_size = rank, world_size

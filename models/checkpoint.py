@@ -200,6 +200,11 @@ def _network_to_fine_tune(config: Config) -> R2N2:
 
 def _resumed_config(config: Config, given: set[str], saved: dict) -> Config:
     """Take the options that are not given from those of a checkpoint; print those that change."""
+    if config.init_weights not in ("", saved["init_weights"]):
+        raise InputError(
+            "init_weights: the checkpoint to resume from has its own weights; leave out "
+            "--init_weights or --resume_epoch"
+        )
     taken = {}
     for name in DEFAULTS.keys() & saved.keys() - {*OWN_OPTIONS}:
         value = getattr(config, name)

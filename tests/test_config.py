@@ -110,7 +110,6 @@ def test_bad_line_names_file_line_and_key(text, words):
         ("--compile=true", ["--compile", "takes no value, got 'true'"]),
         ("my.ini", ["my.ini", "--cfg=my.ini"]),
         ("batch_size=8", ["batch_size", "--batch_size"]),
-        ("--min_views=6", ["min_views", "max_views"]),
     ],
 )
 def test_bad_flag_names_it_and_the_one_meant(flag, words):

@@ -197,6 +197,8 @@ def test_resuming_keeps_unset_options_and_prints_changed_ones(script, small, tmp
     status, output, _ = script("train", *flags, "--num_epochs=2", "--weight_decay=0.1")
     assert status == 0 and "num_epochs: 1 -> 2" in output and "weight_decay: 5e-05 -> 0.1" in output
     assert "LR:" not in output and "batch_size:" not in output
+    status, _, errors = script("train", *flags, "--num_epochs=3", "--min_views=3")
+    assert status == 2 and "min_views: 3 is more than max_views, 2" in errors
     options = read_ini(tmp_path / "saved_models" / "3d-r2n2" / "config.ini")
     kept = {"LR": 0.01, "seed": 3, "batch_size": 4, "width": 0.0625, "weight_decay": 0.1}
     assert options.items() >= kept.items()
@@ -266,6 +268,10 @@ def test_init_weights_starts_from_another_checkpoint(script, small, tmp_path):
         assert torch.allclose(value, first.state_dict()[key], atol=1e-6), key
     status, _, errors = script("train", *small, *flags[:1], "--width=0.125", "--experiment_name=no")
     assert status == 2 and "checkpoint_epoch_00000001.pth: these weights have width" in errors
+    resume = ["--resume_epoch=last", "--num_epochs=2"]
+    assert script("train", *small, *flags[:2], *resume)[0] == 0  # the weights that it began with
+    status, _, errors = script("train", *small, flags[0], *resume)
+    assert status == 2 and "init_weights" in errors
 
 
 @pytest.mark.usefixtures("no_tensorboard")

@@ -99,10 +99,6 @@ class Config(argparse.Namespace):
 
     def __init__(self, **given):
         super().__init__(**DEFAULTS | {"num_workers": num_cores()} | given)
-        if self.min_views > self.max_views:
-            raise InputError(
-                f"min_views: {self.min_views} is more than max_views, {self.max_views}"
-            )
 
 
 def add_options(parser: Parser, groups=tuple(OPTIONS)) -> None:
