@@ -6,7 +6,7 @@ from pathlib import Path
 from torch.nn.parallel import DistributedDataParallel
 
 from data.datasets import open_dataset
-from data.loader import Loader, LoadingError, TrainBatchSampler, eval_batches, make_loader
+from data.loader import Loader, TrainBatchSampler, eval_batches, make_loader
 from data.shapenet import ShapeNetDataset
 from models import R2N2, checkpoint
 from models.predictor import Predictor
@@ -18,8 +18,6 @@ from utils.files import experiment_lock
 from utils.metrics import report_validation
 from utils.signals import catch_stop_signals
 from utils.tensorboard import TensorBoardLogger
-
-NUM_DRAWN = 4  # samples in TensorBoard
 
 
 def main() -> None:
@@ -83,7 +81,7 @@ def train(config: Config, given: set, folder: Path, device, rank: int, world_siz
             folder,
             progress.step,
             config.num_epochs,
-            val_set.examples((splits["val"] or splits["train"])[:NUM_DRAWN], config.max_views),
+            val_set.examples((splits["val"] or splits["train"])[:4], config.max_views),
             lambda images: predictor.predict(images) >= config.threshold,
         )
         write_ini(folder / "config.ini", config)
@@ -106,8 +104,10 @@ def train(config: Config, given: set, folder: Path, device, rank: int, world_siz
                 for split, values in metrics.items():
                     scalars |= {f"{name}/{split}": value for name, value in values.items()}
                 logger.write(progress.step, progress.epoch, scalars)
-    except (Interrupted, LoadingError) as error:
-        # Saving needs all ranks, and the others do not know of a LoadingError.
+    except NonFiniteError:
+        raise
+    except (Interrupted, Exception) as error:
+        # Saving needs all ranks: they stop together, but do not know of an error of one of them.
         if progress.batches and (world_size == 1 or isinstance(error, Interrupted)):
             checkpoint.save_checkpoint(folder / checkpoint.INTERRUPTED, *state, **extra)
             print("to continue: --resume_epoch=last")

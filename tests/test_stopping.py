@@ -19,7 +19,7 @@ from models.checkpoint import (
 from tests.helpers import ROOT, SMALL, assert_same, make_dataset
 from utils import engine
 from utils.distributed import Precision
-from utils.errors import Interrupted
+from utils.errors import InputError, Interrupted
 from utils.files import experiment_lock
 from utils.metrics import voxel_loss
 from utils.signals import catch_stop_signals, stop_at_once, stop_requested
@@ -153,23 +153,36 @@ def test_non_finite_loss_before_a_stop_signal_is_not_saved(
     assert errors.count("\n") == 1 and not list((tmp_path / FOLDER).glob("*.pth"))
 
 
-def test_file_missing_in_mid_epoch_is_named(script, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    root = make_dataset(tmp_path / "data", {"a": 6}, views=2)
-    usual = ShapeNetDataset.load_views
+NO_MEMORY = RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
 
-    def load_views(self, draw: SampleKey):
-        path = self.index.image_path(draw.index, 1)
-        if draw.epoch == 2 and draw.index == 3:
-            Path(path).unlink(missing_ok=True)
-        return usual(self, draw)
 
-    monkeypatch.setattr(ShapeNetDataset, "load_views", load_views)
-    flags = [*SMALL, f"--database_path={root}", "--num_epochs=3", "--min_views=2"]
-    status, _, errors = script("train", *flags, "--val_fraction=0", "--num_workers=1")
-    assert status == 2 and errors.count("\n") == 1
-    assert "model03/rendering/01.png: No such file" in errors
-    assert [path.name[-5] for path in (tmp_path / FOLDER).glob("*.pth")] == ["1"]
+@pytest.mark.parametrize(
+    ("error", "num_workers", "epoch", "steps"),
+    [
+        (InputError("01.png: Input/output error"), 1, 2, 4),
+        (NO_MEMORY, 0, 2, 4),
+        (NO_MEMORY, 0, 0, 3),  # the samples to validate on have epoch 0
+    ],
+)
+def test_error_within_an_epoch_loses_no_step(
+    script, small, tmp_path, monkeypatch, uninterrupted, error, num_workers, epoch, steps
+):
+    usual, loaded = ShapeNetDataset.load_views, []
+
+    def load_views(self, key: SampleKey):
+        loaded.append(key.epoch)
+        if loaded.count(1) and key.epoch == epoch and (not epoch or loaded.count(epoch) == 6):
+            raise error
+        return usual(self, key)
+
+    flags = [*small, f"--num_epochs={EPOCHS}"]
+    with monkeypatch.context() as patch:
+        patch.setattr(ShapeNetDataset, "load_views", load_views)
+        status, _, errors = script("train", *flags, f"--num_workers={num_workers}")
+    assert status == 2 and errors.count("\n") == 1 and str(error) in errors
+    assert torch.load(tmp_path / FOLDER / INTERRUPTED, weights_only=True)["step"] == steps
+    assert script("train", *flags, "--resume_epoch=last")[0] == 0
+    assert_same_training(checkpoint_of(tmp_path), uninterrupted)
 
 
 def test_second_training_in_a_folder_is_refused(script, small, tmp_path):
