@@ -16,6 +16,7 @@ from utils.engine import NonFiniteError, Progress, evaluate, make_optimizer, tra
 from utils.errors import InputError, Interrupted, Parser, run
 from utils.files import experiment_lock
 from utils.metrics import report_validation
+from utils.results import checksum
 from utils.signals import catch_stop_signals
 from utils.tensorboard import TensorBoardLogger
 
@@ -64,9 +65,11 @@ def train(config: Config, given: set, folder: Path, device, rank: int, world_siz
     # The optimizer, and how far the training has come.
     optimizer, progress = make_optimizer(network, config.LR, config.weight_decay), Progress()
     precision = distributed.Precision(config.precision, device)
+    train_split = checksum([f"{i} {index.names[i]}" for i in splits["train"]])
+    extra = {"config": vars(config), "world_size": world_size, "train_split": train_split}
     if resumed:
         progress = checkpoint.restore(resumed, optimizer, precision.scaler)
-        checkpoint.check_same_batches(resumed, config, progress, sampler)
+        checkpoint.check_same_batches(resumed, progress, **extra)
     if progress.epoch >= config.num_epochs:
         raise InputError(f"num_epochs: {progress.epoch} epochs are finished; raise it to continue")
     progress = progress.shard(rank, device)
@@ -86,7 +89,6 @@ def train(config: Config, given: set, folder: Path, device, rank: int, world_siz
         )
         write_ini(folder / "config.ini", config)
     state = network, optimizer, precision.scaler, progress
-    extra = {"config": vars(config), "world_size": world_size}
 
     # The epochs, each with a validation and a checkpoint.
     try:

@@ -75,10 +75,6 @@ class TrainBatchSampler:
         for batch in self.batches:
             yield batch[self.rank :: self.world_size] or batch[:1]  # see loss_scales
 
-    def num_samples(self, num_batches: int) -> int:
-        """Return how many samples the first batches of an epoch have, on all ranks together."""
-        return min(num_batches * self.batch_size, len(self.indices))
-
     def loss_scales(self) -> Iterator[float]:
         """Yield for each batch the factor on the sum of this rank's losses.
 

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import torch
 
-from data.loader import TrainBatchSampler
 from models import R2N2, VARIANTS, build_network, load_network
 from models.network import THRESHOLD, with_resolution
 from models.weights import network_from_state, network_state, read_torch, write_torch
@@ -135,28 +134,26 @@ def restore(
 
 
 def check_same_batches(
-    checkpoint: Checkpoint, config: Config, progress: Progress, sampler: TrainBatchSampler
+    checkpoint: Checkpoint, progress: Progress, config: dict, world_size: int, train_split: str
 ) -> None:
     """Raise InputError if the rest of an epoch would have other batches than its beginning had.
 
-    `config` and `sampler` are those of this run. Another number of processes is noted between two
-    epochs.
+    The options, the number of processes and the checksum of the training split are those of this
+    run. Between two epochs, other ones are noted.
     """
-    path, saved = checkpoint.path, checkpoint.content["config"]
-    world_size = checkpoint.content.get("world_size", sampler.world_size)
-    processes = f"the number of processes (was {world_size}, is {sampler.world_size})"
+    saved, changed = checkpoint.content, []
+    if (saved_size := saved.get("world_size", world_size)) != world_size:
+        changed.append(f"the number of processes (was {saved_size}, is {world_size})")
+    if saved.get("train_split", train_split) != train_split:
+        changed.append("the dataset or its split")
     if not progress.batches:
-        if world_size != sampler.world_size:
-            print(f"note: {processes} changed; a batch has {sampler.batch_size} samples now")
+        if changed:
+            print(f"note: {' and '.join(changed)} changed, and so do the batches")
         return
-    changed = [name for name in BATCH_OPTIONS if getattr(config, name) != saved.get(name)]
-    if world_size != sampler.world_size:
-        changed.append(processes)
-    if progress.totals[2] != sampler.num_samples(progress.batches):
-        changed.append("the dataset or what else the batches depend on")
+    changed += [name for name in BATCH_OPTIONS if config[name] != saved["config"].get(name)]
     if changed:
         raise InputError(
-            f"{path}: cannot resume within its epoch: {', '.join(changed)} changed; "
+            f"{checkpoint.path}: cannot resume within its epoch: {', '.join(changed)} changed; "
             "remove it to restart the epoch"
         )
 

@@ -185,6 +185,20 @@ def test_error_within_an_epoch_loses_no_step(
     assert_same_training(checkpoint_of(tmp_path), uninterrupted)
 
 
+def test_epoch_is_not_continued_with_other_shapes(script, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    root = make_dataset(tmp_path / "data", {"a": 10}, views=2)
+    flags = [*SMALL, f"--database_path={root}", "--num_epochs=2"]
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "compute_metrics", None)  # an error in the first validation
+        with pytest.raises(TypeError):
+            script("train", *flags)
+    for folder in root.glob("*/a/model03"):
+        folder.rename(folder.with_name("model03b"))
+    status, _, errors = script("train", *flags, "--resume_epoch=last")
+    assert status == 2 and "the dataset or its split changed" in errors
+
+
 def test_second_training_in_a_folder_is_refused(script, small, tmp_path):
     with experiment_lock(tmp_path / FOLDER):
         status, _, errors = script("train", *small, "--num_epochs=1")

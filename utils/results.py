@@ -43,6 +43,11 @@ TITLES = {
 }
 
 
+def checksum(names: list[str]) -> str:
+    """Return the SHA-256 of sample names in their order."""
+    return hashlib.sha256("\n".join(names).encode(errors="backslashreplace")).hexdigest()
+
+
 def make_results(
     values: dict[str, np.ndarray], names: list[str], categories: list[str], **settings
 ) -> dict:
@@ -58,7 +63,6 @@ def make_results(
         dict: `results`, as documented above.
     """
     labels = np.array(categories)
-    listed = "\n".join(sorted(names)).encode(errors="backslashreplace")
 
     def means(selected: np.ndarray) -> dict:
         rows = {name: value[selected].mean(0, dtype=float) for name, value in values.items()}
@@ -70,7 +74,7 @@ def make_results(
     for name in values:
         over_categories[name] = np.mean([row[name] for row in rows.values()], axis=0).tolist()
     return settings | {
-        "checksum": hashlib.sha256(listed).hexdigest(),
+        "checksum": checksum(sorted(names)),
         "num_samples": len(names),
         "num_views": values["iou"].shape[1],
         "categories": rows,
