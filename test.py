@@ -129,4 +129,4 @@ def thresholds(text: str) -> list[float]:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, out_of_memory="use a smaller --batch_size or --max_views")

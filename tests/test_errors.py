@@ -17,9 +17,9 @@ from utils.errors import InputError, Interrupted, Parser
         (FileNotFoundError(2, "No such file", "a.png"), 2, "error: a.png: No such file"),
         (InputError("Traceback:\n  utils.InputError: a: b\n"), 2, "error: a: b"),  # of a worker
         (InputError("x\x1b]0;title\x07\ny"), 2, r"error: x\x1b]0;title\x07\ny"),
-        (MemoryError(), 2, "error: not enough memory"),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory\nmore"), 2, "error: not enough"),
-        (RuntimeError("CUDA out of memory. Tried 2 GiB. GPU 0"), 2, "error: not enough"),
+        (MemoryError(), 2, "error: not enough memory: refused by the system; remedy"),
+        (RuntimeError("can't allocate memory\n"), 2, "error: not enough memory: can't allocate"),
+        (RuntimeError("CUDA out of memory. GPU 0"), 2, "error: not enough memory: CUDA"),
         (KeyboardInterrupt(), 130, "interrupted"),
         (Interrupted(143), 143, "interrupted"),
     ],
@@ -29,7 +29,7 @@ def test_expected_errors_are_one_line_and_a_status(capsys, error, status, printe
         raise error
 
     with pytest.raises(SystemExit) as end:
-        errors.run(main)
+        errors.run(main, "remedy")
     text = capsys.readouterr().err
     assert end.value.code == status and text.startswith(printed) and text.count("\n") == 1
 

@@ -83,11 +83,11 @@ def explain(error: InputError | OSError) -> str:
     return escape_controls(line)
 
 
-def run(main) -> None:
+def run(main, out_of_memory: str = "close other programs") -> None:
     """Run a script's `main()` and exit with its status.
 
     InputError, OSError and lack of memory are printed as one line and end in status 2, Ctrl-C in
-    130, a training that was asked to stop in 130 or 143.
+    130, a training that was asked to stop in 130 or 143. `out_of_memory` says what to do then.
     """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed, as by `2>&-`, or absent, as in pythonw
@@ -96,12 +96,12 @@ def run(main) -> None:
     try:
         status = main()
     except (Exception, KeyboardInterrupt) as error:
-        status = report_error(error)
+        status = report_error(error, out_of_memory)
         traceback.clear_frames(error.__traceback__)  # a DataLoader in them ends its workers
     sys.exit(status)
 
 
-def report_error(error: BaseException) -> int:
+def report_error(error: BaseException, out_of_memory: str) -> int:
     """Print an expected error as one line and return the exit status; re-raise anything else."""
     if isinstance(error, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
@@ -111,8 +111,8 @@ def report_error(error: BaseException) -> int:
     elif isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and OUT_OF_MEMORY.search(str(error))
     ):
-        reason = str(error).partition("\n")[0]
-        line = f"not enough memory, try a smaller --batch_size: {escape_controls(reason)}"
+        reason = str(error).partition("\n")[0] or "refused by the system"
+        line = f"not enough memory: {escape_controls(reason)}; {out_of_memory}"
     else:
         raise error
     print(f"error: {line}", file=sys.stderr)
