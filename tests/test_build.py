@@ -98,10 +98,10 @@ def test_what_is_left_out_is_printed_once_and_the_rest_is_built(tmp_path, out, c
 def test_unexpected_error_skips_one_mesh_only(tmp_path, out, command, monkeypatch):
     write_shape = build_module.write_shape
 
-    def fail_at_a(root, name, *arguments):
+    def fail_at_a(options, name, *arguments):
         if name.endswith("a"):
             raise OSError(28, "No space left on device")
-        write_shape(root, name, *arguments)
+        write_shape(options, name, *arguments)
 
     monkeypatch.setattr(build_module, "write_shape", fail_at_a)
     _, printed = command(write_files(tmp_path / "in", "a.obj", "b.obj"))
@@ -111,7 +111,7 @@ def test_unexpected_error_skips_one_mesh_only(tmp_path, out, command, monkeypatc
 def test_shape_that_cannot_be_seen_is_refused(tmp_path, out):
     mesh = make_mesh(trimesh.creation.box((1, 1, 1)).triangles, (0, 0, 0, 0))
     with pytest.raises(InputError, match="empty view"):
-        build_module.write_shape(out, "a/b", mesh, np.random.default_rng(0), 1)
+        build_module.write_shape(Options(out), "a/b", mesh, np.random.default_rng(0))
     assert not out.exists()
 
 
@@ -174,6 +174,27 @@ def test_finished_shapes_are_kept_and_missing_ones_rebuilt_identically(tmp_path,
     assert files(out) == before and kept.stat().st_mtime_ns == time
     with pytest.raises(InputError, match="--resolution: expected 32"):
         build(sources, Options(out, resolution=64), 0, 1)
+
+
+def test_other_options_rebuild_a_shape_and_its_variants(tmp_path, out):
+    sources = find_sources([write_files(tmp_path / "in", "a.obj")]).sources
+    build(sources, Options(out, views=1), 1, 1)
+    build(sources, Options(out, views=2, front="x"), 0, 1)
+    after = files(out)
+    shutil.rmtree(out)
+    build(sources, Options(out, views=2, front="x"), 0, 1)
+    assert files(out) == after
+
+
+def test_mesh_keeps_its_name_when_others_come_beside_it(tmp_path, out, command, capsys):
+    folder = write_files(tmp_path / "in", "chair/a.obj", "chair/b.obj")
+    command(folder)
+    write_files(folder, "chair/new/a.obj")
+    assert "keep their names: 1, such as 03001627/a\n" in command(folder)[1]
+    assert shapes_in(out) == [f"03001627/{name}" for name in ("a", "b", "chair-new-a.obj")]
+    shutil.copytree(folder, tmp_path / "other")
+    with pytest.raises(InputError, match=r"has 03001627/b of .*--prefix"):
+        command(tmp_path / "other")
 
 
 def test_variants_differ_and_sort_behind_their_original(tmp_path, out):

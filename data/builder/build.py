@@ -32,6 +32,7 @@ from utils.voxels import read_binvox, write_binvox
 
 MAX_STRETCH = 1.25  # a variant is 1 / 1.25 to 1.25 times as long along each axis
 MIN_THICKNESS = 1e-4  # the shortest side of a usable mesh, in longest sides
+RECORD = "source.txt"  # beside the voxels: the options and the mesh that a shape is made from
 UNFINISHED = ".making-"  # prefix of the folders of shapes in progress
 
 
@@ -46,57 +47,6 @@ def add_build_flags(parser: Parser) -> None:
     add("--processes", type=number(1), metavar="N", help="default: one per core")
 
 
-def is_finished(root: Path, name: str) -> bool:
-    """Return whether the shape "category/shape" has both views and voxels."""
-    return all((root / tree / name).is_dir() for tree in (RENDERINGS, VOXELS))
-
-
-def write_shape(
-    root: Path,
-    name: str,
-    mesh: Mesh,
-    rng: np.random.Generator,
-    num_views: int = NUM_VIEWS,
-    resolution: int = RESOLUTION,
-) -> None:
-    """Render and voxelize a mesh as the shape "category/shape", which appears whole or not at all.
-
-    The mesh has y up and its front towards +x, at any size and position; `rng` samples the cameras.
-    Raises InputError if it cannot be seen.
-    """
-    mesh = normalize(mesh)
-    views = sample_views(num_views, rng)
-    images = render(mesh, views)
-    if not images[..., 3].any(axis=(1, 2)).all():
-        raise InputError("expected a visible object, got an empty view; is it transparent?")
-    voxels = voxelize(mesh, resolution)
-    lower, upper = mesh.bounds
-    corner = tuple(float(f"{value:.6g}") for value in lower)  # six digits, as in official files
-    side = float(f"{max(upper - lower):.6g}")
-
-    root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=root) as folder:
-        rendering_dir = Path(folder, "views", "rendering")
-        rendering_dir.mkdir(parents=True)
-        file_names = [f"{i:02d}.png" for i in range(num_views)]
-        for file_name, image in zip(file_names, images, strict=True):
-            Image.fromarray(image).save(rendering_dir / file_name, compress_level=3)
-        write_views(rendering_dir / METADATA, views)
-        listing = "".join(f"{file_name}\n" for file_name in file_names)
-        (rendering_dir / "renderings.txt").write_text(listing, "ascii", newline="\n")
-        write_binvox(Path(folder, "voxels", VOXELS_FILE), voxels, corner, side)
-        if not is_finished(root, name):  # another run may have finished it
-            _replace(rendering_dir.parent, root / RENDERINGS / name)
-            _replace(Path(folder, "voxels"), root / VOXELS / name)
-
-
-def _replace(source: Path, target: Path) -> None:
-    """Move a folder over what an interrupted run may have left."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(target, ignore_errors=True)
-    os.replace(source, target)
-
-
 @dataclass(frozen=True)
 class Options:
     """How a mesh becomes a shape."""
@@ -108,27 +58,94 @@ class Options:
     resolution: int = RESOLUTION
     seed: int = 0
 
+    def record(self, source: Source) -> str:
+        """Return the options that a shape is made with, and a line with its mesh."""
+        flags = f"--up={self.up} --front={self.front or source.front} --views={self.views} "
+        flags += f"--resolution={self.resolution} --seed={self.seed}"
+        return f"{flags}\n{source.location.resolve()}"
+
+
+def is_finished(root: Path, name: str, record: str = "") -> bool:
+    """Return whether the shape "category/shape" has both views and voxels, by its record if any."""
+    if not all((root / tree / name).is_dir() for tree in (RENDERINGS, VOXELS)):
+        return False
+    path = root / VOXELS / name / RECORD
+    return not path.exists() or path.read_bytes() == os.fsencode(record)
+
+
+def write_shape(
+    options: Options, name: str, mesh: Mesh, rng: np.random.Generator, record: str = ""
+) -> None:
+    """Render and voxelize a mesh as the shape "category/shape", which appears whole or not at all.
+
+    The mesh has y up and its front towards +x, at any size and position; `rng` samples the cameras.
+    Raises InputError if it cannot be seen.
+    """
+    mesh = normalize(mesh)
+    views = sample_views(options.views, rng)
+    images = render(mesh, views)
+    if not images[..., 3].any(axis=(1, 2)).all():
+        raise InputError("expected a visible object, got an empty view; is it transparent?")
+    voxels = voxelize(mesh, options.resolution)
+    lower, upper = mesh.bounds
+    corner = tuple(float(f"{value:.6g}") for value in lower)  # six digits, as in official files
+    side = float(f"{max(upper - lower):.6g}")
+
+    root = options.out
+    root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=root) as folder:
+        rendering_dir = Path(folder, "views", "rendering")
+        rendering_dir.mkdir(parents=True)
+        file_names = [f"{i:02d}.png" for i in range(options.views)]
+        for file_name, image in zip(file_names, images, strict=True):
+            Image.fromarray(image).save(rendering_dir / file_name, compress_level=3)
+        write_views(rendering_dir / METADATA, views)
+        listing = "".join(f"{file_name}\n" for file_name in file_names)
+        (rendering_dir / "renderings.txt").write_text(listing, "ascii", newline="\n")
+        write_binvox(Path(folder, "voxels", VOXELS_FILE), voxels, corner, side)
+        if record:
+            Path(folder, "voxels", RECORD).write_bytes(os.fsencode(record))
+        if not is_finished(root, name, record):  # another run may have finished it
+            _replace(rendering_dir.parent, root / RENDERINGS / name)
+            _replace(Path(folder, "voxels"), root / VOXELS / name)
+
+
+def _replace(source: Path, target: Path) -> None:
+    """Move a folder over what an interrupted run or other options may have left."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(source, target)
+
 
 def build(
     sources: list[Source], options: Options, variants: int = 0, processes: int | None = None
 ) -> tuple[dict[str, str], dict[str, list[str]]]:
-    """Build the shapes that are missing.
+    """Build the shapes that are missing, or there with other options.
 
-    A shape depends on its mesh, its name and the options alone.
+    A shape depends on its mesh, its name and the options alone. A mesh that is there under another
+    name, as it had before others came beside it, keeps that name.
 
     Returns:
         The meshes that cannot be used by their path, with the reason; and notes on files that
         meshes refer to and that are missing, each with the meshes' paths.
+
+    Raises:
+        InputError: If the name of a shape is taken by another mesh.
     """
     require_embreex()
     remove_stale(options.out, f"{UNFINISHED}*")
     built = next((options.out / VOXELS).glob(f"*/*/{VOXELS_FILE}"), None)
     if built and (found := len(read_binvox(built))) != options.resolution:
         raise InputError(f"--resolution: expected {found}, as the shapes in {options.out} have")
-    shapes = [replace(s, variant=i) for s in distinct(sources) for i in range(variants + 1)]
-    jobs = [shape for shape in shapes if not is_finished(options.out, shape.shape)]
+    sources = _keep_names(distinct(sources), options.out)
+    shapes = [replace(source, variant=i) for source in sources for i in range(variants + 1)]
+    jobs = [s for s in shapes if not is_finished(options.out, s.shape, options.record(s))]
     if len(jobs) < len(shapes):
         print(f"{options.out}: keeping {len(shapes) - len(jobs)} shapes that are there already")
+    for job in jobs:
+        if not job.variant:  # its variants are of the same options
+            for path in options.out.glob(f"*/{job.category}/{job.name}+*"):
+                shutil.rmtree(path)
     build_shape = partial(_build_shape, options)
     results = parallel_map(build_shape, jobs, "shapes", processes, (CRASHED, []))
     failed: dict[str, str] = {}
@@ -144,6 +161,27 @@ def build(
     return failed, notes
 
 
+def _keep_names(sources: list[Source], out: Path) -> list[Source]:
+    """Give meshes that are in a dataset the names that they have there."""
+    mesh_of = {}  # by the shape
+    for path in (out / VOXELS).glob(f"*/*/{RECORD}"):
+        shape = path.parts[-3], path.parts[-2].partition("+")[0]
+        mesh_of[shape] = os.fsdecode(path.read_bytes()).partition("\n")[2]
+    shape_of = {mesh: shape for shape, mesh in mesh_of.items()}
+    kept = []
+    for source in sources:
+        mesh = str(source.location.resolve())
+        category, name = shape_of.get(mesh, (source.category, source.name))
+        if (other := mesh_of.get((category, name), mesh)) != mesh:
+            remedy = "tell them apart by --prefix, or choose another --out"
+            raise InputError(f"{mesh}: {out} has {category}/{name} of {other}; {remedy}")
+        kept.append(replace(source, category=category, name=name))
+    renamed = [new for old, new in zip(sources, kept, strict=True) if new != old]
+    for new in renamed[:1]:
+        print(f"note: meshes that keep their names: {len(renamed)}, such as {new.shape}")
+    return kept
+
+
 def _build_shape(options: Options, source: Source) -> tuple[str | None, list[str]]:
     """Build one shape. Returns why the mesh cannot be used, or None, and notes on its files."""
     rng = np.random.default_rng([options.seed, *sha256(source.shape.encode()).digest()])
@@ -155,7 +193,7 @@ def _build_shape(options: Options, source: Source) -> tuple[str | None, list[str
         extent = np.ptp(mesh.bounds, axis=0)
         if extent.min() < MIN_THICKNESS * extent.max():
             raise InputError("expected a solid, found a flat mesh")
-        write_shape(options.out, source.shape, mesh, rng, options.views, options.resolution)
+        write_shape(options, source.shape, mesh, rng, options.record(source))
     except (InputError, OSError) as error:
         return explain(error), notes
     except Exception as error:  # one mesh must not end the run

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data.builder.build import UNFINISHED, add_build_flags, is_finished, write_shape
+from data.builder.build import UNFINISHED, Options, add_build_flags, is_finished, write_shape
 from data.builder.furniture import GENERATORS
 from data.builder.mesh import concatenate
 from data.builder.render import require_embreex
@@ -48,7 +48,7 @@ def _name(seed: int, i: int) -> str:
 def _build_shape(out: Path, seed: int, resolution: int, i: int) -> None:
     rng = np.random.default_rng([seed, i])
     sample = list(GENERATORS.values())[i % len(GENERATORS)]
-    write_shape(out, _name(seed, i), concatenate(sample(rng)), rng, resolution=resolution)
+    write_shape(Options(out, resolution=resolution), _name(seed, i), concatenate(sample(rng)), rng)
 
 
 def main() -> None:
