@@ -84,6 +84,7 @@ def test_heic_names_the_package_that_reads_it(tmp_path, monkeypatch):
         (b"%!PS-Adobe-3.0 EPSF-3.0\n", "not an image"),  # a program
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
         (b"\xef\xbb\xbf\r\n<!DOCTYPE html><html>", "web page"),
+        (b"<?xml version='1.0'?>\n<!-- saved -->\n<HTML>", "web page"),
     ],
 )
 def test_file_that_is_no_image_is_refused_by_name_and_reason(tmp_path, content, reason):

@@ -66,8 +66,12 @@ def _list_entries(archive: ZipFile) -> tuple[list[ArchiveMesh], Counter]:
         if info.is_dir() or is_hidden(path):
             continue
         if suffix == ".zip":
-            with ZipFile(io.BytesIO(archive.read(info.filename))) as inner:
-                inner_meshes, inner_others = _list_entries(inner)
+            try:
+                with ZipFile(io.BytesIO(archive.read(info.filename))) as inner:
+                    inner_meshes, inner_others = _list_entries(inner)
+            except Exception:  # as of a damaged archive
+                others["damaged .zip"] += 1
+                continue
             for mesh in inner_meshes:
                 entries = (info.filename, *mesh.entries)
                 meshes.append(ArchiveMesh(entries, path.with_suffix("") / mesh.path))

@@ -29,7 +29,9 @@ READERS = {
 PREFERENCE = (*READERS, *CONVERTIBLE)  # of an object's files, that in the first format is built
 # Files of these formats are counted if they cannot be read.
 OTHERS = {
-    *".3dm .abc .c4d .dwg .dxf .iges .igs .ma .max .mb .skp .sldprt .step .stp".split(),
+    *".3dm .abc .ac .ase .b3d .c4d .dff .dwg .dxf .f3d .ifc .iges .igs .ive .jt .lxo .ma".split(),
+    *".max .mb .md2 .md3 .md5mesh .ms3d .nif .osgb .pmx .skp .sldasm .sldprt .step .stp".split(),
+    *".vox .vrm .x .x_t .ztl".split(),
     *".usd .usda .usdc .usdz .wrl .7z .bz2 .gz .rar .tar .tgz .xz".split(),
     *CONVERTIBLE,
 }

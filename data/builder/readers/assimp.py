@@ -1,5 +1,6 @@
 """Other formats, which assimp converts to glTF where it is installed."""
 
+import re
 import subprocess
 import tempfile
 from pathlib import Path
@@ -24,7 +25,6 @@ def convert_to_glb(content: bytes, suffix: str) -> bytes:
         except subprocess.TimeoutExpired:
             raise InputError(f"assimp took more than {MAX_SECONDS} s to convert it") from None
         if not target.exists():
-            lines = done.stdout.decode(errors="replace").splitlines()
-            reason = next((line for line in lines if line.startswith("ERROR")), "it crashed")
-            raise InputError(f"assimp cannot convert it: {reason.removeprefix('ERROR: ')}")
+            reason = re.search("ERROR: (.+)", done.stdout.decode(errors="replace"))
+            raise InputError(f"assimp cannot convert it: {reason[1] if reason else 'it crashed'}")
         return target.read_bytes()

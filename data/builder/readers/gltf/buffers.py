@@ -41,12 +41,11 @@ class GltfFile:
         version = str(self.json.get("asset", {}).get("version", "missing"))
         if not version.startswith("2."):
             raise InputError(f"expected glTF 2, got version {version}")
-        required = self.json.get("extensionsRequired", [])
-        if INSTANCING in self.json.get("extensionsUsed", []):
-            required = [*required, INSTANCING]
-        if unreadable := [name for name in required if UNREADABLE.search(name)]:
+        required = set(self.json.get("extensionsRequired", []))
+        required |= {INSTANCING}.intersection(self.json.get("extensionsUsed", []))
+        if unreadable := sorted(filter(UNREADABLE.search, required)):
             raise InputError(f"needs {', '.join(unreadable)}, which cannot be read")
-        for name in set(required) - READABLE:
+        for name in sorted(required - READABLE):
             assets.note(f"{name}, which the file requires, is ignored")
 
     def items(self, name: str) -> list[dict]:

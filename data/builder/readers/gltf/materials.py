@@ -8,7 +8,6 @@ from PIL import Image
 
 from data.builder.mesh import GRAY, linear_to_srgb, srgb_to_linear
 from data.builder.readers.gltf.buffers import GltfFile
-from utils.errors import InputError
 
 CLAMP, MIRROR = 33071, 33648
 IMAGE_EXTENSIONS = ("EXT_texture_webp", "EXT_texture_avif", "MSFT_texture_dds")
@@ -67,7 +66,7 @@ def _read_texture(file: GltfFile, info: dict | None) -> GltfTexture | None:
         entry = file.items("textures")[info["index"]]
         sampler = file.items("samplers")[entry["sampler"]] if "sampler" in entry else {}
         pixels = _read_image(file, entry)
-    except (KeyError, IndexError, InputError) as error:
+    except Exception as error:  # a damaged texture must not cost the mesh
         file.assets.note(f"texture {info.get('index')} cannot be read: {error!r}")
         return None
     if pixels is None:
