@@ -266,13 +266,15 @@ def assimp(tmp_path, monkeypatch):
     return install
 
 
-def test_other_formats_are_converted_in_an_empty_folder(tmp_path, assimp):
+@pytest.mark.parametrize("suffix, size", [("FBX", [1, 2, 3]), ("blend", [1, 3, 2])])
+def test_other_formats_are_converted_in_an_empty_folder(tmp_path, assimp, suffix, size):
+    """Blender has z up, and assimp leaves it so."""
     trimesh.creation.box((1, 2, 3)).export(tmp_path / "box.bin", file_type="glb")
-    assimp(f'[ "$(ls)" = mesh.fbx ] && cp {tmp_path}/box.bin "$3"')
-    write_files(tmp_path / "in", "a.FBX", "b.obj")
+    assimp(f'[ "$(ls)" = mesh.{suffix.lower()} ] && cp {tmp_path}/box.bin "$3"')
+    write_files(tmp_path / "in", f"a.{suffix}", "b.obj")
     converted, _ = find_sources([tmp_path / "in"]).sources
     assert converted.front == "z"  # glTF's
-    np.testing.assert_allclose(np.ptp(converted.load("y", "x")[0].bounds, axis=0), [1, 2, 3])
+    np.testing.assert_allclose(np.ptp(converted.load("y", "x")[0].bounds, axis=0), size)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data.builder.mesh import Mesh, concatenate, drop_degenerate, select
+from data.builder.mesh import Mesh, concatenate, drop_degenerate, select, transform
 from data.builder.readers.assets import Assets, FolderAssets
 from data.builder.readers.assimp import CONVERTIBLE, convert_to_glb
 from data.builder.readers.gltf import read_gltf
@@ -26,6 +26,8 @@ READERS = {
     ".stl": read_stl,
     ".off": read_off,
 }
+Z_UP = (".blend", ".3mf")  # assimp converts these without a rotation
+TO_Y_UP = np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]])  # the front goes from -y to z, as in glTF
 PREFERENCE = (*READERS, *CONVERTIBLE)  # of an object's files, that in the first format is built
 # Files of these formats are counted if they cannot be read.
 OTHERS = {
@@ -63,12 +65,14 @@ def parse_mesh(content: bytes, name: str, assets: Assets) -> Mesh:
     """
     refuse_placeholder(content)
     suffix = Path(name).suffix.lower()
+    read = READERS.get(suffix, read_gltf)
     try:
         if suffix in CONVERTIBLE:
-            content, suffix = convert_to_glb(content, suffix), ".glb"
+            content = convert_to_glb(content, suffix)
         with np.errstate(all="ignore"):  # what is not finite is refused by make_mesh
-            mesh = concatenate(READERS[suffix](content, assets, name))
-            return _drop_invisible(drop_degenerate(mesh), assets)
+            mesh = concatenate(read(content, assets, name))
+            mesh = _drop_invisible(drop_degenerate(mesh), assets)
+            return transform(mesh, TO_Y_UP) if suffix in Z_UP else mesh
     except InputError:
         raise
     except Exception as error:  # a damaged file can break a parser in any way
