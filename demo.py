@@ -18,7 +18,7 @@ from utils.errors import InputError, Parser, explain, run
 from utils.report import write_prediction_page
 from utils.voxels import SUFFIXES, axes_of, check_output, save_prediction
 
-HERE = Path(__file__).parent
+HERE = Path() if Path(__file__).parent == Path.cwd() else Path(__file__).parent
 DEMO_IMAGES = [HERE / "data" / "demo" / f"{i}.png" for i in range(3)]
 PRETRAINED = HERE / "models" / "pretrained" / "3d-lstm-3.safetensors"
 

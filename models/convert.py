@@ -160,11 +160,9 @@ def main() -> None:
         "--threshold", type=number(0.001, 1.0), help="default threshold for these weights"
     )
     args = parser.parse_args()
-    source = Path(args.source)
-    if source.is_dir():
-        from models.checkpoint import find_checkpoint  # late, as it imports models
+    from models.checkpoint import find_weights  # late, as it imports models
 
-        source = find_checkpoint(source, "last")
+    source = find_weights(Path(), args.source, "last")
     network = load_network(source)
     if args.threshold is not None:
         network.threshold = args.threshold
