@@ -1,6 +1,6 @@
 """Checkpoints, one after each epoch, and all that resuming a training from one needs.
 
-A training that was stopped within an epoch leaves checkpoint_interrupted.pth as well.
+A training that stops or fails within an epoch leaves checkpoint_interrupted.pth as well.
 """
 
 from pathlib import Path

@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.helpers import ROOT, SMALL, make_dataset
 from utils.signals import REPEAT_SECONDS
@@ -52,15 +53,26 @@ def refused(*arguments):
     return load_views(*arguments)
 ShapeNetDataset.load_views = refused
 """
-FAULTS = {}  # status, pattern and function by name
+FAULTS = {}  # status, pattern, whether it saves the epoch's steps, and function, by name
+# Ordinary tests of the same kind.
+OTHERS = """
+test_checkpoint.py::test_training_goes_on_with_a_warning_where_no_locks_exist
+test_checkpoint.py::test_checkpoint_that_is_not_finite_is_not_written
+test_checkpoint.py::test_other_batches_are_noted_between_epochs_and_refused_within
+test_stopping.py::test_error_within_an_epoch_loses_no_step
+test_distributed.py::test_wrong_variables_of_torchrun_are_named
+test_errors.py::test_closed_streams_change_nothing_but_what_is_printed
+test_files.py::test_fifo_and_device_are_refused_before_the_open
+test_weights.py::test_saved_network_loads_the_same
+""".split()
 STARTED = []  # processes of the current fault
 
 
-def fault(status: int, pattern: str) -> Callable:
+def fault(status: int, pattern: str, saved: bool = True) -> Callable:
     """Register a function that returns a process that should end so, with one line on stderr."""
 
     def register(function: Callable) -> Callable:
-        FAULTS[function.__name__] = status, pattern, function
+        FAULTS[function.__name__] = status, pattern, saved, function
         return function
 
     return register
@@ -86,12 +98,13 @@ def train(*flags: str, launcher: tuple = (), patch: str = "", **options) -> subp
     return start(*launcher, "run.py", *FLAGS, *flags, **options)
 
 
-def wait_for(path: Path) -> None:
-    end = time.time() + LIMIT
-    while not path.exists():
-        assert time.time() < end, f"no {path}"
+def train_to_second_epoch(*flags: str, **options) -> subprocess.Popen:
+    process, end = train(*flags, **options), time.time() + LIMIT
+    while not (FOLDER / "checkpoint_epoch_00000001.pth").exists():
+        assert time.time() < end, "no first checkpoint"
         time.sleep(0.05)
-    time.sleep(1)  # into the middle of an epoch
+    time.sleep(1)  # into the middle of the epoch
+    return process
 
 
 def children(process: subprocess.Popen) -> list[int]:
@@ -106,139 +119,112 @@ def unshare(*mount: str) -> tuple[str, ...]:
     return ("unshare", "-m", "sh", "-c", f'mount -t tmpfs {" ".join(mount)}; exec "$@"', "sh")
 
 
-@fault(2, "--shm-size")
+@fault(2, "--shm-size", saved=False)
 def full_shared_memory():
     return train("--num_workers=1", prefix=unshare("-o size=64k", "tmpfs", "/dev/shm"))
 
 
-@fault(2, "not enough memory: Unable to allocate.*--num_workers")
+@fault(2, "not enough memory: Unable to allocate.*--num_workers", saved=False)
 def memory_refused_in_a_worker():
     return train("--num_workers=1", patch=REFUSE_MEMORY)
 
 
 @fault(2, "a process that loads data died")
 def killed_worker():
-    process = train("--num_workers=1")
-    wait_for(FOLDER / "checkpoint_epoch_00000001.pth")
+    process = train_to_second_epoch("--num_workers=1")
     os.kill(children(process)[0], signal.SIGKILL)
-    wait_for(INTERRUPTED)
     return process
 
 
 @fault(2, "no batch for 5 seconds")
 def stopped_worker():
-    process = train("--num_workers=1")
-    wait_for(FOLDER / "checkpoint_epoch_00000001.pth")
+    process = train_to_second_epoch("--num_workers=1")
     for worker in children(process):
         os.kill(worker, signal.SIGSTOP)
-    wait_for(INTERRUPTED)
     return process
 
 
 @fault(130, "interrupted")
 def ctrl_c_while_waiting_for_a_batch():
-    process = train("--num_workers=1", patch="data.loader.WAIT_SECONDS = 1000")
-    wait_for(FOLDER / "checkpoint_epoch_00000001.pth")
+    patch = "data.loader.WAIT_SECONDS = 1000"
+    process = train_to_second_epoch("--num_workers=1", patch=patch)
     for worker in children(process):
         os.kill(worker, signal.SIGSTOP)
     time.sleep(5)
     os.killpg(process.pid, signal.SIGINT)
-    wait_for(INTERRUPTED)
     return process
 
 
 @fault(130, "interrupted")
 def ctrl_c_held_to_the_end():
-    process = train("--num_workers=1")
-    wait_for(FOLDER / "checkpoint_epoch_00000001.pth")
+    process = train_to_second_epoch("--num_workers=1")
     end = time.time() + REPEAT_SECONDS - 1
     while process.poll() is None and time.time() < end:
         os.killpg(process.pid, signal.SIGINT)
         time.sleep(0.01)
-    wait_for(INTERRUPTED)
-    return process
-
-
-@fault(129, "interrupted")
-def closed_terminal():
-    process = train()
-    wait_for(FOLDER / "checkpoint_epoch_00000001.pth")
-    os.killpg(process.pid, signal.SIGHUP)
-    wait_for(INTERRUPTED)
     return process
 
 
 @fault(1, "closing signal SIGTERM\n(.|\n)*interrupted\ninterrupted\n")
 def stop_signal_to_all_of_torchrun():
-    process = train(launcher=TORCHRUN)
-    wait_for(FOLDER / "checkpoint_epoch_00000001.pth")
+    process = train_to_second_epoch(launcher=TORCHRUN)
     os.killpg(process.pid, signal.SIGTERM)
-    wait_for(INTERRUPTED)
     return process
 
 
 @fault(-9, "^(interrupted\n){2}$")
 def killed_torchrun():
-    process = train(launcher=TORCHRUN)
-    wait_for(FOLDER / "checkpoint_epoch_00000001.pth")
+    process = train_to_second_epoch(launcher=TORCHRUN)
     process.kill()
-    wait_for(INTERRUPTED)
     return process
 
 
-@fault(2, "another process of the training died or did not answer for 0:00:10")
+@fault(2, "another process of the training died or did not answer for 0:00:10", saved=False)
 def stopped_rank():
     variables = {"MASTER_ADDR": "localhost", "MASTER_PORT": "29577", "WORLD_SIZE": "2"}
-    ranks = [train(**variables, RANK=rank) for rank in "01"]
-    wait_for(FOLDER / "checkpoint_epoch_00000001.pth")
+    ranks = [train(**variables, RANK="0"), train_to_second_epoch(**variables, RANK="1")]
     ranks[1].send_signal(signal.SIGSTOP)
-    try:
-        ranks[0].wait(LIMIT)
-    finally:
-        ranks[1].kill()
     return ranks[0]
 
 
 @fault(2, r"model0\d/rendering/01.png: Input/output error")
 def unreadable_image():
-    image = Path("data/ShapeNetRendering/chair/model01/rendering/01.png")
+    image = Path("data/ShapeNetRendering/chair/model03/rendering/01.png")
     image.unlink()
     image.symlink_to("/proc/self/mem")  # whose first byte gives EIO
     return train("--min_views=2")
 
 
-@fault(0, "warning: .*tensorboard.*No space left.*goes on without TensorBoard")
+@fault(2, r"model0\d/rendering/00.png: too many pixels")
+def image_of_67_million_pixels():
+    image = "data/ShapeNetRendering/chair/model03/rendering/00.png"
+    Image.new("L", (67_000_000, 1)).save(image)
+    return train()
+
+
+@fault(0, "warning: .*tensorboard.*No space left.*goes on without TensorBoard", saved=False)
 def full_disk_under_tensorboard():
     (FOLDER / "tensorboard").mkdir(parents=True)
     disk = unshare("-o size=8k", "tmpfs", str(FOLDER / "tensorboard"))
     return train("--num_epochs=3", prefix=disk)
 
 
-def interrupt(process: subprocess.Popen, number: int, ready: Callable) -> subprocess.Popen:
-    """Signal the whole group when `ready()`; expect an end within ten seconds, and no leftovers."""
-    end = time.time() + LIMIT
-    while not ready(process):
-        assert process.poll() is None and time.time() < end, "not ready"
-        time.sleep(0.01)
-    os.killpg(process.pid, number)
-    process.wait(10)
-    leftovers = [*Path("datasets/synthetic").glob(".*"), *Path("data").glob(".*")]
-    assert not leftovers, leftovers
-    return process
-
-
-@fault(130, "interrupted")
+@fault(130, "interrupted", saved=False)
 def ctrl_c_while_furniture_is_built():
-    built = "datasets/synthetic/ShapeNetVox32/*/*"
-    process = train("--database_path=synthetic")
-    interrupt(process, signal.SIGINT, lambda _: list(Path.cwd().glob(built)))
-    assert list(Path.cwd().glob(built))
+    process, end = train("--database_path=synthetic"), time.time() + LIMIT
+    while not (built := list(Path.cwd().glob("datasets/synthetic/ShapeNetVox32/*/*"))):
+        assert process.poll() is None and time.time() < end, "nothing built"
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    process.wait(10)
+    leftovers = list(Path("datasets/synthetic").glob(".*"))
+    assert built[0].exists() and not leftovers, leftovers
     return process
 
 
 def run(name: str) -> tuple[str, bool]:
     """Run a fault in the current folder. Return what was seen, and whether it was expected."""
-    status, pattern, function = FAULTS[name]
+    status, pattern, saved, function = FAULTS[name]
     make_dataset(Path("data"), {"chair": 40}, views=2)  # epochs of several seconds
     started = time.time()
     try:
@@ -251,10 +237,10 @@ def run(name: str) -> tuple[str, bool]:
             with suppress(ProcessLookupError):
                 os.killpg(other.pid, signal.SIGKILL)
         STARTED.clear()
-    seconds, lines = time.time() - started, errors.count("\n")
-    few = lines == 1 or "\n" in pattern
-    good = process.returncode == status and few and re.search(pattern, errors)
-    return f"{process.returncode}, {lines} lines in {seconds:.0f} s: {errors.strip()}", bool(good)
+    good = (process.returncode, INTERRUPTED.exists()) == (status, saved)
+    good = good and re.search(pattern, errors) and (errors.count("\n") == 1 or "\n" in pattern)
+    seen = f"{process.returncode}, saved: {INTERRUPTED.exists()}, {time.time() - started:.0f} s"
+    return f"{seen}, {errors.strip()}", bool(good)
 
 
 @pytest.mark.slow
@@ -272,8 +258,10 @@ def main() -> None:
             os.chdir(folder)
             seen, good = run(name)
             os.chdir("/")
-        expected = "{}: {!r}".format(*FAULTS[name][:2])
+        expected = "{0}, saved: {2}, {1!r}".format(*FAULTS[name])
         print("ok  " if good else "FAIL", f"{name}\n  expected {expected}\n  seen     {seen}")
+    if not sys.argv[1:]:
+        pytest.main(["-v", *(str(ROOT / "tests" / name) for name in OTHERS)])
 
 
 if __name__ == "__main__":

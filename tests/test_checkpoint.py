@@ -8,6 +8,7 @@ import torch
 from models import build_network, checkpoint, load_network, save_network
 from models.checkpoint import (
     Progress,
+    check_same_batches,
     find_resumable,
     find_weights,
     load_checkpoint,
@@ -83,6 +84,21 @@ def test_precision_may_change_between_fp32_and_fp16(tmp_path, enabled):
     save_checkpoint(tmp_path / "a.pth", *trained(), scalers[0], Progress(), config={})
     network, found = load_checkpoint(tmp_path / "a.pth")
     restore(found, make_optimizer(network, 0.1, 0.1), scalers[1])
+
+
+def test_other_batches_are_noted_between_epochs_and_refused_within(capsys):
+    options = dict.fromkeys(checkpoint.BATCH_OPTIONS)
+    usual = {"config": options, "world_size": 1, "train_split": "a"}
+    saved = checkpoint.Checkpoint("a.pth", usual)
+    changed = {"config": options | {"seed": 1}, "world_size": 2, "train_split": "b"}
+    for run, words in ((usual, []), (changed, ["was 1, is 2", "split"])):
+        check_same_batches(saved, Progress(), **run)
+        printed = capsys.readouterr().out
+        assert bool(printed) == bool(words) and all(word in printed for word in words)
+    check_same_batches(saved, Progress(batches=1), **usual)
+    for name in usual:
+        with pytest.raises(InputError, match=r"a\.pth: cannot resume within"):
+            check_same_batches(saved, Progress(batches=1), **usual | {name: changed[name]})
 
 
 @pytest.mark.parametrize("kind", ["weights", "exp_avg", "exp_avg_sq"])

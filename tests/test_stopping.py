@@ -75,7 +75,7 @@ def test_killed_and_resumed_training_equals_uninterrupted_one(dataset, tmp_path,
     [
         (signal.SIGINT, 1),
         (signal.SIGTERM, 5),
-        (signal.SIGTERM, 6),  # the last step of the second epoch: its validation is next
+        (signal.SIGHUP, 6),  # the last step of the second epoch: its validation is next
     ],
 )
 def test_stop_signal_saves_between_steps_and_resumes_exactly(
