@@ -47,7 +47,9 @@ class UnpoolConv3d(nn.Conv3d):
         else:
             kernel, extra = self.weight.flip(2, 3, 4), 1
         kernel = kernel.transpose(0, 1)
-        return F.conv_transpose3d(x, kernel, self.bias, 2, padding=1, output_padding=extra)
+        x = F.conv_transpose3d(x, kernel, None, 2, padding=1, output_padding=extra)
+        # Added here: the bias gradient of a transposed convolution takes a CPU longer than a sum.
+        return x.add_(self.bias.to(x.dtype).view(-1, 1, 1, 1))
 
 
 class ConvPool2d(nn.Conv2d):
