@@ -1,4 +1,4 @@
-"""Evaluate a trained network: python test.py --cfg=my.ini"""
+"""Evaluate a network, by default on the dataset of its training: python test.py --cfg=my.ini"""
 
 from os.path import expanduser
 from pathlib import Path

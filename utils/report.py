@@ -49,7 +49,7 @@ def write_report(path: Path, results: dict, examples: list[Example]) -> None:
     body += ["<h2>Samples</h2>", f"<p>{HELP}</p>"]
     for example in examples:
         figures = [
-            _image(Image.fromarray(view), f"IoU after view {i}: {iou:.3f}", width=128)
+            _image(Image.fromarray(view), f"view {i}: IoU {iou:.3f}", width=128)
             for i, (view, iou) in enumerate(zip(example.views, example.ious, strict=True), start=1)
         ]
         grids = [_canvas(example.target, "ground truth"), _canvas(example.prediction, "prediction")]
