@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import time
 from functools import partial
 from pathlib import Path
 
@@ -22,15 +23,12 @@ def serve(predictor: Predictor, threshold: float, smooth: bool = False) -> None:
         page = make_page(predictor, threshold, smooth, Path(folder))
         _, address, _ = page.launch(quiet=True, prevent_thread_lock=True)
         print(f"{address}: open it in a browser; Ctrl-C ends it")
-        page.block_thread()
+        while True:  # page.block_thread() would end five seconds after the signal
+            time.sleep(1)
 
 
 def make_page(predictor: Predictor, threshold: float, smooth: bool, folder: Path):
-    """Return the page as Gradio's Blocks; results go to subfolders of `folder`.
-
-    Raises:
-        InputError: If Gradio is not installed.
-    """
+    """Return the page as Gradio's Blocks; results go to subfolders of `folder`."""
     try:
         import gradio
     except ImportError:
@@ -47,12 +45,12 @@ def make_page(predictor: Predictor, threshold: float, smooth: bool, folder: Path
                 shown = gradio.Model3D(label="Result", height=420, camera_position=(60, 70, 2))
                 slider = gradio.Slider(0.01, 0.99, threshold, step=0.01, label="Threshold")
                 text = gradio.Markdown()
-                downloads = [gradio.DownloadButton(name) for name in DOWNLOADS]
+                downloads = [gradio.DownloadButton(f"Download {name}") for name in DOWNLOADS]
         probs = gradio.State()
         outputs = [text, shown, *downloads]
         write = partial(write_files, folder, smooth)
-        found = [views, notes, probs]
-        event = photographs.change(partial(reconstruct, predictor), photographs, found)
+        find = partial(reconstruct, predictor)
+        event = photographs.change(find, photographs, [views, notes, probs])
         event.then(write, [probs, slider], outputs)
         slider.change(write, [probs, slider], outputs, trigger_mode="always_last")
     return page
@@ -86,5 +84,5 @@ def write_files(folder: Path, smooth: bool, probs, threshold: float):
         save_prediction(target / name, probs, threshold, smooth)
     text = f"{(probs >= threshold).sum()} occupied voxels"
     if probs.max() < threshold:
-        text = f"Nothing: the highest probability is {probs.max():.2f}; lower the threshold."
+        text += f": the highest probability is {probs.max():.2f}; lower the threshold"
     return text, *(str(target / name) for name in (DOWNLOADS[0], *DOWNLOADS))
