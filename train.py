@@ -127,4 +127,4 @@ def validate(network: R2N2, loader: Loader, precision, threshold: float) -> tupl
 
 
 if __name__ == "__main__":
-    run(main, out_of_memory="use a smaller --batch_size or --max_views")
+    run(main, out_of_memory="use --grad_checkpointing or a smaller --batch_size")

@@ -93,10 +93,6 @@ def eval_batches(indices: list[int], batch_size: int, num_views: int) -> list[li
     return [[SampleKey(i, 0, num_views) for i in batch] for batch in batches]
 
 
-class LoadingError(InputError):
-    """The end of the processes that load data; the training is as good as before."""
-
-
 class Loader(DataLoader):
     """A DataLoader that ends in an error, not in silence, when its worker processes die or stop."""
 
@@ -107,7 +103,7 @@ class Loader(DataLoader):
         """Yield all batches; call `while_waiting` each second that the next one takes.
 
         Raises:
-            LoadingError: If a worker died, or no batch came for WAIT_SECONDS.
+            InputError: If a worker died, or no batch came for WAIT_SECONDS.
         """
         batches = super().__iter__()
         if not self.num_workers:
@@ -125,7 +121,7 @@ class Loader(DataLoader):
 
 @contextmanager
 def _each_second(function: Callable[[], None]):
-    """Call a function each second of the block, and raise LoadingError after WAIT_SECONDS.
+    """Call a function each second of the block, and raise InputError after WAIT_SECONDS.
 
     By an alarm: nothing else ends a read from a worker that was stopped. Alarms are counted, not
     seconds: those in which the whole training was stopped do not count.
@@ -138,7 +134,7 @@ def _each_second(function: Callable[[], None]):
         try:
             function()
             if num_alarms >= WAIT_SECONDS:
-                raise LoadingError(STOPPED.format(WAIT_SECONDS))
+                raise InputError(STOPPED.format(WAIT_SECONDS))
         except BaseException:
             _kill_workers()  # the end of the DataLoader would wait for them
             raise
@@ -159,15 +155,15 @@ def _each_second(function: Callable[[], None]):
             signal.signal(signal.SIGALRM, usual)
 
 
-def _explained(error: Exception) -> LoadingError | None:
-    """Return the LoadingError for the death of a worker or its lack of memory."""
+def _explained(error: Exception) -> InputError | None:
+    """Return the InputError for the death of a worker or its lack of memory."""
     text = str(error)
     if isinstance(error, EOFError | ConnectionError) or "DataLoader worker (pid" in text:
-        return LoadingError(DIED)
+        return InputError(DIED)
     if NO_MEMORY.search(text):  # the last line of the worker's traceback
         reason = text.rstrip().rpartition("\n")[2].partition(": ")[2]
         remedy = "use a smaller --num_workers or --batch_size"
-        return LoadingError(f"not enough memory: {reason}; {remedy}")
+        return InputError(f"not enough memory: {reason}; {remedy}")
     return None
 
 

@@ -9,9 +9,10 @@ import time
 import pytest
 import torch
 
-from data.loader import LoadingError, TrainBatchSampler, eval_batches, make_loader
+from data.loader import TrainBatchSampler, eval_batches, make_loader
 from data.shapenet import ShapeNetDataset, index_dataset
 from tests.helpers import ROOT
+from utils.errors import InputError
 
 
 @pytest.mark.parametrize("num_workers", [1, 3])
@@ -64,7 +65,7 @@ class Failing(ShapeNetDataset):
 @pytest.mark.parametrize("how", ["killed", "no memory", "no shared memory"])
 def test_death_of_a_worker_is_an_error_that_says_what_to_do(dataset, how):
     loader = make_loader(Failing(index_dataset(dataset), how), eval_batches([0, 1, 2], 1, 1), 2)
-    with pytest.raises(LoadingError, match="--num_workers"):
+    with pytest.raises(InputError, match="--num_workers"):
         list(loader)
 
 
