@@ -28,7 +28,7 @@ class ShallowDecoder(nn.Module):
         if resolution == 64:
             self.conv64 = UnpoolConv3d(c4, c5, unpooling)
         self.conv5 = conv3d(c5 if resolution == 64 else c4, 2)
-        self.activation = nn.LeakyReLU(leaky_slope)
+        self.activation = nn.LeakyReLU(leaky_slope, inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:  # (B, C, 4, 4, 4)
         x = self.activation(self.conv1(x))  # (B, 128, 8, 8, 8)
@@ -62,7 +62,7 @@ class ResidualDecoder(nn.Module):
             self.conv64b = conv3d(c5, c5)
             self.conv64c = conv3d(c4, c5, 1)
         self.conv11 = conv3d(c5 if resolution == 64 else c4, 2)
-        self.activation = nn.LeakyReLU(leaky_slope)
+        self.activation = nn.LeakyReLU(leaky_slope, inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:  # (B, C, 4, 4, 4)
         act = self.activation

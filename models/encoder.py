@@ -29,7 +29,7 @@ class ShallowEncoder(nn.Module):
         self.conv5 = ConvPool2d(c4, c5, 3, pool_padding)
         self.conv6 = ConvPool2d(c5, c6, 3, pool_padding)
         self.fc = nn.Linear(c6 * pooled_size(image_size, pool_padding) ** 2, features)
-        self.activation = nn.LeakyReLU(leaky_slope)
+        self.activation = nn.LeakyReLU(leaky_slope, inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:  # (N, 3, S, S)
         x = self.activation(self.conv1(x))  # (N, 96, S/2, S/2)
@@ -54,7 +54,7 @@ class ResidualBlock2d(nn.Module):
         self.b = nn.Conv2d(out_channels, out_channels, 3, padding=1)
         self.c = nn.Conv2d(in_channels, out_channels, 1) if skip == "conv" else None
         self.skip, self.pool_padding = skip, pool_padding
-        self.activation = nn.LeakyReLU(leaky_slope)
+        self.activation = nn.LeakyReLU(leaky_slope, inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:  # (N, C, H, W) -> (N, C', H/2, W/2)
         y = self.activation(self.b(self.activation(self.a(x))))
@@ -80,7 +80,7 @@ class ResidualEncoder(nn.Module):
             ResidualBlock2d(c5, c6, 3, "identity", pool_padding, leaky_slope),
         )
         self.fc = nn.Linear(c6 * pooled_size(image_size, pool_padding) ** 2, features)
-        self.activation = nn.LeakyReLU(leaky_slope)
+        self.activation = nn.LeakyReLU(leaky_slope, inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:  # (N, 3, S, S)
         x = self.blocks(x)  # (N, 256, S/64, S/64)
