@@ -38,6 +38,8 @@ def main() -> None:
 
 def train(config: Config, given: set, folder: Path, device, rank: int, world_size: int) -> None:
     # The network: a new one, one to fine-tune, or that of the checkpoint to resume from.
+    if device.type == "cpu":
+        distributed.keep_freed_memory()
     config, network, resumed = checkpoint.prepare_network(config, given, folder)
     config.threshold = network.threshold = config.threshold or network.threshold
     network.to(device).grad_checkpointing = config.grad_checkpointing
