@@ -1,8 +1,14 @@
-from tests import throughput
+import pytest
+
+from tests import benchmark
+from tests.helpers import make_dataset
 
 
-def test_every_stage_of_a_training_is_timed(tmp_path, monkeypatch):
-    monkeypatch.setattr(throughput, "WARM_UP", 0)
-    flags = "--device=cpu --width=0.0625 --batch_size=1 --views=1 --workers=0 --steps=1 --shapes=1"
-    results = throughput.measure(throughput.parse_args(flags.split()), tmp_path)
-    assert min(results.values()) > 0 and {"forward (ms)", "backward (ms)"} <= results.keys()
+@pytest.mark.parametrize("row", ["textbook", "bf16"])
+def test_speed_and_memory_are_measured(row, tmp_path, monkeypatch):
+    monkeypatch.setattr(benchmark, "WARM_UP", 0)
+    make_dataset(tmp_path, {"chair": 1})
+    flags = "--device=cpu --width=0.0625 --batch_size=1 --views=1 --workers=0 --steps=1"
+    results = benchmark.measure(row, tmp_path, benchmark.parse_args(flags.split()))
+    assert "training step (ms)" in results
+    assert min(results.values()) >= 0
