@@ -8,6 +8,7 @@ from PIL import Image
 from scipy import ndimage
 
 from data.layout import RENDERING_SIZE
+from data.reflections import find_reflection
 from utils.errors import InputError
 
 # The object's longer side has 90 of 137 pixels in the mean of 120 official renderings (51 to 119).
@@ -128,6 +129,11 @@ def _find_object(image: Image.Image, segment) -> tuple[np.ndarray, list[str], st
         if agreement < MIN_AGREEMENT:
             both = "plain background and segmentation"
             warnings.append(f"{both} agree on {agreement:.0%} of the object only")
+    elif source == "plain background":
+        warnings += reasons
+    if (row := find_reflection(image, alpha)) is not None:
+        alpha[row:] = 0
+        warnings.append("what looks like a reflection under the object was left out")
     return alpha, warnings, source
 
 

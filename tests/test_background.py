@@ -58,6 +58,18 @@ def iou(first: np.ndarray, second: np.ndarray) -> float:
     return (first & second).sum() / (first | second).sum()
 
 
+def test_reflection_is_left_out_with_a_warning():
+    image = draw_chair(WHITE, leg_width=30).convert("RGBA")
+    clean = cut_out(image)
+    pixels = np.asarray(image.convert("RGB"), np.float32)
+    fade = np.linspace(0.5, 0.2, 60)[:, None, None]
+    mirrored = pixels.copy()
+    mirrored[240:] = 255 - fade * (255 - pixels[180:240][::-1])
+    cutout = cut_out(Image.fromarray(mirrored.astype(np.uint8)).convert("RGBA"))
+    assert clean.warnings == [] and any("reflection" in text for text in cutout.warnings)
+    assert iou(*(np.asarray(c.image)[..., 3] / 255 for c in (clean, cutout))) > 0.95
+
+
 @pytest.mark.parametrize("background", [WHITE, (200, 210, 220), (10, 10, 30)])
 def test_plain_background_is_removed_and_object_framed(tmp_path, background):
     draw_chair(background).save(tmp_path / "a.jpg")
