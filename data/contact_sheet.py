@@ -4,6 +4,7 @@ python -m data.contact_sheet DATASET --out sheet.png
 """
 
 import sys
+from os.path import expanduser
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,7 @@ def main() -> None:
     parser = Parser(prog="python -m data.contact_sheet", description=__doc__.split("\n", 1)[0])
     parser.add_argument("dataset", help="folder of the dataset")
     formats = ", ".join(OUTPUT_FORMATS)
-    parser.add_argument("--out", required=True, help=f"image to write: {formats}")
+    parser.add_argument("--out", required=True, type=expanduser, help=f"image to write: {formats}")
     limit = "draw so many shapes, if there are more (default: 40)"
     parser.add_argument("--limit", type=number(1), default=40, metavar="N", help=limit)
     args = parser.parse_args()

@@ -39,7 +39,8 @@ UNFINISHED = ".making-"  # prefix of the folders of shapes in progress
 def add_build_flags(parser: Parser) -> None:
     """Add the flags that both builders have."""
     add = parser.add_argument
-    add("--out", required=True, type=Path, metavar="DIR", help="folder of the dataset")
+    out = {"required": True, "metavar": "DIR", "help": "folder of the dataset"}
+    add("--out", type=lambda text: Path(text).expanduser(), **out)  # bash leaves --out=~/a
     side = "voxels per side (default: %(default)s)"
     add("--resolution", type=int, default=RESOLUTION, choices=RESOLUTIONS, help=side)
     seed = "of cameras and what else is sampled (default: 0)"
