@@ -10,8 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from utils.errors import InputError
-from utils.files import atomic_write, read_text
+from utils.files import atomic_write
 
 MAX_DISTANCE = 1.75  # from the origin at distance_ratio 1
 FOCAL_LENGTH = 35 / 32  # in image widths: a 35 mm lens and a 32 mm sensor
@@ -80,21 +79,6 @@ def ray_directions(view: View, columns: np.ndarray, rows: np.ndarray, width: int
     x, y = (np.float32(position / width - 0.5) / FOCAL_LENGTH for position in (columns, rows))
     axes = zip(right, down, forward, strict=True)
     return np.stack([x * r + (y * d + f) for r, d, f in axes], axis=-1)
-
-
-def read_views(path: str | Path) -> list[View]:
-    """Read a rendering_metadata.txt: a line "azimuth elevation in-plane ratio fov" for each view.
-
-    Raises InputError for a line that is not five numbers. The in-plane rotation is ignored.
-    """
-    views = []
-    for i, line in enumerate(read_text(path).splitlines(), start=1):
-        try:
-            azimuth, elevation, _, distance_ratio, _ = map(float, line.split())
-        except ValueError:
-            raise InputError(f"{path}:{i}: expected five numbers, got {line!r}") from None
-        views.append(View(azimuth, elevation, distance_ratio))
-    return views
 
 
 def write_views(path: str | Path, views: list[View]) -> None:

@@ -8,6 +8,7 @@ import torch
 import trimesh
 from PIL import Image
 
+from data.cameras import View
 from utils.voxels import write_binvox
 
 ROOT = Path(__file__).parents[1]
@@ -78,3 +79,8 @@ def write_files(root: Path, *names: str, content: bytes = BOX) -> Path:
 
 def colors_of(mesh) -> list:
     return np.unique(mesh.colors.reshape(-1, 4), axis=0).tolist()
+
+
+def read_views(path: Path) -> list[View]:
+    """The cameras of a rendering_metadata.txt: azimuth, elevation, in-plane, ratio, fov."""
+    return [View(*row[[0, 1, 3]]) for row in np.loadtxt(path, ndmin=2)]

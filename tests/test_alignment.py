@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from data.builder.synthetic import build_synthetic
-from data.cameras import project, read_views
+from data.cameras import project
 from data.layout import METADATA
 from data.shapenet import SampleKey, ShapeNetDataset, index_dataset
+from tests.helpers import read_views
 
 CROP = (137 - 128) // 2
 

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -9,11 +7,10 @@ from data.cameras import (
     camera_position,
     project,
     ray_directions,
-    read_views,
     sample_views,
     write_views,
 )
-from utils.errors import InputError
+from tests.helpers import read_views
 
 VIEW = View(azimuth=209.190372118, elevation=25.4208381993, distance_ratio=0.848215613661)
 
@@ -57,11 +54,3 @@ def test_views_are_written_in_the_official_format(tmp_path):
     views = sample_views(24, np.random.default_rng(0))
     write_views(path, views)
     np.testing.assert_allclose(read_views(path), views, rtol=1e-11)
-
-
-@pytest.mark.parametrize("line", ["1 2 3", "a b c d e"])
-def test_read_views_names_bad_line(tmp_path, line):
-    path = Path(tmp_path, "views.txt")
-    path.write_text(f"1 2 0 0.8 25\n{line}\n")
-    with pytest.raises(InputError, match=r"views\.txt:2: expected"):
-        read_views(path)

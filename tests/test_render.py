@@ -10,7 +10,8 @@ from data.builder.mesh import Texture, concatenate, make_mesh, normalize, rotati
 from data.builder.readers import load_mesh
 from data.builder.render import render
 from data.builder.voxelize import voxelize
-from data.cameras import View, project, read_views
+from data.cameras import View, project
+from tests.helpers import read_views
 from utils.voxels import read_binvox
 
 OFFICIAL = Path(__file__).parents[2] / "shared" / "real"
