@@ -93,6 +93,7 @@ def test_sections_comments_blanks_quotes_and_encodings_of_windows_are_accepted(e
         ("batch size = 4", ["line 1", "batch_size"]),
         ("seed = 1\nseed = 2", ["line 2: seed"]),
         ("resume_epoch = -1", ["line 1: resume_epoch"]),
+        ("b\0a\0", ["UTF-8"]),  # UTF-16 without its mark
     ],
 )
 def test_bad_line_names_file_line_and_key(text, words):

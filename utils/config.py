@@ -150,6 +150,8 @@ def read_ini(path: str | Path) -> dict:
     content = read_bytes(path)
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # as PowerShell's > writes
         text = content.decode("utf-16", "replace")
+    elif b"\0" in content:
+        raise InputError(f"{path}: expected a text file in UTF-8")
     else:
         text = content.decode("utf-8-sig", "surrogateescape")
     for i, line in enumerate(text.split("\n"), start=1):
