@@ -38,8 +38,6 @@ def main() -> None:
 
 def train(config: Config, given: set, folder: Path, device, rank: int, world_size: int) -> None:
     # The network: a new one, one to fine-tune, or that of the checkpoint to resume from.
-    if device.type == "cpu":
-        distributed.keep_freed_memory()
     config, network, resumed = checkpoint.prepare_network(config, given, folder)
     config.threshold = network.threshold = config.threshold or network.threshold
     network.to(device).grad_checkpointing = config.grad_checkpointing
@@ -67,6 +65,7 @@ def train(config: Config, given: set, folder: Path, device, rank: int, world_siz
     # The optimizer, and how far the training has come.
     optimizer, progress = make_optimizer(network, config.LR, config.weight_decay), Progress()
     precision = distributed.Precision(config.precision, device)
+    config.precision = precision.name
     train_split = checksum([f"{i} {index.names[i]}" for i in splits["train"]])
     extra = {"config": vars(config), "world_size": world_size, "train_split": train_split}
     if resumed:
@@ -108,11 +107,10 @@ def train(config: Config, given: set, folder: Path, device, rank: int, world_siz
                 for split, values in metrics.items():
                     scalars |= {f"{name}/{split}": value for name, value in values.items()}
                 logger.write(progress.step, progress.epoch, scalars)
-    except NonFiniteError:
-        raise
     except (Interrupted, Exception) as error:
         # Saving needs all ranks: they stop together, but do not know of an error of one of them.
-        if progress.batches and (world_size == 1 or isinstance(error, Interrupted)):
+        alone = world_size == 1 and not isinstance(error, NonFiniteError)
+        if progress.batches and (alone or isinstance(error, Interrupted)):
             checkpoint.save_checkpoint(folder / checkpoint.INTERRUPTED, *state, **extra)
             print("to continue: --resume_epoch=last")
         raise

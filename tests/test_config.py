@@ -154,5 +154,5 @@ def test_help_lists_the_options_of_a_script_alone(capsys):
     with pytest.raises(SystemExit):
         read_config(Parser(description="what it does"), ("experiment",), arguments=["--help"])
     text = capsys.readouterr().out
-    assert "what it does" in text and "{fp32,tf32,bf16,fp16}" in text and "--cfg FILE" in text
+    assert "what it does" in text and "{auto,fp32,tf32,bf16,fp16}" in text and "--cfg FILE" in text
     assert "--LR" not in text

@@ -18,6 +18,7 @@ from models.checkpoint import INTERRUPTED, checkpoint_path
 from models.weights import network_state, write_torch
 from tests.helpers import ROOT, assert_same
 from utils.config import read_ini
+from utils.distributed import has_bf16
 from utils.voxels import read_binvox
 
 
@@ -192,7 +193,8 @@ def test_every_training_option_changes_the_training(script, small, tmp_path):
 
 @pytest.mark.usefixtures("no_tensorboard")
 def test_resuming_keeps_unset_options_and_prints_changed_ones(script, small, tmp_path):
-    assert script("train", *small, "--num_epochs=1", "--LR=0.01", "--seed=3")[0] == 0
+    first = "--num_epochs=1 --LR=0.01 --seed=3 --precision=auto".split()
+    assert script("train", *small, *first)[0] == 0
     flags = [small[-1], "--num_workers=0", "--device=cpu", "--resume_epoch=last"]
     status, output, _ = script("train", *flags, "--num_epochs=2", "--weight_decay=0.1")
     assert status == 0 and "num_epochs: 1 -> 2" in output and "weight_decay: 5e-05 -> 0.1" in output
@@ -200,7 +202,8 @@ def test_resuming_keeps_unset_options_and_prints_changed_ones(script, small, tmp
     status, _, errors = script("train", *flags, "--num_epochs=3", "--min_views=3")
     assert status == 2 and "min_views: 3 is more than max_views, 2" in errors
     options = read_ini(tmp_path / "saved_models" / "3d-r2n2" / "config.ini")
-    kept = {"LR": 0.01, "seed": 3, "batch_size": 4, "width": 0.0625, "weight_decay": 0.1}
+    kept = {"precision": "bf16" if has_bf16(torch.device("cpu")) else "fp32"}
+    kept |= {"LR": 0.01, "seed": 3, "batch_size": 4, "width": 0.0625, "weight_decay": 0.1}
     assert options.items() >= kept.items()
 
 

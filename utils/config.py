@@ -17,7 +17,7 @@ from utils.parallel import num_cores
 NETWORKS = ("3D-LSTM-1", "3D-GRU-1", "3D-LSTM-3", "3D-GRU-3", "Res3D-GRU-3")
 VARIANTS = ("pytorch", "theano")
 RESOLUTIONS = (32, 64)
-PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
+PRECISIONS = ("auto", "fp32", "tf32", "bf16", "fp16")
 SCHEDULES = ("step", "cosine", "constant")
 EXAMPLE_TITLE = """\
 # Copy this file to config.ini, which is read if it exists, or to another file, as for
@@ -54,7 +54,7 @@ OPTIONS = {
             "the bundled weights",
         ),
         "device": ("auto", str, "auto (a GPU if there is one), cpu, cuda or cuda:N"),
-        "precision": ("fp32", PRECISIONS, "tf32, bf16 and fp16 are faster on a GPU"),
+        "precision": ("fp32", PRECISIONS, "auto: bf16 if the hardware multiplies it, else fp32"),
     },
     "network": {
         "network": ("3D-LSTM-3", NETWORKS, "network in table 1 of the paper"),
@@ -87,7 +87,7 @@ OPTIONS = {
             None,
             number(0.001, 1.0),
             "probability from which a voxel is occupied; default: the one stored in the weights, "
-            "else 0.4. train.py shows the IoU at it and stores it; it begins with 0.4",
+            "else 0.4. train.py shows the IoU at it and stores it, 0.4 even with init_weights",
         ),
     },
 }
@@ -111,7 +111,7 @@ def add_options(parser: Parser, groups=tuple(OPTIONS)) -> None:
                 help += f" (default: {default})"
             settings = {"type": kind, "metavar": metavars.get(kind, "N")}
             if isinstance(kind, tuple):
-                settings = {"type": type(default), "choices": kind}
+                settings = {"type": type(kind[0]), "choices": kind}
             elif kind is bool:
                 settings = {"action": argparse.BooleanOptionalAction}
             add(f"--{name}", default=argparse.SUPPRESS, help=help, **settings)

@@ -27,11 +27,14 @@ FAILED_PEER = re.compile("gloo|nccl", re.IGNORECASE)  # in torch's errors
 
 
 def init(device: torch.device) -> tuple[int, int]:
-    """Join the processes that torchrun started; return this one's rank and the world size.
+    """Prepare this process for training; return its rank and the world size.
+
+    It joins the others that torchrun started, if any, and keeps the memory that it frees.
 
     Raises:
         InputError: If the variables that torchrun sets are wrong, or the others do not answer.
     """
+    keep_freed_memory()
     if os.environ.get("WORLD_SIZE", "1") == "1":
         return 0, 1
     if device.type == "cuda":
@@ -49,6 +52,17 @@ def init(device: torch.device) -> tuple[int, int]:
     if dist.get_rank() > 0:  # only rank 0 prints
         sys.stdout = open(os.devnull, "w", encoding="utf-8", errors="replace")  # noqa: SIM115
     return dist.get_rank(), dist.get_world_size()
+
+
+def keep_freed_memory() -> None:
+    """Let this process reuse freed memory, where glibc would return large blocks to the system.
+
+    Page faults of new blocks would take a sixth of a training step on a CPU.
+    """
+    with suppress(AttributeError, TypeError):  # other C libraries, Windows
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(M_MMAP_MAX, 0)
+        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def _stop_without_parent(parent: int) -> None:
@@ -146,15 +160,12 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def keep_freed_memory() -> None:
-    """Let this process reuse freed memory, where glibc would return large blocks to the system.
-
-    Page faults of new blocks would take a sixth of a training step on a CPU.
-    """
-    with suppress(AttributeError, TypeError):  # other C libraries, Windows
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(M_MMAP_MAX, 0)
-        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+def has_bf16(device: torch.device) -> bool:
+    """Return whether a GPU or the processor multiplies bfloat16; others emulate it, slowly."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
 
 
 class Precision:
@@ -162,12 +173,17 @@ class Precision:
 
     Args:
         name (str): "fp32", "tf32" (faster products on a GPU), "bf16" or "fp16" (mixed precision:
-            weights stay float32).
+            weights stay float32), or "auto": bf16 if the device computes in it, else fp32.
         device (torch.device): Of the network.
+
+    Attributes:
+        name (str): What "auto" has become, else the argument.
     """
 
     def __init__(self, name: str, device: torch.device):
-        self.device, self.tf32 = device, name == "tf32"
+        if name == "auto":
+            name = "bf16" if has_bf16(device) else "fp32"
+        self.name, self.device, self.tf32 = name, device, name == "tf32"
         self.dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(name)
         self.scaler = torch.amp.GradScaler(device.type, enabled=name == "fp16")
 
