@@ -33,7 +33,7 @@ LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9
 
 def zip_of(entries: dict[str, bytes]) -> bytes:
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(file, "w") as archive:
         for name, content in entries.items():
             archive.writestr(name, content)
     return file.getvalue()
@@ -175,6 +175,7 @@ def test_archives_of_windows_may_have_backslashes_and_unmarked_utf8(tmp_path):
 
 def test_damaged_archives_and_other_formats_are_named(tmp_path):
     others = {"a.fbx": b"", "inner.zip": zip_of({"b.skp": b"", "c.stp": b""}), "cut.zip": b"PK"}
+    others["a.html"] = b"<html>"
     write_files(tmp_path, "other.zip", content=zip_of(others))
     write_files(tmp_path, "damaged.zip", content=b"no archive")
     write_files(tmp_path, "a.obj", "x.rar", "y.MAX")

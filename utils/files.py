@@ -87,7 +87,8 @@ def refuse_placeholder(content: bytes, name: str = "") -> None:
     start = content[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()  # without a byte order mark
     if start.startswith(b"version https://git-lfs"):
         raise InputError(f"{where}a Git LFS pointer, not the file itself; run `git lfs pull`")
-    if b"<html" in start or b"<!doctype html" in start:  # behind a comment or an XML header
+    is_markup = start.startswith(b"<")  # an archive may hold a page
+    if is_markup and (b"<html" in start or b"<!doctype html" in start):
         raise InputError(f"{where}a web page (HTML), not the file itself; download it again")
 
 
