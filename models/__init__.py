@@ -1,16 +1,11 @@
-"""The paper's five networks: build, load and save them."""
+"""The paper's five networks: build them with R2N2, load and save them."""
 
 from pathlib import Path
 
 from models.network import NETWORKS, R2N2, VARIANTS
 from models.weights import network_from_state, read_safetensors, read_torch, save_network
 
-__all__ = ["NETWORKS", "R2N2", "VARIANTS", "build_network", "load_network", "save_network"]
-
-
-def build_network(name: str, **options) -> R2N2:
-    """Build a network with new weights by its name in the paper; see `R2N2` for the options."""
-    return R2N2(name, **options)
+__all__ = ["NETWORKS", "R2N2", "VARIANTS", "load_network", "save_network"]
 
 
 def load_network(path: str | Path) -> R2N2:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import torch
 
-from models import R2N2, VARIANTS, build_network, load_network
+from models import R2N2, VARIANTS, load_network
 from models.network import THRESHOLD, with_resolution
 from models.weights import network_from_state, network_state, read_torch, write_torch
 from utils import distributed
@@ -181,7 +181,7 @@ def prepare_network(
         network = _network_to_fine_tune(config)
         return _with_options_of(network, config, given, config.init_weights), network, None
     options = VARIANTS[config.variant] | {"width": config.width, "resolution": config.resolution}
-    return config, build_network(config.network, **options), None
+    return config, R2N2(config.network, **options), None
 
 
 def _network_to_fine_tune(config: Config) -> R2N2:

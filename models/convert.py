@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from models import R2N2, VARIANTS, build_network, load_network
+from models import R2N2, VARIANTS, load_network
 from models.onnx import save_onnx
 from models.weights import load_weights, read_torch, reading, save_network
 from utils.errors import InputError, Parser, number, run
@@ -57,7 +57,7 @@ def load_pytorch_port(path: str | Path) -> R2N2:
             if layer not in PORT_LAYERS:
                 raise InputError(f"{file}: unexpected parameter {key!r} of the PyTorch port")
             weights[f"{PORT_LAYERS[layer]}.{kind}"] = value
-    return load_weights(build_network("3D-LSTM-3", **VARIANTS["pytorch"]), weights, path)
+    return load_weights(R2N2("3D-LSTM-3", **VARIANTS["pytorch"]), weights, path)
 
 
 def load_theano(path: str | Path) -> R2N2:
@@ -72,7 +72,7 @@ def load_theano(path: str | Path) -> R2N2:
             if key in weights:  # each gate has arrays of its own there
                 weight = torch.cat([weights[key], weight])
             weights[key] = weight
-    return load_weights(build_network(name, **VARIANTS["theano"]), weights, path)
+    return load_weights(R2N2(name, **VARIANTS["theano"]), weights, path)
 
 
 def _theano_parameters(encoder: list[str], decoder: list[str]):

@@ -4,7 +4,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from data.layout import RESOLUTIONS
-from models import NETWORKS, R2N2, build_network
+from models import NETWORKS, R2N2
 from utils.errors import Parser, run
 
 
@@ -24,7 +24,7 @@ def main() -> None:
     print(f"{'network':12} {'views':>5} {'parameters':>11} {'weights':>8} {'GMAC':>7}")
     for name in NETWORKS:
         with torch.device("meta"):
-            network = build_network(name, resolution=args.resolution)
+            network = R2N2(name, resolution=args.resolution)
         parameters = sum(p.numel() for p in network.parameters())
         size = f"{4 * parameters / 2**20:5.0f} MB"
         for num_views in args.views:

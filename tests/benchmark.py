@@ -20,7 +20,7 @@ import torch
 
 from data.loader import TrainBatchSampler, make_loader
 from data.shapenet import ShapeNetDataset, index_dataset
-from models import NETWORKS, build_network
+from models import NETWORKS, R2N2
 from tests import reference
 from tests.helpers import make_dataset
 from utils.config import Config
@@ -41,7 +41,7 @@ def measure(row: str, folder: Path, args: argparse.Namespace) -> dict[str, float
     if not on_gpu:
         keep_freed_memory()
     torch.manual_seed(0)
-    network = build_network(args.network, width=args.width).to(device)
+    network = R2N2(args.network, width=args.width).to(device)
     name, _, compiled = row.partition("+")
     network.grad_checkpointing = name == "checkpointing"
     if name == "textbook":

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from data.datasets import open_dataset
 from data.loader import TrainBatchSampler, eval_batches, make_loader
 from data.shapenet import ShapeNetDataset
-from models import R2N2, build_network
+from models import R2N2
 from models.convert import PORT_LAYERS
 from tests.benchmark import peak_memory
 from utils.config import Config, read_config
@@ -69,7 +69,7 @@ def train(name: str, config: Config) -> dict:
     """Train a network; return its curves, test IoU, time and memory."""
     memory_before, is_port = peak_memory(), name == "port"
     torch.manual_seed(config.seed)
-    network = build_network("3D-LSTM-3", width=config.width)
+    network = R2N2("3D-LSTM-3", width=config.width)
     network = Port(config.port, network) if is_port else network
     optimizer = make_optimizer(network, config.LR, config.weight_decay)
     precision = Precision(config.precision, torch.device("cpu"))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from models import build_network, save_network
+from models import R2N2, save_network
 from tests.helpers import SMALL, make_dataset, png
 
 IMAGE = "data/ShapeNetRendering/a/model00/rendering/00.png"
@@ -28,7 +28,7 @@ def original(tmp_path_factory) -> Path:
     (folder / "m").mkdir()
     (folder / "m" / "a.off").write_text("OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n")
     torch.manual_seed(0)
-    save_network(folder / "w.pth", build_network("3D-LSTM-3", width=1 / 16))
+    save_network(folder / "w.pth", R2N2("3D-LSTM-3", width=1 / 16))
     return folder
 
 

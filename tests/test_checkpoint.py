@@ -5,7 +5,7 @@ import sys
 import pytest
 import torch
 
-from models import build_network, checkpoint, load_network, save_network
+from models import R2N2, checkpoint, load_network, save_network
 from models.checkpoint import (
     Progress,
     check_same_batches,
@@ -23,7 +23,7 @@ from utils.files import experiment_lock
 
 def trained():
     """Return a network and its optimizer after a step."""
-    network = build_network("3D-GRU-3", width=1 / 16)
+    network = R2N2("3D-GRU-3", width=1 / 16)
     optimizer = make_optimizer(network, 0.1, 0.1)
     network(torch.rand(1, 1, 3, 128, 128)).mean().backward()
     optimizer.step()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from models import build_network, load_network, save_network
+from models import R2N2, load_network, save_network
 from models.convert import read_object_array
 from models.weights import network_state, read_safetensors, write_torch
 from tests.test_golden import write_port_files, write_theano_file
@@ -94,7 +94,7 @@ def test_wrong_array_of_theano_is_named(tmp_path):
 
 
 def test_convert_extracts_half_precision_weights_with_a_threshold(script, tmp_path):
-    network = build_network("3D-GRU-1", width=1 / 16)
+    network = R2N2("3D-GRU-1", width=1 / 16)
     source, out = tmp_path / "checkpoint_epoch_00000002.pth", tmp_path / "b.safetensors"
     write_torch(source, network_state(network) | {"optimizer": {"state": {}}})
     status, output, _ = script("models.convert", source, out, "--half", "--threshold=0.3")
@@ -118,7 +118,7 @@ def test_onnx_gives_the_same_for_any_number_of_views(script, tmp_path, name):
     runtime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     network, paths = (
-        build_network(name, width=1 / 16).eval(),
+        R2N2(name, width=1 / 16).eval(),
         [tmp_path / "a.pth", tmp_path / "a.onnx"],
     )
     save_network(paths[0], network)
@@ -136,7 +136,7 @@ def test_onnx_gives_the_same_for_any_number_of_views(script, tmp_path, name):
 
 def test_onnx_without_its_package_is_an_error(script, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxscript", None)
-    save_network(tmp_path / "a.pth", build_network("3D-GRU-1", width=1 / 16))
+    save_network(tmp_path / "a.pth", R2N2("3D-GRU-1", width=1 / 16))
     status, _, errors = script("models.convert", tmp_path / "a.pth", tmp_path / "a.onnx")
     assert status == 2 and "pip install onnx onnxscript" in errors
     assert not (tmp_path / "a.onnx").exists()

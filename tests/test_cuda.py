@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from data.loader import TrainBatchSampler, eval_batches, make_loader
 from data.shapenet import ShapeNetDataset, index_dataset
-from models import NETWORKS, VARIANTS, build_network
+from models import NETWORKS, R2N2, VARIANTS
 from tests.helpers import SMALL
 from utils.config import Config
 from utils.distributed import Precision
@@ -43,7 +43,7 @@ def device() -> torch.device:
 
 def make_network(name="3D-LSTM-3", **options):
     torch.manual_seed(0)
-    return build_network(name, width=1 / 8, **options)
+    return R2N2(name, width=1 / 8, **options)
 
 
 def random_batch(network, batch_size=2, num_views=3):

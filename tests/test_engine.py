@@ -6,7 +6,7 @@ import torch
 
 from data.loader import TrainBatchSampler, eval_batches, make_loader
 from data.shapenet import SampleKey, ShapeNetDataset, collate, index_dataset
-from models import build_network
+from models import R2N2
 from tests.helpers import make_dataset
 from utils.config import Config
 from utils.distributed import Precision
@@ -50,7 +50,7 @@ def test_constant_schedule_decays_to_zero_over_the_last_epochs():
 
 def test_weight_decay_applies_to_weights_only():
     torch.manual_seed(0)
-    network = build_network("3D-LSTM-3", width=1 / 16)
+    network = R2N2("3D-LSTM-3", width=1 / 16)
     before = {key: value.clone() for key, value in network.state_dict().items()}
     optimizer = make_optimizer(network, 0.01, weight_decay=0.1)
     for parameter in network.parameters():
@@ -65,7 +65,7 @@ def test_weight_decay_applies_to_weights_only():
 
 def test_evaluate_matches_single_samples_and_keeps_the_network(dataset):
     torch.manual_seed(0)
-    network = build_network("3D-LSTM-3", width=1 / 16)
+    network = R2N2("3D-LSTM-3", width=1 / 16)
     before = {key: value.clone() for key, value in network.state_dict().items()}
     samples = ShapeNetDataset(index_dataset(dataset), 128)
     batches = eval_batches(list(range(15)), 4, 2)
@@ -95,7 +95,7 @@ def test_evaluate_matches_single_samples_and_keeps_the_network(dataset):
 
 def test_small_network_learns_two_samples(tmp_path):
     torch.manual_seed(0)
-    network = build_network("3D-LSTM-3", width=1 / 16)
+    network = R2N2("3D-LSTM-3", width=1 / 16)
     index = index_dataset(make_dataset(tmp_path, {"03001627": 2}))
     samples = ShapeNetDataset(index, 128)
     loader = make_loader(samples, TrainBatchSampler(range(2), 2, 2, 2, seed=0), 0)
@@ -112,7 +112,7 @@ def test_the_soft_iou_loss_changes_the_training_but_not_the_loss_that_is_shown(d
     losses, weights = [], []
     for iou_weight in (0.0, 0.2):
         torch.manual_seed(0)
-        network = build_network("3D-LSTM-3", width=1 / 16)
+        network = R2N2("3D-LSTM-3", width=1 / 16)
         optimizer = make_optimizer(network, 0.003, weight_decay=0)
         loader = make_loader(samples, TrainBatchSampler([0, 1], 2, 1, 1, seed=0), 0)
         config = Config(LR=0.003, threshold=0.4, iou_weight=iou_weight)
@@ -128,7 +128,7 @@ def test_other_precisions_train_and_evaluate_nearly_the_same(dataset, name):
     results = []
     for precision in (FP32, Precision(name, torch.device("cpu"))):
         torch.manual_seed(0)
-        network = build_network("3D-LSTM-3", width=1 / 16)
+        network = R2N2("3D-LSTM-3", width=1 / 16)
         optimizer = make_optimizer(network, 0.003, weight_decay=0)
         batches = TrainBatchSampler(list(range(4)), 2, 1, 2, seed=0)
         loader = make_loader(samples, batches, 0)

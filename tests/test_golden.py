@@ -10,7 +10,7 @@ from PIL import Image
 
 from data.loader import TrainBatchSampler, make_loader
 from data.shapenet import ShapeNetDataset, index_dataset
-from models import build_network, convert, load_network
+from models import R2N2, convert, load_network
 from tests.helpers import ROOT, make_dataset
 from utils.config import Config
 from utils.distributed import Precision
@@ -104,7 +104,7 @@ def test_bundled_weights_match_golden():
 )
 def test_three_training_steps_match_golden(tmp_path, name, losses, norm):
     """Losses, and the L1 norm of the weights afterwards, differ by 1e-6 between CPUs."""
-    network = build_network(name, width=1 / 16)
+    network = R2N2(name, width=1 / 16)
     for i, parameter in enumerate(network.parameters()):
         fan_in = np.prod(parameter.shape[1:])
         weights = random_parameter(i, [*parameter.shape], fan_in, (0.1, 0.1))

@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import torch
 
-from models import NETWORKS, R2N2, VARIANTS, build_network
+from models import NETWORKS, R2N2, VARIANTS
 from models.network import with_resolution
 from models.profile import count_macs
 from tests import reference
@@ -15,7 +15,7 @@ THEANO = VARIANTS["theano"]
 
 def small_network(name="3D-LSTM-3", **options):
     torch.manual_seed(0)
-    return build_network(name, **{"width": 1 / 16, **options}).eval()
+    return R2N2(name, **{"width": 1 / 16, **options}).eval()
 
 
 def random_images(batch_size, num_views, size=128):
@@ -37,7 +37,7 @@ def random_images(batch_size, num_views, size=128):
 )
 def test_parameter_count_matches_the_original_code(name, variant, parameters):
     with torch.device("meta"):
-        network = build_network(name, **VARIANTS[variant])
+        network = R2N2(name, **VARIANTS[variant])
     assert sum(p.numel() for p in network.parameters()) == parameters
 
 
@@ -100,7 +100,7 @@ def test_grad_checkpointing_keeps_gradients(name):
 
 def test_xavier_init_counts_each_gate_as_a_layer():
     torch.manual_seed(0)
-    network = build_network("3D-GRU-3", width=0.5)
+    network = R2N2("3D-GRU-3", width=0.5)
     gate_features = network.recurrence.input.out_features // 3
     fans = {  # mean of fan-in and fan-out
         "encoder.conv3": (9 * 64 + 9 * 128) / 2,
@@ -149,7 +149,7 @@ def test_invalid_image_shapes_raise_value_error(shape):
 
 def test_profile_counts_multiplications():
     with torch.device("meta"):
-        network = build_network("3D-LSTM-3")
+        network = R2N2("3D-LSTM-3")
     macs = [count_macs(network, num_views) for num_views in (1, 2, 3)]
     assert macs[2] == pytest.approx(8.49e9, rel=0.01)  # the PyTorch port needs 15.0e9
     assert macs[2] - macs[1] == pytest.approx(macs[1] - macs[0], rel=0.001)

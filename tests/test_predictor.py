@@ -6,7 +6,7 @@ from PIL import Image
 from data.background import cut_out
 from data.photographs import read_photograph
 from data.transforms import eval_transform, load_image
-from models import build_network, save_network
+from models import R2N2, save_network
 from models.predictor import Predictor
 from tests.helpers import ROOT
 from utils.errors import InputError
@@ -17,7 +17,7 @@ PATHS = [ROOT / "data" / "demo" / f"{i}.png" for i in range(3)]
 @pytest.fixture(scope="module")
 def network():
     torch.manual_seed(0)
-    return build_network("3D-LSTM-3", width=1 / 16)
+    return R2N2("3D-LSTM-3", width=1 / 16)
 
 
 @pytest.fixture

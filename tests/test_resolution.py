@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models import build_network, load_network, save_network
+from models import R2N2, load_network, save_network
 from tests.helpers import SMALL, make_dataset
 from utils.voxels import read_binvox, write_binvox
 
@@ -15,7 +15,7 @@ def flags(tmp_path, monkeypatch):
     root = make_dataset(tmp_path / "data", {"03001627": 4}, views=2)
     for path in root.rglob("*.binvox"):
         write_binvox(path, read_binvox(path).repeat(2, 0).repeat(2, 1).repeat(2, 2))
-    save_network("32.pth", build_network("3D-LSTM-3", width=1 / 16))
+    save_network("32.pth", R2N2("3D-LSTM-3", width=1 / 16))
     return [*SMALL[1:], f"--database_path={root}", "--num_epochs=1"]
 
 
@@ -40,7 +40,7 @@ def test_voxels_and_weights_of_another_resolution_are_one_line_errors(script, fl
     status, _, errors = script("train", *flags, "--width=0.0625")
     assert status == 2 and errors.count("\n") == 1
     assert "model.binvox: expected 32³ voxels (resolution), got 64³" in errors
-    save_network("64.pth", build_network("3D-LSTM-3", width=1 / 16, resolution=64))
+    save_network("64.pth", R2N2("3D-LSTM-3", width=1 / 16, resolution=64))
     status, _, errors = script("train", *flags, "--resolution=32", "--init_weights=64.pth")
     assert status == 2 and errors.count("\n") == 1
     assert "64.pth: these weights have resolution = 64, not resolution = 32 as asked" in errors

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from data.shapenet import SampleKey, ShapeNetDataset, collate, index_dataset
-from models import build_network, load_network
+from models import R2N2, load_network
 from models.weights import network_state, write_torch
 from tests.helpers import SMALL, make_dataset
 from tests.test_report import example_results
@@ -23,7 +23,7 @@ def evaluated(tmp_path_factory):
     folder = tmp_path_factory.mktemp("evaluated")
     root = make_dataset(folder / "data", {"03001627": 10, "04379243": 5}, views=2, seed=3)
     torch.manual_seed(0)
-    network = build_network("3D-GRU-3", width=1 / 16)
+    network = R2N2("3D-GRU-3", width=1 / 16)
     with torch.no_grad():
         for parameter in network.decoder.parameters():
             parameter *= 1.3  # probabilities well apart
@@ -122,7 +122,7 @@ def test_results_match_the_metrics_of_each_sample(script, evaluated, tmp_path, m
 def test_each_evaluation_keeps_its_own_results(script, evaluated, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     other = tmp_path / "other" / "weights.pth"
-    write_torch(other, network_state(build_network("3D-LSTM-1", width=1 / 16)))
+    write_torch(other, network_state(R2N2("3D-LSTM-1", width=1 / 16)))
     evaluations = [(), ("--split=val",), (f"--weights={other}",), ("--val_fraction=0.5",)]
     evaluations += [("--val_fraction=0.5", "--split=val"), ("--max_views=1",)]
     for flags in (*evaluations, *evaluations[:2]):  # the same evaluation again replaces its results

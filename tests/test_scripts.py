@@ -13,7 +13,7 @@ import torch
 import trimesh
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from models import build_network, load_network, save_network
+from models import R2N2, load_network, save_network
 from models.checkpoint import INTERRUPTED, checkpoint_path
 from models.weights import network_state, write_torch
 from tests.helpers import ROOT, assert_same
@@ -78,7 +78,7 @@ def test_bundled_weights_reconstruct_a_chair_from_the_demo_images(script, tmp_pa
 
 def write_weights(path: Path, width: float = 1 / 16):
     torch.manual_seed(0)
-    write_torch(path, network_state(build_network("3D-LSTM-3", width=width)))
+    write_torch(path, network_state(R2N2("3D-LSTM-3", width=width)))
 
 
 def test_demo_writes_smooth_surfaces_and_a_page(script, tmp_path, monkeypatch):
@@ -146,7 +146,7 @@ def test_threshold_of_a_training_is_that_of_its_evaluation(script, small, tmp_pa
 def test_demo_uses_the_threshold_of_the_weights_unless_one_is_given(script, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
-    network = build_network("3D-LSTM-3", width=1 / 16)
+    network = R2N2("3D-LSTM-3", width=1 / 16)
     network.threshold = 1.0
     save_network("w.pth", network)
     flags = ["--weights=w.pth", "--device=cpu", "--output=a.binvox"]

@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 
-from models import NETWORKS, build_network, load_network, save_network
+from models import NETWORKS, R2N2, load_network, save_network
 from models.weights import network_state, write_torch
 from tests.helpers import ROOT
 from utils.errors import InputError
@@ -16,7 +16,7 @@ SMALL = {"width": 1 / 16, "leaky_slope": 0.1, "unpooling": "zero"}
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("suffix", ["pth", "safetensors"])
 def test_saved_network_loads_the_same(tmp_path, name, suffix):
-    network = build_network(name, resolution=64, **SMALL)
+    network = R2N2(name, resolution=64, **SMALL)
     network.threshold = 0.35
     save_network(tmp_path / f"a.{suffix}", network)
     loaded = load_network(tmp_path / f"a.{suffix}")
@@ -29,7 +29,7 @@ def test_saved_network_loads_the_same(tmp_path, name, suffix):
 
 @pytest.mark.parametrize("suffix", ["pth", "safetensors"])
 def test_half_precision_loads_as_float32(tmp_path, suffix):
-    network = build_network("3D-LSTM-3", **SMALL)
+    network = R2N2("3D-LSTM-3", **SMALL)
     save_network(tmp_path / f"a.{suffix}", network, half=True)
     for key, value in load_network(tmp_path / f"a.{suffix}").state_dict().items():
         assert value.dtype == torch.float32
@@ -74,7 +74,7 @@ BIAS = nested("weights", "encoder.fc.bias")
     ],
 )
 def test_file_that_does_not_fit_is_an_error_naming_what(tmp_path, change, value, named):
-    content = network_state(build_network("3D-LSTM-3", **SMALL))
+    content = network_state(R2N2("3D-LSTM-3", **SMALL))
     change(content, value)
     torch.save(content, tmp_path / "bad.pth")
     with pytest.raises(InputError, match=rf"bad\.pth: .*{named}") as error:
@@ -85,7 +85,7 @@ def test_file_that_does_not_fit_is_an_error_naming_what(tmp_path, change, value,
 @pytest.mark.parametrize("name", ["bad.pth", "bad.safetensors", "bad.npy"])
 def test_what_is_there_in_place_of_weights_is_named(tmp_path, name):
     path, good = tmp_path / name, tmp_path / name.replace("bad.npy", "good.pth")
-    save_network(good, build_network("3D-LSTM-3", **SMALL))
+    save_network(good, R2N2("3D-LSTM-3", **SMALL))
     whole = good.read_bytes()
     for content, named in (
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
