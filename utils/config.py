@@ -80,7 +80,11 @@ OPTIONS = {
         "num_epochs": (60, number(1), "train up to this epoch"),
         "iou_weight": (0.0, number(0.0), "add iou_weight * (1 - soft IoU) to the loss"),
         "grad_checkpointing": (False, bool, "less memory, slower steps"),
-        "compile": (False, bool, "use torch.compile, which needs a C++ compiler"),
+        "compile": (
+            False,
+            bool,
+            "use torch.compile, which needs a C++ compiler; a CPU does not get faster by it",
+        ),
     },
     "evaluation": {
         "threshold": (
