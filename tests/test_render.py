@@ -6,7 +6,7 @@ import pytest
 import trimesh
 from PIL import Image
 
-from data.builder.mesh import Texture, concatenate, make_mesh, normalize, rotation, transform
+from data.builder.mesh import concatenate, make_mesh, normalize, rotation, transform
 from data.builder.readers import load_mesh
 from data.builder.render import render
 from data.builder.voxelize import voxelize
@@ -67,7 +67,7 @@ def test_texture_is_upright():
     """The image's upper left corner is at u = 0, v = 1."""
     pixels = np.full((2, 2, 4), 255, np.uint8)
     pixels[..., :3] = [[[250, 0, 0], [0, 250, 0]], [[0, 0, 250], [0, 0, 0]]]
-    mesh = square([[0, 0], [1, 0], [1, 1], [0, 1]], Texture(pixels))
+    mesh = square([[0, 0], [1, 0], [1, 1], [0, 1]], pixels)
     image = render(normalize(mesh), [View(0, 0, 1)])[0].astype(int)
     places = [(50, 50, 0), (50, 87, 1), (87, 50, 2)]
     for row, column, channel in places:
@@ -83,7 +83,7 @@ WALL = make_mesh(
 def test_transparent_texels_show_what_is_behind():
     pixels = np.full((1, 2, 4), 255, np.uint8)
     pixels[0, 0, 3] = 0  # the half at -y, as uv turns it, is a hole
-    leaf = square([[0, 0], [0, 1], [1, 1], [1, 0]], Texture(pixels))
+    leaf = square([[0, 0], [0, 1], [1, 1], [1, 0]], pixels)
     alone, both = (
         render(normalize(concatenate(meshes)), [View(0, 0, 1)])[0].astype(int)
         for meshes in ([leaf], [leaf, WALL])

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from data.builder.mesh import Mesh, Texture
+from data.builder.mesh import Mesh
 from data.cameras import View, camera_position, project, ray_directions
 from data.layout import RENDERING_SIZE
 from utils.errors import InputError
@@ -169,11 +169,10 @@ def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
-def _sample_texture(texture: Texture, uv: np.ndarray) -> np.ndarray:
+def _sample_texture(texture: np.ndarray, uv: np.ndarray) -> np.ndarray:
     """Return the nearest texels (4, N) uint8 of positions (2, N)."""
-    height, width = texture.pixels.shape[:2]
-    clamped = zip(uv, texture.clamp, strict=True)
-    u, v = (np.clip(value, 0, 1) if clamp else value % 1 for value, clamp in clamped)
+    height, width = texture.shape[:2]
+    u, v = uv % 1
     column = np.minimum((u * width).astype(int), width - 1)
     row = np.minimum(((1 - v) * height).astype(int), height - 1)
-    return texture.pixels[row, column].T
+    return texture[row, column].T

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data.builder.mesh import Mesh, Texture, linear_to_srgb, make_mesh
+from data.builder.mesh import Mesh, linear_to_srgb, make_mesh
 from data.builder.readers.assets import Assets
 from data.builder.readers.gltf.buffers import GltfFile, normalized
 from data.builder.readers.gltf.materials import GltfMaterial, read_material
@@ -112,7 +112,7 @@ def _place(primitive: Primitive, material: GltfMaterial, placement: Placement) -
         factor = (rgba * factor)[faces]
     uv = texture = None
     if material.texture is not None:
-        texture = Texture(material.texture.pixels, material.texture.clamp)
+        texture = material.texture.pixels
         uv = attributes.get(f"TEXCOORD_{material.texture.uv_set}")
         uv = None if uv is None else material.texture.uv(uv)[faces]
     normals = None if normals is None else normals[faces]

@@ -9,15 +9,13 @@ from PIL import Image
 from data.builder.mesh import GRAY, linear_to_srgb, srgb_to_linear
 from data.builder.readers.gltf.buffers import GltfFile
 
-CLAMP, MIRROR = 33071, 33648
 IMAGE_EXTENSIONS = ("EXT_texture_webp", "EXT_texture_avif", "MSFT_texture_dds")
 
 
 class GltfTexture(NamedTuple):
-    """A Texture's pixels and clamp, its uv set and their transform (2, 3)."""
+    """An image (H, W, 4), its uv set and their transform (2, 3)."""
 
     pixels: np.ndarray
-    clamp: tuple[bool, bool]
     uv_set: int
     uv_matrix: np.ndarray
 
@@ -64,7 +62,6 @@ def _read_texture(file: GltfFile, info: dict | None) -> GltfTexture | None:
         return None
     try:
         entry = file.items("textures")[info["index"]]
-        sampler = file.items("samplers")[entry["sampler"]] if "sampler" in entry else {}
         pixels = _read_image(file, entry)
     except Exception as error:  # a damaged texture must not cost the mesh
         file.assets.note(f"texture {info.get('index')} cannot be read: {error!r}")
@@ -72,14 +69,8 @@ def _read_texture(file: GltfFile, info: dict | None) -> GltfTexture | None:
     if pixels is None:
         return None
     transform = info.get("extensions", {}).get("KHR_texture_transform", {})
-    matrix = _uv_matrix(transform)
-    wraps = (sampler.get("wrapS"), sampler.get("wrapT"))
-    if wraps[0] == MIRROR:  # a mirrored pair of images repeats
-        pixels, matrix[0] = np.concatenate([pixels, pixels[:, ::-1]], 1), matrix[0] / 2
-    if wraps[1] == MIRROR:
-        pixels, matrix[1] = np.concatenate([pixels, pixels[::-1]], 0), matrix[1] / 2
     uv_set = transform.get("texCoord", info.get("texCoord", 0))
-    return GltfTexture(pixels, (wraps[0] == CLAMP, wraps[1] == CLAMP), uv_set, matrix)
+    return GltfTexture(pixels, uv_set, _uv_matrix(transform))
 
 
 def _read_image(file: GltfFile, texture: dict) -> np.ndarray | None:
