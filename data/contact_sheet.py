@@ -3,19 +3,16 @@
 python -m data.contact_sheet DATASET --out sheet.png
 """
 
-import sys
 from os.path import expanduser
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from data.datasets import index_any
 from data.layout import RENDERING_SIZE
 from data.shapenet import ShapeNetIndex
-from utils.draw import OUTPUT_FORMATS, draw_voxels, image_grid, save_image
-from utils.errors import InputError, Parser, number, run
+from utils.draw import draw_voxels, image_grid, save_image
+from utils.errors import Parser, number, run
 
 COLUMNS = 4
 MAX_TITLE = 44  # characters over a tile
@@ -28,7 +25,7 @@ def contact_sheet(index: ShapeNetIndex, limit: int) -> Image.Image:
     so that a shape that was built backwards stands out.
     """
     order = np.random.default_rng(0).permutation(len(index.names))[:limit]
-    chosen = tqdm(sorted(order.tolist()), file=sys.stdout)
+    chosen = sorted(order.tolist())
     tiles = [(_draw_shape(index, i), index.label(i)[:MAX_TITLE]) for i in chosen]
     return image_grid([tiles[i : i + COLUMNS] for i in range(0, len(tiles), COLUMNS)], 28, 16)
 
@@ -46,13 +43,10 @@ def _draw_shape(index: ShapeNetIndex, i: int) -> Image.Image:
 def main() -> None:
     parser = Parser(prog="python -m data.contact_sheet", description=__doc__.split("\n", 1)[0])
     parser.add_argument("dataset", help="folder of the dataset")
-    formats = ", ".join(OUTPUT_FORMATS)
-    parser.add_argument("--out", required=True, type=expanduser, help=f"image to write: {formats}")
+    parser.add_argument("--out", required=True, type=expanduser, help="image to write")
     limit = "draw so many shapes, if there are more (default: 40)"
     parser.add_argument("--limit", type=number(1), default=40, metavar="N", help=limit)
     args = parser.parse_args()
-    if Path(args.out).suffix.lower() not in OUTPUT_FORMATS:
-        raise InputError(f"--out: expected a file ending in {formats}, got {args.out}")
     save_image(args.out, contact_sheet(index_any(args.dataset)[0], args.limit))
     print(f"{args.out}: two views of each shape, and its voxels with the front to the lower right")
 

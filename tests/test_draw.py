@@ -75,7 +75,7 @@ def test_contact_sheet_shows_two_views_and_the_voxels_of_each_shape(small):
     assert np.array_equal(sheet.crop((*box, box[0] + 137, box[1] + 137)), voxels)
 
 
-@pytest.mark.parametrize("flag", ["--limit=0", "--out=sheet.xyz"])
-def test_contact_sheet_refuses_bad_flags(script, small, flag):
+@pytest.mark.parametrize(("flag", "name"), [("--limit=0", "--limit"), ("--out=a.xyz", "a.xyz")])
+def test_contact_sheet_refuses_bad_flags(script, small, flag, name):
     status, _, errors = script("data.contact_sheet", small, "--out=a.png", flag)
-    assert status == 2 and flag.partition("=")[0] in errors and errors.count("\n") == 1
+    assert status == 2 and name in errors and errors.count("\n") == 1

@@ -19,7 +19,6 @@ SIDE_AZIMUTHS = (120, 210, 300)  # azimuths of the further drawings of a predict
 TILE = 320  # pixels
 CHECKER = 8  # pixels of a square behind a cut-out
 MAX_COLUMNS = 5
-OUTPUT_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
 
 def draw_voxels(
@@ -160,10 +159,9 @@ def draw_prediction(
 
 
 def save_image(path: str | Path, image: Image.Image) -> None:
-    """Write an image as `.png`, `.jpg` or `.webp`."""
-    image_format = OUTPUT_FORMATS[Path(path).suffix.lower()]
+    """Write an image in the format of the path's suffix."""
+    image_format = Image.registered_extensions().get(Path(path).suffix.lower())
+    if image_format not in Image.SAVE:
+        raise InputError(f"{path}: expected the name of an image, such as image.png")
     with atomic_write(path) as temporary:
-        try:
-            image.save(temporary, image_format)
-        except ValueError as error:
-            raise InputError(f"{path}: too large for {image_format}: {error}") from error
+        image.save(temporary, image_format)
