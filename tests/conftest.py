@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from data.builder.readers import FolderAssets, load_mesh
+from data.builder.readers import parse_mesh
+from data.builder.readers.assets import FolderAssets
 from tests.helpers import ROOT, SHARED, SMALL, make_dataset
 from utils import errors
 from utils.tensorboard import TensorBoardLogger
@@ -78,6 +79,6 @@ def read(tmp_path):
         path = tmp_path / name
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         run.notes = (found := FolderAssets(tmp_path)).notes
-        return load_mesh(path, found)
+        return parse_mesh(path.read_bytes(), name, found)
 
     return run

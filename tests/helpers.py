@@ -8,6 +8,9 @@ import torch
 import trimesh
 from PIL import Image
 
+from data.builder.mesh import Mesh
+from data.builder.readers import parse_mesh
+from data.builder.readers.assets import FolderAssets
 from data.cameras import View
 from utils.voxels import write_binvox
 
@@ -75,6 +78,10 @@ def write_files(root: Path, *names: str, content: bytes = BOX) -> Path:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(content)
     return root
+
+
+def load_mesh(path: Path) -> Mesh:
+    return parse_mesh(path.read_bytes(), path.name, FolderAssets(path.parent))
 
 
 def colors_of(mesh) -> list:

@@ -51,9 +51,10 @@ def command(out, monkeypatch, capsys):
 
 def test_prefix_keeps_two_sources_apart_and_only_listed_leaves_out(tmp_path, out, command):
     for source in ("first", "second"):
-        command(write_files(tmp_path / source, "chair/a.obj"), "--prefix", source)
+        content = b"# %s\n" % source.encode() + BOX
+        command(write_files(tmp_path / source, "chair/a.obj", content=content), "--prefix", source)
     assert shapes_in(out) == ["03001627/first-a", "03001627/second-a"]
-    write_files(tmp_path / "third", "a.obj", "b.obj")
+    write_files(tmp_path / "third", "a.obj", "b.obj", content=b"# third\n" + BOX)
     write_files(tmp_path / "third", "list.csv", content=b"b.obj,plants\n")
     command(tmp_path / "third", "--categories", tmp_path / "third" / "list.csv", "--only-listed")
     assert shapes_in(out)[2:] == ["plants/b"]
@@ -186,15 +187,20 @@ def test_other_options_rebuild_a_shape_and_its_variants(tmp_path, out):
     assert files(out) == after
 
 
-def test_mesh_keeps_its_name_when_others_come_beside_it(tmp_path, out, command, capsys):
-    folder = write_files(tmp_path / "in", "chair/a.obj", "chair/b.obj")
+def test_mesh_keeps_its_name_when_others_come_beside_it_or_its_folder_is_moved(
+    tmp_path, out, command
+):
+    folder = write_files(tmp_path / "in", "chair/a.obj", content=b"# a\n" + BOX)
+    write_files(folder, "chair/b.obj")
     command(folder)
-    write_files(folder, "chair/new/a.obj")
-    assert "keep their names: 1, such as 03001627/a\n" in command(folder)[1]
+    folder = folder.rename(tmp_path / "moved")
+    write_files(folder, "chair/new/a.obj", content=b"# new\n" + BOX)
+    command(folder)
     assert shapes_in(out) == [f"03001627/{name}" for name in ("a", "b", "chair-new-a.obj")]
-    shutil.copytree(folder, tmp_path / "other")
-    with pytest.raises(InputError, match=r"has 03001627/b of .*--prefix"):
-        command(tmp_path / "other")
+    assert str(tmp_path) not in "".join(path.read_text() for path in out.rglob("source.txt"))
+    other = write_files(tmp_path / "other", "chair/b.obj", content=b"# other\n" + BOX)
+    with pytest.raises(InputError, match=r"has 03001627/b of another mesh.*--prefix"):
+        command(other)
 
 
 def test_variants_differ_and_sort_behind_their_original(tmp_path, out):

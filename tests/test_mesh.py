@@ -11,7 +11,7 @@ from data.builder.mesh import (
     smooth_normals,
     transform,
 )
-from data.builder.readers import load_mesh
+from tests.helpers import load_mesh
 from utils.errors import InputError
 
 TRIANGLE = "mtllib m.mtl\nusemtl m\nv 0 0 0\nv 1 0 0\nv 1 1 0\nvt 0 0\nvn 0 0 2\n"

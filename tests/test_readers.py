@@ -9,7 +9,8 @@ import trimesh
 from PIL import Image
 
 from data.builder.mesh import GRAY
-from data.builder.readers import FolderAssets, parse_mesh
+from data.builder.readers import parse_mesh
+from data.builder.readers.assets import FolderAssets
 from data.builder.readers.polygons import triangulate
 from data.builder.voxelize import voxelize
 from tests.helpers import RED, colors_of, png

@@ -7,11 +7,10 @@ import trimesh
 from PIL import Image
 
 from data.builder.mesh import concatenate, make_mesh, normalize, rotation, transform
-from data.builder.readers import load_mesh
 from data.builder.render import render
 from data.builder.voxelize import voxelize
 from data.cameras import View, project
-from tests.helpers import read_views
+from tests.helpers import load_mesh, read_views
 from utils.voxels import read_binvox
 
 OFFICIAL = Path(__file__).parents[2] / "shared" / "real"

@@ -3,8 +3,8 @@ import pytest
 import trimesh
 
 from data.builder.mesh import rotation, transform
-from data.builder.readers import load_mesh
 from data.builder.voxelize import voxelize
+from tests.helpers import load_mesh
 from utils.draw import draw_voxels
 from utils.errors import InputError
 from utils.voxels import (

@@ -7,9 +7,8 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple
 from zipfile import ZipFile, ZipInfo
 
-from data.builder.mesh import Mesh
 from data.builder.names import is_container
-from data.builder.readers import OTHERS, is_readable, parse_mesh
+from data.builder.readers import OTHERS, is_readable
 from data.builder.readers.assets import Assets, fold
 from utils.errors import InputError
 from utils.files import refuse_placeholder
@@ -103,20 +102,20 @@ def _read_catalog(text: str, default_category: str) -> tuple[list[ArchiveMesh], 
     return meshes, others
 
 
-def load_entry(
+def open_entry(
     file: Path | BinaryIO, entries: tuple[str, ...], outer: Assets | None
-) -> tuple[Mesh, Assets]:
-    """Read the mesh of an archive that an ArchiveMesh's entries name.
+) -> tuple[bytes, str, Assets]:
+    """Return the content and the name of the mesh at an ArchiveMesh's entries of an archive.
 
-    Also returns what was around it, where images are looked up before `outer`.
+    Also returns what is around it, where images are looked up before `outer`.
     """
-    with ZipFile(file) as archive:
-        content = archive.read(entries[0])
-        folder, _, name = entry_path(archive.getinfo(entries[0])).rpartition("/")
-        assets = ArchiveAssets(archive, folder, outer)
-        if len(entries) > 1:
-            return load_entry(io.BytesIO(content), entries[1:], assets)
-        return parse_mesh(content, name, assets), assets
+    archive = ZipFile(file)  # stays open for what is around the entry
+    content = archive.read(entries[0])
+    folder, _, name = entry_path(archive.getinfo(entries[0])).rpartition("/")
+    assets = ArchiveAssets(archive, folder, outer)
+    if len(entries) > 1:
+        return open_entry(io.BytesIO(content), entries[1:], assets)
+    return content, name, assets
 
 
 def entry_path(info: ZipInfo) -> str:

@@ -32,7 +32,7 @@ from utils.voxels import read_binvox, write_binvox
 
 MAX_STRETCH = 1.25  # a variant is 1 / 1.25 to 1.25 times as long along each axis
 MIN_THICKNESS = 1e-4  # the shortest side of a usable mesh, in longest sides
-RECORD = "source.txt"  # beside the voxels: the options and the mesh that a shape is made from
+RECORD = "source.txt"  # beside the voxels: a shape's options, and the checksum of its mesh
 UNFINISHED = ".making-"  # prefix of the folders of shapes in progress
 
 
@@ -60,10 +60,10 @@ class Options:
     seed: int = 0
 
     def record(self, source: Source) -> str:
-        """Return the options that a shape is made with, and a line with its mesh."""
+        """Return the options that a shape is made with, and a line with its mesh's checksum."""
         flags = f"--up={self.up} --front={self.front or source.front} --views={self.views} "
         flags += f"--resolution={self.resolution} --seed={self.seed}"
-        return f"{flags}\n{source.location.resolve()}"
+        return f"{flags}\n{source.checksum}\n"
 
 
 def is_finished(root: Path, name: str, record: str = "") -> bool:
@@ -71,7 +71,7 @@ def is_finished(root: Path, name: str, record: str = "") -> bool:
     if not all((root / tree / name).is_dir() for tree in (RENDERINGS, VOXELS)):
         return False
     path = root / VOXELS / name / RECORD
-    return not path.exists() or path.read_bytes() == os.fsencode(record)
+    return not path.exists() or path.read_text("ascii") == record
 
 
 def write_shape(
@@ -105,7 +105,7 @@ def write_shape(
         (rendering_dir / "renderings.txt").write_text(listing, "ascii", newline="\n")
         write_binvox(Path(folder, "voxels", VOXELS_FILE), voxels, corner, side)
         if record:
-            Path(folder, "voxels", RECORD).write_bytes(os.fsencode(record))
+            Path(folder, "voxels", RECORD).write_text(record, "ascii", newline="\n")
         if not is_finished(root, name, record):  # another run may have finished it
             _replace(rendering_dir.parent, root / RENDERINGS / name)
             _replace(Path(folder, "voxels"), root / VOXELS / name)
@@ -164,22 +164,22 @@ def build(
 
 def _keep_names(sources: list[Source], out: Path) -> list[Source]:
     """Give meshes that are in a dataset the names that they have there."""
-    mesh_of = {}  # by the shape
+    mesh_of = {}  # checksums by the shape
     for path in (out / VOXELS).glob(f"*/*/{RECORD}"):
         shape = path.parts[-3], path.parts[-2].partition("+")[0]
-        mesh_of[shape] = os.fsdecode(path.read_bytes()).partition("\n")[2]
-    shape_of = {mesh: shape for shape, mesh in mesh_of.items()}
+        mesh_of[shape] = path.read_text("ascii").split()[-1]
+    taken = {(source.category, source.name) for source in sources}
+    shape_of = {mesh: shape for shape, mesh in mesh_of.items() if shape not in taken}
     kept = []
     for source in sources:
-        mesh = str(source.location.resolve())
-        category, name = shape_of.get(mesh, (source.category, source.name))
-        if (other := mesh_of.get((category, name), mesh)) != mesh:
-            remedy = "tell them apart by --prefix, or choose another --out"
-            raise InputError(f"{mesh}: {out} has {category}/{name} of {other}; {remedy}")
-        kept.append(replace(source, category=category, name=name))
-    renamed = [new for old, new in zip(sources, kept, strict=True) if new != old]
-    for new in renamed[:1]:
-        print(f"note: meshes that keep their names: {len(renamed)}, such as {new.shape}")
+        shape = source.category, source.name
+        mesh = source.checksum if mesh_of else ""
+        if mesh_of.get(shape) != mesh:
+            shape = shape_of.pop(mesh, shape)
+        if mesh_of.get(shape, mesh) != mesh:
+            found = f"{out} has {source.shape} of another mesh, or of this one before a change"
+            raise InputError(f"{source.location}: {found}; use --prefix or another --out")
+        kept.append(replace(source, category=shape[0], name=shape[1]))
     return kept
 
 

@@ -3,12 +3,14 @@
 import csv
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 
-from data.builder.archives import ARCHIVES, is_hidden, list_meshes, load_entry
+from data.builder.archives import ARCHIVES, is_hidden, list_meshes, open_entry
 from data.builder.mesh import Mesh, rotation, transform
 from data.builder.names import Place, category_folder, clean_name, is_container, name_shapes
 from data.builder.readers import (
@@ -18,11 +20,11 @@ from data.builder.readers import (
     READERS,
     explain_others,
     is_readable,
-    load_mesh,
+    parse_mesh,
 )
-from data.builder.readers.assets import FolderAssets
+from data.builder.readers.assets import Assets, FolderAssets
 from utils.errors import InputError, explain
-from utils.files import read_text
+from utils.files import read_bytes, read_text
 
 FRONT_Z = (".glb", ".gltf", *CONVERTIBLE)  # glTF's specification
 
@@ -74,17 +76,28 @@ class Source:
 
         Raises InputError when the mesh cannot be used.
         """
-        assets = FolderAssets(self.path.parent)
-        if self.entries:
-            # The textures of source/chair.zip are in textures/.
-            outer = assets if is_container(self.path.parent.name) else None
-            mesh, assets = load_entry(self.path, self.entries, outer)
-        else:
-            mesh = load_mesh(self.path, assets)
+        content, name, assets = self._open()
+        mesh = parse_mesh(content, name, assets)
         matrix = rotation(up, front or self.front)
         if self.matrix:
             matrix = matrix @ np.reshape(self.matrix, (3, 3))
         return transform(mesh, matrix), assets.notes
+
+    @property
+    def checksum(self) -> str:
+        """The SHA-256 of the mesh's file; "" where it cannot be read, which `load` explains."""
+        with suppress(Exception):
+            return sha256(self._open()[0]).hexdigest()
+        return ""
+
+    def _open(self) -> tuple[bytes, str, Assets]:
+        """Return the content and the name of the mesh's file, and what is around it."""
+        assets = FolderAssets(self.path.parent)
+        if not self.entries:
+            return read_bytes(self.path), self.path.name, assets
+        # The textures of source/chair.zip are in textures/.
+        outer = assets if is_container(self.path.parent.name) else None
+        return open_entry(self.path, self.entries, outer)
 
 
 @dataclass

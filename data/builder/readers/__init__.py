@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from data.builder.mesh import Mesh, concatenate, drop_degenerate, select, transform
-from data.builder.readers.assets import Assets, FolderAssets
+from data.builder.readers.assets import Assets
 from data.builder.readers.assimp import CONVERTIBLE, convert_to_glb
 from data.builder.readers.gltf import read_gltf
 from data.builder.readers.obj import read_obj
@@ -16,7 +16,7 @@ from data.builder.readers.off import read_off
 from data.builder.readers.ply import read_ply
 from data.builder.readers.stl import read_stl
 from utils.errors import InputError
-from utils.files import read_bytes, refuse_placeholder
+from utils.files import refuse_placeholder
 
 READERS = {
     ".glb": read_gltf,
@@ -49,12 +49,6 @@ def explain_others(others: Counter) -> str:
     convertible = " ".join(suffix for suffix in CONVERTIBLE if suffix in others)
     remedy = f"; for {convertible}, `apt install assimp-utils` or `brew install assimp`"
     return f"files of formats that cannot be read: {listed}{remedy if convertible else ''}"
-
-
-def load_mesh(path: str | Path, assets: Assets | None = None) -> Mesh:
-    """Read a mesh file with its materials; raise InputError as `parse_mesh` does."""
-    path = Path(path)
-    return parse_mesh(read_bytes(path), path.name, assets or FolderAssets(path.parent))
 
 
 def parse_mesh(content: bytes, name: str, assets: Assets) -> Mesh:
