@@ -9,6 +9,10 @@ def voxels_of(mesh, resolution=32):
     return voxelize(make_mesh(mesh.triangles), resolution)
 
 
+def boxes(*bounds):
+    return trimesh.util.concatenate([trimesh.creation.box(bounds=corners) for corners in bounds])
+
+
 def test_ball_keeps_volume_and_symmetry():
     voxels = voxels_of(trimesh.creation.icosphere(4))
     # Every voxel that is touched counts, which adds about half a voxel to the radius.
@@ -18,14 +22,8 @@ def test_ball_keeps_volume_and_symmetry():
 
 
 def test_axes_are_not_swapped():
-    mesh = trimesh.util.concatenate(
-        [
-            trimesh.creation.box(bounds=[[0, 0, 0], [32, 2, 2]]),
-            trimesh.creation.box(bounds=[[0, 0, 0], [2, 32, 2]]),
-            trimesh.creation.box(bounds=[[0, 0, 0], [2, 2, 8]]),
-        ]
-    )
-    voxels = voxels_of(mesh)
+    corners = [32, 2, 2], [2, 32, 2], [2, 2, 8]
+    voxels = voxels_of(boxes(*([[0, 0, 0], corner] for corner in corners)))
     assert voxels[20, 1, 13] and voxels[1, 20, 13] and voxels[1, 1, 19]
     assert voxels.sum() == 2 * 2 * (32 + 30 + 6)
 
@@ -39,23 +37,17 @@ def test_mesh_with_holes_is_filled():
 
 
 def test_thin_parts_and_sheets_are_kept():
-    bar = trimesh.creation.box(bounds=[[-0.5, -0.001, -0.001], [0.5, 0.001, 0.001]])
-    pole = trimesh.creation.box(bounds=[[-0.001, -0.5, -0.001], [0.001, 0.5, 0.001]])
-    voxels = voxels_of(trimesh.util.concatenate([bar, pole]))
+    bar, pole = np.array([[0.5, 0.001, 0.001], [0.001, 0.5, 0.001]])
+    voxels = voxels_of(boxes([-bar, bar], [-pole, pole]))
     assert voxels.any(axis=(1, 2)).all() and voxels.any(axis=(0, 2)).all()
     sheet = trimesh.Trimesh([[0, 0, 0], [1, 0, 0.3], [0, 1, 0.3]], [[0, 1, 2]])
     assert voxels_of(sheet).sum() > 200
 
 
 def test_shelf_stays_open():
-    shelf = trimesh.util.concatenate(
-        [
-            trimesh.creation.box(bounds=[[0, 0, 0], [32, 2, 32]]),
-            trimesh.creation.box(bounds=[[0, 30, 0], [32, 32, 32]]),
-            trimesh.creation.box(bounds=[[0, 0, 0], [2, 32, 32]]),
-        ]
-    )
-    voxels = voxels_of(shelf)
+    bottom, top = [[0, 0, 0], [32, 2, 32]], [[0, 30, 0], [32, 32, 32]]
+    back = [[0, 0, 0], [2, 32, 32]]
+    voxels = voxels_of(boxes(bottom, top, back))
     assert not voxels[2:, 2:30].any()
 
 
