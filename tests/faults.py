@@ -27,7 +27,7 @@ LIMIT = 120  # seconds, after which a process counts as one that hangs
 FLAGS = [*SMALL, "--batch_size=1", "--database_path=data", "--num_epochs=100"]
 TORCHRUN = ("-m", "torch.distributed.run", "--nproc_per_node=2", "--rdzv_backend=c10d")
 TORCHRUN += ("--rdzv_endpoint=localhost:0",)
-# train.py with short waits, and steps that are slow enough to be disturbed.
+# train.py with steps that are slow enough to be disturbed.
 TRAIN = f"""
 import numpy, resource, runpy, time
 from datetime import timedelta
@@ -35,8 +35,6 @@ from torch.utils.data import get_worker_info
 import data.loader, utils.distributed
 from data.shapenet import ShapeNetDataset
 from utils.distributed import Precision
-data.loader.WAIT_SECONDS = 5
-utils.distributed.TIMEOUT = timedelta(seconds=10)
 step, load_views = Precision.step, ShapeNetDataset.load_views
 Precision.step = lambda *arguments: (time.sleep(0.3), step(*arguments))[1]
 {{patch}}
@@ -138,7 +136,8 @@ def killed_worker():
 
 @fault(2, "no batch for 5 seconds")
 def stopped_worker():
-    process = train_to_second_epoch("--num_workers=1")
+    patch = "data.loader.WAIT_SECONDS = 5"
+    process = train_to_second_epoch("--num_workers=1", patch=patch)
     for worker in children(process):
         os.kill(worker, signal.SIGSTOP)
     return process
@@ -146,8 +145,7 @@ def stopped_worker():
 
 @fault(130, "interrupted")
 def ctrl_c_while_waiting_for_a_batch():
-    patch = "data.loader.WAIT_SECONDS = 1000"
-    process = train_to_second_epoch("--num_workers=1", patch=patch)
+    process = train_to_second_epoch("--num_workers=1")
     for worker in children(process):
         os.kill(worker, signal.SIGSTOP)
     time.sleep(5)
@@ -181,8 +179,9 @@ def killed_torchrun():
 
 @fault(2, "another process of the training died or did not answer for 0:00:10", saved=False)
 def stopped_rank():
-    variables = {"MASTER_ADDR": "localhost", "MASTER_PORT": "29577", "WORLD_SIZE": "2"}
-    ranks = [train(**variables, RANK="0"), train_to_second_epoch(**variables, RANK="1")]
+    options = {"MASTER_ADDR": "localhost", "MASTER_PORT": "29577", "WORLD_SIZE": "2"}
+    options["patch"] = "utils.distributed.TIMEOUT = timedelta(seconds=10)"
+    ranks = [train(**options, RANK="0"), train_to_second_epoch(**options, RANK="1")]
     ranks[1].send_signal(signal.SIGSTOP)
     return ranks[0]
 
@@ -216,7 +215,7 @@ def ctrl_c_while_furniture_is_built():
         assert process.poll() is None and time.time() < end, "nothing built"
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)
-    process.wait(10)
+    process.wait(LIMIT)
     leftovers = list(Path("datasets/synthetic").glob(".*"))
     assert built[0].exists() and not leftovers, leftovers
     return process
