@@ -3,12 +3,7 @@ import pytest
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from data.background import (
-    FRAMED_SIZE,
-    clean_mask,
-    cut_out,
-    plain_background_alpha,
-)
+from data.background import FRAMED_SIZE, clean_mask, cut_out, plain_background_alpha
 from models.u2net import Segmenter
 from utils.errors import InputError
 

@@ -9,7 +9,6 @@ from models import R2N2, checkpoint, load_network, save_network
 from models.checkpoint import (
     Progress,
     check_same_batches,
-    find_resumable,
     find_weights,
     load_checkpoint,
     restore,
@@ -65,17 +64,6 @@ def test_find_weights_order(tmp_path):
         find_weights(tmp_path, "", 3)
     with pytest.raises(InputError, match=r"train\.py"):
         find_weights(tmp_path / "absent", "", 0)
-
-
-def test_only_the_last_checkpoint_is_resumed(tmp_path):
-    first, second = (checkpoint.checkpoint_path(tmp_path, epoch) for epoch in (1, 2))
-    first.touch()
-    assert find_resumable(tmp_path, 1) == first
-    for later in (second, tmp_path / checkpoint.INTERRUPTED):
-        later.touch()
-        with pytest.raises(InputError, match=rf"{later.name} follows .*--resume_epoch=last"):
-            find_resumable(tmp_path, 1)
-        later.unlink()
 
 
 @pytest.mark.parametrize("enabled", [True, False])

@@ -31,9 +31,8 @@ def test_loss_is_the_mean_cross_entropy_of_each_sample(prediction):
 def test_iou_matches_reference(prediction, threshold):
     logits, voxels = prediction
     found = intersection_over_union(logits, voxels, threshold)
-    for value, one, truth in zip(
-        found, logits.softmax(1)[:, 1].numpy(), voxels.numpy(), strict=True
-    ):
+    probs = logits.softmax(1)[:, 1].numpy()
+    for value, one, truth in zip(found, probs, voxels.numpy(), strict=True):
         predicted = one >= threshold
         expected = np.sum(predicted & truth) / np.sum(predicted | truth)
         assert value == pytest.approx(expected, abs=1e-6)
@@ -42,9 +41,8 @@ def test_iou_matches_reference(prediction, threshold):
 def test_soft_iou_loss_of_sure_predictions_is_one_minus_iou(prediction):
     logits, voxels = prediction
     sure = 1e6 * logits
-    assert torch.allclose(
-        soft_iou_loss(sure, voxels), 1 - intersection_over_union(sure, voxels, 0.5), atol=1e-6
-    )
+    expected = 1 - intersection_over_union(sure, voxels, 0.5)
+    assert torch.allclose(soft_iou_loss(sure, voxels), expected, atol=1e-6)
     assert (soft_iou_loss(logits, voxels) > 0).all() and (soft_iou_loss(logits, voxels) < 1).all()
 
 

@@ -1,5 +1,4 @@
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +12,6 @@ from data.cameras import View, project
 from tests.helpers import load_mesh, read_views
 from utils.voxels import read_binvox
 
-OFFICIAL = Path(__file__).parents[2] / "shared" / "real"
 CHAIR = "1a6f615e8b1b5ae4dbbc9440457e303e"
 FRONT = View(0, 27, 0.8)
 
@@ -55,11 +53,8 @@ def test_upward_faces_are_brighter():
 
 def test_winding_does_not_change_the_image():
     triangles = trimesh.creation.box().triangles
-    first, second = (
-        render(normalize(make_mesh(corners)), [FRONT])
-        for corners in (triangles, triangles[:, ::-1])
-    )
-    np.testing.assert_array_equal(first, second)
+    meshes = make_mesh(triangles), make_mesh(triangles[:, ::-1])
+    np.testing.assert_array_equal(*(render(normalize(mesh), [FRONT]) for mesh in meshes))
 
 
 def test_texture_is_upright():
@@ -108,11 +103,10 @@ def test_without_normals_light_does_not_change_the_color():
     assert np.unique(image[image[..., 3] == 255], axis=0).tolist() == [[200, 100, 50, 255]]
 
 
-@pytest.mark.skipif(not OFFICIAL.is_dir(), reason="no official data in ../shared/real")
-def test_official_chair_matches_official_files():
-    mesh = load_mesh(OFFICIAL / "mesh" / CHAIR / "models" / "model_normalized.obj")
+def test_official_chair_matches_official_files(real):
+    mesh = load_mesh(real / "mesh" / CHAIR / "models" / "model_normalized.obj")
     mesh = normalize(transform(mesh, rotation("y", "-z")))
-    rendering = OFFICIAL / "ShapeNetRendering" / "03001627" / CHAIR / "rendering"
+    rendering = real / "ShapeNetRendering" / "03001627" / CHAIR / "rendering"
     views = read_views(rendering / "rendering_metadata.txt")
     built = render(mesh, views).astype(int)
     official = np.stack([np.array(Image.open(path)) for path in sorted(rendering.glob("*.png"))])
@@ -121,6 +115,6 @@ def test_official_chair_matches_official_files():
     assert overlap.mean() >= 0.99
     both = ours & theirs
     assert np.abs(built - official)[both][:, :3].mean() / 255 <= 0.12
-    occupied = read_binvox(OFFICIAL / "ShapeNetVox32" / "03001627" / CHAIR / "model.binvox")
+    occupied = read_binvox(real / "ShapeNetVox32" / "03001627" / CHAIR / "model.binvox")
     voxels = voxelize(mesh)
     assert (voxels & occupied).sum() / (voxels | occupied).sum() >= 0.82

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ from data.shapenet import SampleKey, ShapeNetDataset, ShapeNetIndex, index_datas
 from data.splits import split_from_file, split_sorted
 from tests.helpers import make_dataset
 from utils.errors import InputError
+
+SPLIT = Path("split.json")
 
 
 def index_of(*names: str) -> ShapeNetIndex:
@@ -47,25 +50,23 @@ def test_variants_stay_with_their_original(num_variants, category):
     assert all(seen) and sum(map(len, seen)) == len(set.union(*seen)) == 13
 
 
-def test_split_file_replaces_the_sorted_split(dataset, tmp_path):
+def test_split_file_replaces_the_sorted_split(dataset):
     entry = {"taxonomy_id": "03001627", "taxonomy_name": "chair"}
     entry |= {"train": ["model03", "model01"], "val": ["model09"], "test": ["gone"]}
     table = {"taxonomy_id": "04379243", "train": [], "test": ["model00"]}  # "val" may be missing
-    path = tmp_path / "split.json"
-    path.write_text(json.dumps([entry, table]), encoding="utf-8")
-    found, splits = open_dataset(dataset, str(path), 0.05)
+    SPLIT.write_text(json.dumps([entry, table]), encoding="utf-8")
+    found, splits = open_dataset(dataset, str(SPLIT), 0.05)
     assert splits == {"train": [1, 3], "val": [9], "test": [10], "all": [*range(15)]}
     assert found.left_out["in split_file, not on disk"] == ["03001627/gone"]
     assert len(found.left_out["on disk, not in split_file"]) == 11
 
 
-def test_mesh_rcnn_split_uses_the_listed_views(dataset, tmp_path):
+def test_mesh_rcnn_split_uses_the_listed_views(dataset):
     chairs = {"model03": [4, 0], "model01": [4, 3, 2, 1, 0]}
     content = {"train": {"03001627": chairs, "04379243": {"model00": [0, 3]}}}
     content["test"] = {"03001627": {"model03": [2, 1], "gone": [0]}}
-    path = tmp_path / "split.json"
-    path.write_text(json.dumps(content), encoding="utf-8")
-    index, splits = split_from_file(index_dataset(dataset), path)
+    SPLIT.write_text(json.dumps(content), encoding="utf-8")
+    index, splits = split_from_file(index_dataset(dataset), SPLIT)
     assert splits == {"train": [15, 16, 17], "val": [], "test": [18]}
     assert index.left_out["in split_file, not on disk"] == ["03001627/gone"]
     assert index.names[15] == index.names[18]  # its views are divided between two splits
@@ -80,7 +81,7 @@ def test_mesh_rcnn_split_uses_the_listed_views(dataset, tmp_path):
     with pytest.raises(InputError, match=r"expected 3 views .* got 2: 04\.png, 00\.png"):
         index.require_views(splits["train"], 3)
 
-    index, splits = open_dataset(dataset, path, 0)  # each shape once, with all views
+    index, splits = open_dataset(dataset, SPLIT, 0)  # each shape once, with all views
     assert splits["all"] == list(range(15))
     assert all(len(index.views[i]) == 5 for i in splits["all"])
 
@@ -100,15 +101,13 @@ def test_mesh_rcnn_split_uses_the_listed_views(dataset, tmp_path):
         '{"train": {"03001627": {"model00": [5]}}}',
     ],
 )
-def test_bad_split_file_is_an_error(dataset, tmp_path, content):
-    path = tmp_path / "split.json"
-    path.write_text(content, encoding="utf-8")
+def test_bad_split_file_is_an_error(dataset, content):
+    SPLIT.write_text(content, encoding="utf-8")
     with pytest.raises(InputError, match=r"split\.json"):
-        split_from_file(index_dataset(dataset), path)
+        split_from_file(index_dataset(dataset), SPLIT)
 
 
-def test_list_of_categories_as_split_file_is_explained(dataset, tmp_path):
-    path = tmp_path / "split.json"
-    path.write_text('[{"taxonomy_id": "03001627", "taxonomy_name": "chair"}]')  # Pix2Vox's first
+def test_list_of_categories_as_split_file_is_explained(dataset):
+    SPLIT.write_text('[{"taxonomy_id": "03001627", "taxonomy_name": "chair"}]')  # Pix2Vox's first
     with pytest.raises(InputError, match=r"split\.json: .*list of categories.*split_file empty"):
-        split_from_file(index_dataset(dataset), path)
+        split_from_file(index_dataset(dataset), SPLIT)
