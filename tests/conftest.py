@@ -35,6 +35,12 @@ def dataset(tmp_path_factory) -> Path:
     return make_dataset(tmp_path_factory.mktemp("dataset"), {"03001627": 10, "04379243": 5})
 
 
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path, monkeypatch):
+    """Run each test in an empty folder, as `tmp_path` and as the current one."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def script(monkeypatch, capsys):
     """Run a command in this process: script("train", "--flag=1") -> (status, output, errors).
@@ -56,15 +62,38 @@ def script(monkeypatch, capsys):
 
 
 @pytest.fixture
+def output_of(script):
+    """Run a command that must end well, without a warning, and return what it prints."""
+
+    def run(*command):
+        status, output, errors = script(*command)
+        assert (status, errors) == (0, "")
+        return output
+
+    return run
+
+
+@pytest.fixture
+def error_of(script):
+    """Run a command that must end with status 2 and one line, and return that line."""
+
+    def run(*command):
+        status, _, errors = script(*command)
+        assert status == 2 and errors.startswith("error: ") and errors.count("\n") == 1, errors
+        return errors
+
+    return run
+
+
+@pytest.fixture
 def no_tensorboard(monkeypatch):
     """Skip the drawings of TensorBoard, which take most of the time of a small training."""
     monkeypatch.setattr(TensorBoardLogger, "write", lambda *_: None)
 
 
 @pytest.fixture
-def small(dataset, tmp_path, monkeypatch):
-    """Flags as SMALL, and the small dataset's, in an empty folder."""
-    monkeypatch.chdir(tmp_path)
+def small(dataset, no_tensorboard):
+    """Flags as SMALL, and the small dataset's."""
     return [*SMALL, f"--database_path={dataset}"]
 
 

@@ -12,14 +12,20 @@ from data.builder.mesh import Mesh
 from data.builder.readers import parse_mesh
 from data.builder.readers.assets import FolderAssets
 from data.cameras import View
+from models import R2N2
+from models.checkpoint import checkpoint_path
 from utils.voxels import write_binvox
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
+DEMO_IMAGES = [ROOT / "data" / "demo" / f"{i}.png" for i in range(3)]
+PRETRAINED = ROOT / "models" / "pretrained" / "3d-lstm-3.safetensors"
 BOX = trimesh.creation.box((1, 2, 3)).export(file_type="obj").encode()
 RED = [255, 0, 0, 255]
 # Flags of train.py, and but for the first one of test.py.
 SMALL = ["--width=0.0625", "--batch_size=4", "--max_views=2", "--num_workers=0", "--device=cpu"]
+
+EXPERIMENT = Path("saved_models/3d-r2n2")
 
 
 def make_dataset(root: Path, models: dict[str, int], views: int = 5, seed: int = 0) -> Path:
@@ -49,6 +55,15 @@ def draw_view(voxels: np.ndarray, view: int) -> Image.Image:
     depths = (seen.argmax(0), seen.sum(0), 31 - seen[::-1].argmax(0))
     pixels = np.stack([*(8 * depth for depth in depths), 255 * alpha], axis=-1).astype(np.uint8)
     return Image.fromarray(pixels).resize((137, 137), Image.Resampling.NEAREST)
+
+
+def small_network(name: str = "3D-LSTM-3", **options) -> R2N2:
+    torch.manual_seed(0)
+    return R2N2(name, **{"width": 1 / 16, **options})
+
+
+def read_checkpoint(epoch: int, folder: Path = EXPERIMENT) -> dict:
+    return torch.load(checkpoint_path(folder, epoch), weights_only=True)
 
 
 def assert_same(a, b):
@@ -82,6 +97,11 @@ def write_files(root: Path, *names: str, content: bytes = BOX) -> Path:
 
 def load_mesh(path: Path) -> Mesh:
     return parse_mesh(path.read_bytes(), path.name, FolderAssets(path.parent))
+
+
+def files_in(root: Path) -> dict[str, bytes]:
+    paths = (path for path in root.rglob("*") if path.is_file())
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
 
 
 def colors_of(mesh) -> list:

@@ -25,11 +25,6 @@ num_epochs = 60
 """
 
 
-@pytest.fixture(autouse=True)
-def empty_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-
 def read(text: str, *flags: str, encoding="utf-8") -> Config:
     Path("my.ini").write_bytes(text.encode(encoding))
     return read_config(Parser(), arguments=["--cfg=my.ini", *flags])[0]
@@ -59,11 +54,6 @@ def test_flags_win_over_the_file_and_the_file_over_defaults():
     config, given = read_config(Parser(), arguments=["--cfg=my.ini", "--LR=0.25"])
     assert (config.batch_size, config.LR, config.num_epochs) == (3, 0.25, 60)
     assert given == {"batch_size", "LR"}
-
-
-def test_config_ini_is_read_if_it_exists():
-    Path("config.ini").write_text("batch_size = 7\n", encoding="utf-8")
-    assert read_config(Parser(), arguments=[])[0].batch_size == 7
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
@@ -119,10 +109,10 @@ def test_bad_flag_names_it_and_the_one_meant(flag, words):
     assert all(word in str(error.value) for word in words)
 
 
-def test_switches_can_be_turned_on_and_off_by_flags():
-    Path("config.ini").write_text("compile = true\n", encoding="utf-8")
+def test_config_ini_is_read_if_it_exists_and_flags_turn_its_switches_on_and_off():
+    Path("config.ini").write_text("compile = true\nbatch_size = 7\n", encoding="utf-8")
     config, _ = read_config(Parser(), arguments=["--no-compile", "--grad_checkpointing"])
-    assert config.grad_checkpointing and not config.compile
+    assert config.batch_size == 7 and config.grad_checkpointing and not config.compile
 
 
 def test_script_refuses_flags_that_it_ignores_but_takes_any_ini_file():

@@ -2,14 +2,16 @@
 
 import pickle
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from models import R2N2, load_network, save_network
+from models import load_network, save_network
 from models.convert import read_object_array
 from models.weights import network_state, read_safetensors, write_torch
+from tests.helpers import small_network
 from tests.test_golden import write_port_files, write_theano_file
 from tests.test_weights import MakeDirectory
 from utils.errors import InputError
@@ -93,38 +95,31 @@ def test_wrong_array_of_theano_is_named(tmp_path):
         load_network(path)
 
 
-def test_convert_extracts_half_precision_weights_with_a_threshold(script, tmp_path):
-    network = R2N2("3D-GRU-1", width=1 / 16)
+def test_convert_extracts_half_precision_weights_with_a_threshold(output_of, error_of, tmp_path):
+    network = small_network("3D-GRU-1")
     source, out = tmp_path / "checkpoint_epoch_00000002.pth", tmp_path / "b.safetensors"
     write_torch(source, network_state(network) | {"optimizer": {"state": {}}})
-    status, output, _ = script("models.convert", source, out, "--half", "--threshold=0.3")
-    assert status == 0 and "3D-GRU-1" in output
+    assert "3D-GRU-1" in output_of("models.convert", source, out, "--half", "--threshold=0.3")
     assert load_network(out).threshold == 0.3
     for key, value in read_safetensors(out)["weights"].items():
         assert torch.equal(value, network.state_dict()[key].half())
-    status, output, _ = script("models.convert", tmp_path, tmp_path / "d.safetensors")
-    assert status == 0 and source.name in output
-    for flags in (["--threshold=nan"], ["--threshold=0"]):
-        status, _, errors = script("models.convert", source, tmp_path / "c.pth", *flags)
-        assert status == 2 and "--threshold" in errors
-    status, _, errors = script("models.convert", source, tmp_path / "c.h5")
-    assert status == 2 and "c.h5" in errors and ".safetensors" in errors
+    assert source.name in output_of("models.convert", tmp_path, tmp_path / "d.safetensors")
+    for flag in ("--threshold=nan", "--threshold=0"):
+        assert "--threshold" in error_of("models.convert", source, tmp_path / "c.pth", flag)
+    error = error_of("models.convert", source, tmp_path / "c.h5")
+    assert "c.h5" in error and ".safetensors" in error
     assert not [*tmp_path.glob("c.*")]
 
 
 @pytest.mark.filterwarnings("ignore")  # torch warns about its own parts
 @pytest.mark.parametrize("name", ["3D-LSTM-3", "Res3D-GRU-3"])
-def test_onnx_gives_the_same_for_any_number_of_views(script, tmp_path, name):
+def test_onnx_gives_the_same_for_any_number_of_views(output_of, name):
     runtime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
-    network, paths = (
-        R2N2(name, width=1 / 16).eval(),
-        [tmp_path / "a.pth", tmp_path / "a.onnx"],
-    )
-    save_network(paths[0], network)
-    status, _, errors = script("models.convert", *paths, "--threshold=0.3")
-    assert (status, errors) == (0, "")
-    session = runtime.InferenceSession(paths[1])
+    network = small_network(name).eval()
+    save_network("a.pth", network)
+    output_of("models.convert", "a.pth", "a.onnx", "--threshold=0.3")
+    session = runtime.InferenceSession("a.onnx")
     assert session.get_modelmeta().custom_metadata_map == {"network": name, "threshold": "0.3"}
     for batch_size, num_views in ((1, 1), (1, 5), (3, 2)):
         images = torch.rand(batch_size, num_views, 3, 128, 128)
@@ -134,9 +129,8 @@ def test_onnx_gives_the_same_for_any_number_of_views(script, tmp_path, name):
         assert np.abs(occupancy - expected).max() < 1e-4
 
 
-def test_onnx_without_its_package_is_an_error(script, tmp_path, monkeypatch):
+def test_onnx_without_its_package_is_an_error(error_of, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxscript", None)
-    save_network(tmp_path / "a.pth", R2N2("3D-GRU-1", width=1 / 16))
-    status, _, errors = script("models.convert", tmp_path / "a.pth", tmp_path / "a.onnx")
-    assert status == 2 and "pip install onnx onnxscript" in errors
-    assert not (tmp_path / "a.onnx").exists()
+    save_network("a.pth", small_network("3D-GRU-1"))
+    assert "pip install onnx onnxscript" in error_of("models.convert", "a.pth", "a.onnx")
+    assert not Path("a.onnx").exists()

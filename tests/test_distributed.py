@@ -11,19 +11,17 @@ import pytest
 import torch
 
 from data.loader import TrainBatchSampler
+from tests.helpers import ROOT, read_checkpoint
 from utils import distributed
 from utils.errors import InputError
-
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize("count", [1, 7, 8, 9, 16])
 @pytest.mark.parametrize("processes", [2, 3])
 def test_ranks_share_the_batches_of_one_process(count, processes):
     whole = TrainBatchSampler(list(range(count)), 2 * processes, 1, 5, 0)
-    shares = [
-        TrainBatchSampler(list(range(count)), 2, 1, 5, 0, r, processes) for r in range(processes)
-    ]
+    ranks = range(processes)
+    shares = [TrainBatchSampler(range(count), 2, 1, 5, 0, rank, processes) for rank in ranks]
     seen = Counter()
     for batch, *parts in zip(whole, *shares, strict=True):
         assert len({draw.num_views for part in (batch, *parts) for draw in part}) == 1
@@ -32,9 +30,8 @@ def test_ranks_share_the_batches_of_one_process(count, processes):
             assert 1 <= len(draws) <= 2
             seen.update(draw.index for draw in draws if scale)
     assert seen == Counter(range(count))
-    for one, *scales in zip(
-        whole.loss_scales(), *(share.loss_scales() for share in shares), strict=True
-    ):
+    all_scales = (sampler.loss_scales() for sampler in (whole, *shares))
+    for one, *scales in zip(*all_scales, strict=True):
         assert all(scale in (0, pytest.approx(processes * one)) for scale in scales)
 
 
@@ -58,8 +55,7 @@ def start(command: list[str], dataset: Path, folder: Path, epochs: int, *flags: 
 def last_checkpoint(process: subprocess.Popen, folder: Path, epoch: int) -> dict:
     errors = process.communicate()[1]
     assert process.returncode == 0, errors
-    path = folder / "3d-r2n2" / f"checkpoint_epoch_{epoch:08d}.pth"
-    return torch.load(path, weights_only=True)
+    return read_checkpoint(epoch, folder / "3d-r2n2")
 
 
 def test_two_processes_train_like_one_with_the_double_batch(dataset, tmp_path):

@@ -6,12 +6,11 @@ import torch
 
 from data.loader import TrainBatchSampler, eval_batches, make_loader
 from data.shapenet import SampleKey, ShapeNetDataset, collate, index_dataset
-from models import R2N2
-from tests.helpers import make_dataset
+from tests.helpers import make_dataset, small_network
 from utils.config import Config
 from utils.distributed import Precision
 from utils.engine import Progress, evaluate, learning_rate, make_optimizer, train_one_epoch
-from utils.metrics import average_precision, intersection_over_union, voxel_loss
+from utils.metrics import compute_metrics
 
 FP32 = Precision("fp32", torch.device("cpu"))
 
@@ -49,8 +48,7 @@ def test_constant_schedule_decays_to_zero_over_the_last_epochs():
 
 
 def test_weight_decay_applies_to_weights_only():
-    torch.manual_seed(0)
-    network = R2N2("3D-LSTM-3", width=1 / 16)
+    network = small_network()
     before = {key: value.clone() for key, value in network.state_dict().items()}
     optimizer = make_optimizer(network, 0.01, weight_decay=0.1)
     for parameter in network.parameters():
@@ -64,12 +62,10 @@ def test_weight_decay_applies_to_weights_only():
 
 
 def test_evaluate_matches_single_samples_and_keeps_the_network(dataset):
-    torch.manual_seed(0)
-    network = R2N2("3D-LSTM-3", width=1 / 16)
+    network = small_network()
     before = {key: value.clone() for key, value in network.state_dict().items()}
     samples = ShapeNetDataset(index_dataset(dataset), 128)
-    batches = eval_batches(list(range(15)), 4, 2)
-    loader = make_loader(samples, batches, 0)
+    loader = make_loader(samples, eval_batches(list(range(15)), 4, 2))
     measured = evaluate(network, loader, FP32, [0.3, 0.4], "")
     assert measured["index"] == list(range(15))
     assert measured["loss"].shape == (15, 2) and measured["iou"].shape == (15, 2, 2)
@@ -78,24 +74,16 @@ def test_evaluate_matches_single_samples_and_keeps_the_network(dataset):
         for position, views in ((0, 1), (0, 2), (14, 1), (14, 2)):
             images, voxels, _ = collate([samples[SampleKey(position, 0, views)]])
             logits = network(images / 255)
-            row = {
-                name: values[position][views - 1]
-                for name, values in measured.items()
-                if name != "index"
-            }
-            assert row["loss"] == pytest.approx(voxel_loss(logits, voxels).item(), rel=1e-5)
-            precision = average_precision(logits, voxels).item()
-            assert row["average_precision"] == pytest.approx(precision, rel=1e-5)
-            for iou, threshold in zip(row["iou"], (0.3, 0.4), strict=True):
-                expected = intersection_over_union(logits, voxels, threshold).item()
-                assert iou == pytest.approx(expected)
+            expected = compute_metrics(logits, voxels, [0.3, 0.4])
+            for name, values in expected.items():
+                found = measured[name][position, views - 1]
+                np.testing.assert_allclose(found, values[0], rtol=1e-5, err_msg=name)
     for key, value in network.state_dict().items():
         assert torch.equal(value, before[key])
 
 
 def test_small_network_learns_two_samples(tmp_path):
-    torch.manual_seed(0)
-    network = R2N2("3D-LSTM-3", width=1 / 16)
+    network = small_network()
     index = index_dataset(make_dataset(tmp_path, {"03001627": 2}))
     samples = ShapeNetDataset(index, 128)
     loader = make_loader(samples, TrainBatchSampler(range(2), 2, 2, 2, seed=0), 0)
@@ -111,8 +99,7 @@ def test_the_soft_iou_loss_changes_the_training_but_not_the_loss_that_is_shown(d
     samples = ShapeNetDataset(index_dataset(dataset), 128, augmentation="paper")
     losses, weights = [], []
     for iou_weight in (0.0, 0.2):
-        torch.manual_seed(0)
-        network = R2N2("3D-LSTM-3", width=1 / 16)
+        network = small_network()
         optimizer = make_optimizer(network, 0.003, weight_decay=0)
         loader = make_loader(samples, TrainBatchSampler([0, 1], 2, 1, 1, seed=0), 0)
         config = Config(LR=0.003, threshold=0.4, iou_weight=iou_weight)
@@ -127,15 +114,13 @@ def test_other_precisions_train_and_evaluate_nearly_the_same(dataset, name):
     samples = ShapeNetDataset(index_dataset(dataset), 128, augmentation="paper")
     results = []
     for precision in (FP32, Precision(name, torch.device("cpu"))):
-        torch.manual_seed(0)
-        network = R2N2("3D-LSTM-3", width=1 / 16)
+        network = small_network()
         optimizer = make_optimizer(network, 0.003, weight_decay=0)
-        batches = TrainBatchSampler(list(range(4)), 2, 1, 2, seed=0)
-        loader = make_loader(samples, batches, 0)
+        loader = make_loader(samples, TrainBatchSampler(range(4), 2, 1, 2, seed=0))
         config = Config(LR=0.003, threshold=0.4)
         scalars = train_one_epoch(network, loader, optimizer, precision, config, Progress())
         assert all(parameter.dtype == torch.float32 for parameter in network.parameters())
-        loader = make_loader(samples, eval_batches([0, 1], 2, 2), 0)
+        loader = make_loader(samples, eval_batches([0, 1], 2, 2))
         measured = evaluate(network, loader, precision, [0.4], "")
         results.append((scalars["loss"], *measured["loss"].ravel()))
     assert results[0] == pytest.approx(results[1], rel=0.05)

@@ -10,8 +10,8 @@ from PIL import Image
 
 from data.loader import TrainBatchSampler, make_loader
 from data.shapenet import ShapeNetDataset, index_dataset
-from models import R2N2, convert, load_network
-from tests.helpers import ROOT, make_dataset
+from models import R2N2, load_network
+from tests.helpers import DEMO_IMAGES, PRETRAINED, make_dataset
 from utils.config import Config
 from utils.distributed import Precision
 from utils.engine import Progress, make_optimizer, train_one_epoch
@@ -59,8 +59,8 @@ def random_images(*shape: int) -> torch.Tensor:
 def demo_images() -> torch.Tensor:
     """Return the three views in data/demo on white, cropped to 128 pixels."""
     views = []
-    for i in range(3):
-        with Image.open(ROOT / "data" / "demo" / f"{i}.png") as image:
+    for path in DEMO_IMAGES:
+        with Image.open(path) as image:
             pixels = np.asarray(image, np.float64) / 255  # (137, 137, 4)
         alpha = pixels[..., 3:]
         views.append((pixels[..., :3] * alpha + 1 - alpha)[4:132, 4:132].transpose(2, 0, 1))
@@ -81,18 +81,14 @@ def test_port_weights_match_golden(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["theano_3d-gru-3", "theano_res3d-gru-3"])
-def test_converted_theano_weights_match_golden(tmp_path, monkeypatch, name):
-    source = write_theano_file(tmp_path, name)
-    monkeypatch.setattr("sys.argv", ["convert", str(source), str(tmp_path / "out.pth")])
-    convert.main()
-    network = load_network(tmp_path / "out.pth")
+def test_converted_theano_weights_match_golden(output_of, tmp_path, name):
+    output_of("models.convert", write_theano_file(tmp_path, name), "out.pth")
     images = random_images(3, 1, 3, 127, 127).transpose(0, 1)
-    assert_matches_golden(network, images, name)
+    assert_matches_golden(load_network("out.pth"), images, name)
 
 
 def test_bundled_weights_match_golden():
-    network = load_network(ROOT / "models" / "pretrained" / "3d-lstm-3.safetensors")
-    assert_matches_golden(network, demo_images(), "bundled")
+    assert_matches_golden(load_network(PRETRAINED), demo_images(), "bundled")
 
 
 @pytest.mark.parametrize(
@@ -112,10 +108,8 @@ def test_three_training_steps_match_golden(tmp_path, name, losses, norm):
     index = index_dataset(make_dataset(tmp_path, {"chair": 4}))
     samples = ShapeNetDataset(index, network.image_size, augmentation="paper")
     loader = make_loader(samples, TrainBatchSampler(range(4), 4, 1, 3, seed=0), 0)
-    config, precision = (
-        Config(LR=0.001, num_epochs=3, threshold=0.4),
-        Precision("fp32", torch.device("cpu")),
-    )
+    precision = Precision("fp32", torch.device("cpu"))
+    config = Config(LR=0.001, num_epochs=3, threshold=0.4)
     optimizer, progress, found = make_optimizer(network, config.LR, 0.01), Progress(), []
     for _ in range(3):  # epochs of one step
         scalars = train_one_epoch(network, loader, optimizer, precision, config, progress)

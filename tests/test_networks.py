@@ -9,13 +9,9 @@ from models import NETWORKS, R2N2, VARIANTS
 from models.network import with_resolution
 from models.profile import count_macs
 from tests import reference
+from tests.helpers import small_network
 
 THEANO = VARIANTS["theano"]
-
-
-def small_network(name="3D-LSTM-3", **options):
-    torch.manual_seed(0)
-    return R2N2(name, **{"width": 1 / 16, **options}).eval()
 
 
 def random_images(batch_size, num_views, size=128):
@@ -134,11 +130,7 @@ def test_invalid_options_raise_value_error(name, options):
 
 @pytest.mark.parametrize(
     "shape",
-    [
-        (0, 2, 3, 128, 128),
-        (2, 2, 3, 127, 127),
-        (2, 3, 128, 128),
-    ],
+    [(0, 2, 3, 128, 128), (2, 2, 3, 127, 127), (2, 3, 128, 128)],
 )
 def test_invalid_image_shapes_raise_value_error(shape):
     network, images = small_network(), torch.zeros(shape)

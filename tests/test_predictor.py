@@ -6,18 +6,15 @@ from PIL import Image
 from data.background import cut_out
 from data.photographs import read_photograph
 from data.transforms import eval_transform, load_image
-from models import R2N2, save_network
+from models import save_network
 from models.predictor import Predictor
-from tests.helpers import ROOT
+from tests.helpers import DEMO_IMAGES, small_network
 from utils.errors import InputError
-
-PATHS = [ROOT / "data" / "demo" / f"{i}.png" for i in range(3)]
 
 
 @pytest.fixture(scope="module")
 def network():
-    torch.manual_seed(0)
-    return R2N2("3D-LSTM-3", width=1 / 16)
+    return small_network()
 
 
 @pytest.fixture
@@ -67,12 +64,12 @@ def test_error_names_the_image_without_object(network, tmp_path):
 
 def test_paths_images_and_arrays_give_equal_predictions(network):
     predictor = Predictor(network)
-    expected = predictor(PATHS)
-    images = [Image.open(path) for path in PATHS]
-    for same in ([*map(str, PATHS)], images, [*map(np.asarray, images)], tuple(images)):
+    expected = predictor(DEMO_IMAGES)
+    images = [Image.open(path) for path in DEMO_IMAGES]
+    for same in ([*map(str, DEMO_IMAGES)], images, [*map(np.asarray, images)], tuple(images)):
         assert np.array_equal(predictor(same), expected)
-    assert np.array_equal(predictor(PATHS[0]), predictor(PATHS[:1]))
-    assert np.array_equal(predictor(np.asarray(images[0])), predictor(PATHS[:1]))
+    assert np.array_equal(predictor(DEMO_IMAGES[0]), predictor(DEMO_IMAGES[:1]))
+    assert np.array_equal(predictor(np.asarray(images[0])), predictor(DEMO_IMAGES[:1]))
     gray = Image.new("L", (90, 60), 250)
     gray.paste(30, (20, 20, 50, 30))
     gray.paste(30, (20, 30, 30, 50))
@@ -138,5 +135,5 @@ def test_bad_images_are_refused(network, images):
 
 
 def test_half_precision_is_autocast(network):
-    exact, half = (Predictor(network, precision=name)(PATHS) for name in ("fp32", "bf16"))
+    exact, half = (Predictor(network, precision=name)(DEMO_IMAGES) for name in ("fp32", "bf16"))
     assert half.dtype == np.float32 and 0 < np.abs(exact - half).max() < 0.05

@@ -1,15 +1,16 @@
 import csv
 import json
 import re
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from data.shapenet import SampleKey, ShapeNetDataset, collate, index_dataset
-from models import R2N2, load_network
-from models.weights import network_state, write_torch
-from tests.helpers import SMALL, make_dataset
+from models import load_network, save_network
+from tests.helpers import EXPERIMENT, SMALL, make_dataset, small_network
 from tests.test_report import example_results
 from utils.metrics import compute_metrics
 from utils.results import choose_threshold, format_results
@@ -22,12 +23,11 @@ def evaluated(tmp_path_factory):
     """A dataset, weights, and the metrics of its samples for 1 and 2 views."""
     folder = tmp_path_factory.mktemp("evaluated")
     root = make_dataset(folder / "data", {"03001627": 10, "04379243": 5}, views=2, seed=3)
-    torch.manual_seed(0)
-    network = R2N2("3D-GRU-3", width=1 / 16)
+    network = small_network("3D-GRU-3")
     with torch.no_grad():
         for parameter in network.decoder.parameters():
             parameter *= 1.3  # probabilities well apart
-    write_torch(folder / "weights.pth", network_state(network))
+    save_network(folder / "weights.pth", network)
     index = index_dataset(root)
     samples = ShapeNetDataset(index, 128)
     network, expected = load_network(folder / "weights.pth"), {}
@@ -48,25 +48,18 @@ def table_rows(markdown):
     return [[c.strip() for c in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
 
 
-def run_test(script, evaluated, *flags):
-    """Run test.py on the small network, and return its status, output and errors."""
+@pytest.fixture
+def evaluate(output_of, evaluated):
+    """Run test.py on the small network, and return its output."""
     root, weights, _ = evaluated
-    arguments = [
-        *SMALL[1:],
-        f"--database_path={root}",
-        f"--weights={weights}",
-        "--val_fraction=0.25",
-    ]
-    return script("test", *arguments, *flags)
+    flags = [f"--database_path={root}", f"--weights={weights}", "--val_fraction=0.25"]
+    return partial(output_of, "test", *SMALL[1:], *flags)
 
 
-def test_results_match_the_metrics_of_each_sample(script, evaluated, tmp_path, monkeypatch):
+def test_results_match_the_metrics_of_each_sample(evaluate, evaluated):
     expected_metrics = evaluated[2]
-    monkeypatch.chdir(tmp_path)
-    flags = "--thresholds=0.3:0.6:0.1", "--html"
-    status, output, errors = run_test(script, evaluated, *flags)
-    assert (status, errors) == (0, "")
-    folder = tmp_path / "saved_models" / "3d-r2n2" / "test-weights"
+    output = evaluate("--thresholds=0.3:0.6:0.1", "--html")
+    folder = EXPERIMENT / "test-weights"
     results = json.loads((folder / "result.json").read_text())
 
     chairs = [f"03001627/model{i:02d}" for i in (8, 9)]
@@ -109,30 +102,26 @@ def test_results_match_the_metrics_of_each_sample(script, evaluated, tmp_path, m
                 expected = value(row["sample"], n, metric)
                 assert float(row[f"{metric}_{n}_views"]) == pytest.approx(expected, abs=2e-6)
 
-    assert {path.name for path in folder.iterdir()} == {
-        *("result.json", "result.md", "per_sample.csv", "report.html")
-    }
-    assert str(folder.relative_to(tmp_path)) in output and "report.html" in output
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"result.json", "result.md", "per_sample.csv", "report.html"}
+    assert str(folder) in output and "report.html" in output
     assert "chair/model08" in (folder / "report.html").read_text("utf-8")
     one, two = mean(chairs, "iou")
     for text in (output, (folder / "result.md").read_text()):
         assert ["chair", "2", f"{one:.4f}", f"{two:.4f}"] in table_rows(text)
 
 
-def test_each_evaluation_keeps_its_own_results(script, evaluated, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_each_evaluation_keeps_its_own_results(evaluate, tmp_path):
     other = tmp_path / "other" / "weights.pth"
-    write_torch(other, network_state(R2N2("3D-LSTM-1", width=1 / 16)))
+    save_network(other, small_network("3D-LSTM-1"))
     evaluations = [(), ("--split=val",), (f"--weights={other}",), ("--val_fraction=0.5",)]
     evaluations += [("--val_fraction=0.5", "--split=val"), ("--max_views=1",)]
     for flags in (*evaluations, *evaluations[:2]):  # the same evaluation again replaces its results
-        assert run_test(script, evaluated, *flags)[0] == 0
-    found = {
-        path.parent.name: json.loads(path.read_text()) for path in tmp_path.rglob("result.json")
-    }
-    assert set(found) == {
-        *("test-weights", "val-weights", "test-weights-2", "val-weights-2", "test-weights-3")
-    }
+        evaluate(*flags)
+    paths = Path().rglob("result.json")
+    found = {path.parent.name: json.loads(path.read_text()) for path in paths}
+    names = "test-weights val-weights test-weights-2 val-weights-2 test-weights-3"
+    assert set(found) == set(names.split())
     assert found["test-weights-3"]["num_views"] == 1
     assert found["test-weights-2"]["network"] == "3D-LSTM-1"
     assert found["val-weights"]["num_samples"] < found["val-weights-2"]["num_samples"]
@@ -179,10 +168,9 @@ def test_confidence_intervals_match_the_bootstrap():
         assert intervals[name]["iou"][0] == pytest.approx(bounds, abs=0.1 * np.ptp(bounds))
 
 
-def test_surface_adds_metrics(script, evaluated, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert run_test(script, evaluated, "--surface")[0] == 0
-    results = json.loads(next(tmp_path.rglob("result.json")).read_text())
+def test_surface_adds_metrics(evaluate):
+    evaluate("--surface")
+    results = json.loads(next(Path().rglob("result.json")).read_text())
     means = results["overall"]["mean_over_samples"]
     assert means["chamfer_distance"][1] > 0
     assert means["f_score_1pct"][1] <= means["f_score_2pct"][1] <= means["f_score_5pct"][1]

@@ -1,6 +1,7 @@
 """Trainings that are killed, stopped, or fail: exact resume and one-line errors."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,11 +13,8 @@ import pytest
 import torch
 
 from data.shapenet import SampleKey, ShapeNetDataset
-from models.checkpoint import (
-    INTERRUPTED,
-    load_checkpoint,
-)
-from tests.helpers import ROOT, SMALL, assert_same, make_dataset
+from models.checkpoint import INTERRUPTED, checkpoint_path, load_checkpoint
+from tests.helpers import EXPERIMENT, ROOT, SMALL, assert_same, make_dataset, read_checkpoint
 from utils import engine
 from utils.distributed import Precision
 from utils.errors import InputError, Interrupted
@@ -27,12 +25,6 @@ from utils.signals import catch_stop_signals, stop_at_once, stop_requested
 resource = pytest.importorskip("resource", reason="needs the signals and limits of Unix")
 pytestmark = pytest.mark.usefixtures("no_tensorboard")
 EPOCHS = 4
-FOLDER = Path("saved_models/3d-r2n2")
-
-
-def checkpoint_of(folder: Path, epoch: int = EPOCHS) -> dict:
-    path = folder / FOLDER / f"checkpoint_epoch_{epoch:08d}.pth"
-    return torch.load(path, weights_only=True)
 
 
 def assert_same_training(a: dict, b: dict):
@@ -44,9 +36,8 @@ def assert_same_training(a: dict, b: dict):
 def uninterrupted(dataset, tmp_path_factory) -> dict:
     """The last checkpoint of a training of 4 epochs, of 3 steps each, that nothing disturbed."""
     folder = tmp_path_factory.mktemp("uninterrupted")
-    done = subprocess.run(command(dataset), cwd=folder, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return checkpoint_of(folder)
+    subprocess.run(command(dataset), cwd=folder, stdout=subprocess.DEVNULL, check=True)
+    return read_checkpoint(EPOCHS, folder / EXPERIMENT)
 
 
 def command(dataset: Path, *flags: str) -> list[str]:
@@ -54,20 +45,27 @@ def command(dataset: Path, *flags: str) -> list[str]:
     return [sys.executable, str(ROOT / "train.py"), *common, *flags]
 
 
-def test_killed_and_resumed_training_equals_uninterrupted_one(dataset, tmp_path, uninterrupted):
+def test_killed_and_resumed_training_equals_uninterrupted_one(dataset, uninterrupted):
     rng, resume = np.random.default_rng(2), []
     for _ in range(2):
-        process = subprocess.Popen(command(dataset, *resume), cwd=tmp_path, stdout=subprocess.PIPE)
+        process = subprocess.Popen(command(dataset, *resume), stdout=subprocess.PIPE)
         process.stdout.readline()  # the dataset's size: training begins
         time.sleep(rng.uniform(0.5, 1.5))
         process.kill()
         process.communicate()
-        for path in (tmp_path / FOLDER).glob("*.pth"):
+        for path in EXPERIMENT.glob("*.pth"):
             load_checkpoint(path)
             resume = ["--resume_epoch=last"]
-    subprocess.run(command(dataset, *resume), cwd=tmp_path, capture_output=True)
-    assert_same_training(checkpoint_of(tmp_path), uninterrupted)
-    assert not list((tmp_path / FOLDER).glob(".*"))
+    subprocess.run(command(dataset, *resume), stdout=subprocess.DEVNULL, check=True)
+    assert_same_training(read_checkpoint(EPOCHS), uninterrupted)
+    assert not list(EXPERIMENT.glob(".*"))
+
+
+def test_training_in_three_parts_equals_uninterrupted_one(output_of, small, uninterrupted):
+    output_of("train", *small, "--num_epochs=1")
+    output_of("train", *small, "--num_epochs=2", "--resume_epoch=1", "--num_workers=2")
+    output_of("train", *small, f"--num_epochs={EPOCHS}", "--resume_epoch=last")
+    assert_same_training(read_checkpoint(EPOCHS), uninterrupted)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +77,7 @@ def test_killed_and_resumed_training_equals_uninterrupted_one(dataset, tmp_path,
     ],
 )
 def test_stop_signal_saves_between_steps_and_resumes_exactly(
-    script, small, tmp_path, monkeypatch, uninterrupted, number, after
+    script, output_of, error_of, small, monkeypatch, uninterrupted, number, after
 ):
     steps, usual = [], Precision.step
 
@@ -93,64 +91,57 @@ def test_stop_signal_saves_between_steps_and_resumes_exactly(
     flags = [*small, f"--num_epochs={EPOCHS}"]
     status = script("train", *flags)[0]
     assert status == 128 + number and len(steps) == after
-    names = {path.name for path in (tmp_path / FOLDER).glob("*.pth")}
-    epoch = (after - 1) // 3 + 1
-    ends = {f"checkpoint_epoch_{done:08d}.pth" for done in range(1, epoch)}
-    assert names == {*ends, INTERRUPTED}
+    ends = {checkpoint_path(EXPERIMENT, done) for done in range(1, (after - 1) // 3 + 1)}
+    assert {*EXPERIMENT.glob("*.pth")} == {*ends, EXPERIMENT / INTERRUPTED}
+    flags.append("--resume_epoch=last")
     for name, value in (("batch_size", 3), ("seed", 1), ("max_views", 1)):
-        changed = f"--{name}={value}"  # the objects or views done were others
-        status, _, errors = script("train", *flags, "--resume_epoch=last", changed)
-        assert status == 2 and name in errors
-    status, _, errors = script("train", *flags, "--resume_epoch=last")
-    assert not errors and status == 0
-    assert_same_training(checkpoint_of(tmp_path), uninterrupted)
-    assert not (tmp_path / FOLDER / INTERRUPTED).exists()
+        # the objects or views done were others
+        assert name in error_of("train", *flags, f"--{name}={value}")
+    output_of("train", *flags)
+    assert_same_training(read_checkpoint(EPOCHS), uninterrupted)
+    assert not (EXPERIMENT / INTERRUPTED).exists()
 
 
-def test_full_disk_is_one_line_error_and_keeps_last_checkpoint(script, small, tmp_path):
-    assert script("train", *small, "--num_epochs=1")[0] == 0
-    path = tmp_path / FOLDER / "checkpoint_epoch_00000001.pth"
+def test_full_disk_is_one_line_error_and_keeps_last_checkpoint(output_of, error_of, small):
+    output_of("train", *small, "--num_epochs=1")
+    path = checkpoint_path(EXPERIMENT, 1)
     before, limits = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+    command = ["train", *small, "--num_epochs=2", "--resume_epoch=last"]
     try:
-        status, _, errors = script("train", *small, "--num_epochs=2", "--resume_epoch=last")
+        assert "checkpoint_epoch_00000002.pth" in error_of(*command)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert status == 2 and "checkpoint_epoch_00000002.pth" in errors and errors.count("\n") == 1
     assert path.read_bytes() == before
-    assert {entry.name for entry in (tmp_path / FOLDER).iterdir()} == {path.name, "config.ini"}
-    assert script("train", *small, "--num_epochs=2", "--resume_epoch=last")[0] == 0
+    assert {entry.name for entry in EXPERIMENT.iterdir()} == {path.name, "config.ini"}
+    output_of(*command)
 
 
 @pytest.mark.parametrize("rate", ["1e25", "1e39"])
-def test_non_finite_loss_names_batch_and_last_good_checkpoint(script, small, tmp_path, rate):
+def test_non_finite_loss_names_batch_and_last_good_checkpoint(output_of, error_of, small, rate):
     flags = [*small, "--batch_size=20"]  # one step an epoch
-    assert script("train", *flags, "--num_epochs=1")[0] == 0
-    path = tmp_path / FOLDER / "checkpoint_epoch_00000001.pth"
+    output_of("train", *flags, "--num_epochs=1")
+    path = checkpoint_path(EXPERIMENT, 1)
     before = path.read_bytes()
-    status, _, errors = script(
-        "train", *flags, "--num_epochs=9", "--resume_epoch=1", f"--LR={rate}"
-    )
-    assert status == 2 and errors.count("\n") == 1 and "checkpoint_epoch_" in errors
+    error = error_of("train", *flags, "--num_epochs=9", "--resume_epoch=1", f"--LR={rate}")
+    assert "checkpoint_epoch_" in error
     if rate == "1e39":  # infinite weights already: not a second checkpoint is written
-        assert list((tmp_path / FOLDER).glob("*.pth")) == [path] and str(path.name) in errors
+        assert list(EXPERIMENT.glob("*.pth")) == [path] and path.name in error
     else:
-        assert "03001627/model00" in errors and "04379243/model00" in errors
+        assert "03001627/model00" in error and "04379243/model00" in error
     assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])  # fp16 leaves such a step out
-def test_non_finite_loss_before_a_stop_signal_is_not_saved(
-    script, small, tmp_path, monkeypatch, precision
-):
+def test_non_finite_loss_before_a_stop_signal_is_not_saved(error_of, small, monkeypatch, precision):
     def not_a_number(*arguments):
         os.kill(os.getpid(), signal.SIGTERM)
         return torch.nan * voxel_loss(*arguments)
 
     monkeypatch.setattr(engine, "voxel_loss", not_a_number)
-    status, _, errors = script("train", *small, f"--precision={precision}")
-    assert status == 2 and "not finite; last good checkpoint: none" in errors
-    assert errors.count("\n") == 1 and not list((tmp_path / FOLDER).glob("*.pth"))
+    error = error_of("train", *small, f"--precision={precision}")
+    assert "not finite; last good checkpoint: none" in error
+    assert not list(EXPERIMENT.glob("*.pth"))
 
 
 NO_MEMORY = RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
@@ -165,7 +156,7 @@ NO_MEMORY = RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
     ],
 )
 def test_error_within_an_epoch_loses_no_step(
-    script, small, tmp_path, monkeypatch, uninterrupted, error, num_workers, epoch, steps
+    output_of, error_of, small, monkeypatch, uninterrupted, error, num_workers, epoch, steps
 ):
     usual, loaded = ShapeNetDataset.load_views, []
 
@@ -178,15 +169,13 @@ def test_error_within_an_epoch_loses_no_step(
     flags = [*small, f"--num_epochs={EPOCHS}"]
     with monkeypatch.context() as patch:
         patch.setattr(ShapeNetDataset, "load_views", load_views)
-        status, _, errors = script("train", *flags, f"--num_workers={num_workers}")
-    assert status == 2 and errors.count("\n") == 1 and str(error) in errors
-    assert torch.load(tmp_path / FOLDER / INTERRUPTED, weights_only=True)["step"] == steps
-    assert script("train", *flags, "--resume_epoch=last")[0] == 0
-    assert_same_training(checkpoint_of(tmp_path), uninterrupted)
+        assert str(error) in error_of("train", *flags, f"--num_workers={num_workers}")
+    assert torch.load(EXPERIMENT / INTERRUPTED, weights_only=True)["step"] == steps
+    output_of("train", *flags, "--resume_epoch=last")
+    assert_same_training(read_checkpoint(EPOCHS), uninterrupted)
 
 
-def test_epoch_is_not_continued_with_other_shapes(script, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_epoch_is_not_continued_with_other_shapes(script, error_of, tmp_path, monkeypatch):
     root = make_dataset(tmp_path / "data", {"a": 10}, views=2)
     flags = [*SMALL, f"--database_path={root}", "--num_epochs=2"]
     with monkeypatch.context() as patch:
@@ -195,16 +184,16 @@ def test_epoch_is_not_continued_with_other_shapes(script, tmp_path, monkeypatch)
             script("train", *flags)
     for folder in root.glob("*/a/model03"):
         folder.rename(folder.with_name("model03b"))
-    status, _, errors = script("train", *flags, "--resume_epoch=last")
-    assert status == 2 and "the dataset or its split changed" in errors
+    error = error_of("train", *flags, "--resume_epoch=last")
+    assert "the dataset or its split changed" in error
 
 
-def test_second_training_in_a_folder_is_refused(script, small, tmp_path):
-    with experiment_lock(tmp_path / FOLDER):
-        status, _, errors = script("train", *small, "--num_epochs=1")
-    assert status == 2 and str(FOLDER) in errors and errors.count("\n") == 1
-    assert script("train", *small, "--num_epochs=1")[0] == 0
-    assert not (tmp_path / FOLDER / "training.lock").exists()
+def test_second_training_in_a_folder_is_refused(output_of, error_of, small):
+    command = ["train", *small, "--num_epochs=1"]
+    with experiment_lock(EXPERIMENT):
+        assert str(EXPERIMENT) in error_of(*command)
+    output_of(*command)
+    assert not (EXPERIMENT / "training.lock").exists()
 
 
 def test_repeated_stop_signals_are_one_which_is_told_at_once(capfd):
@@ -227,11 +216,10 @@ def test_ignored_signals_stay_ignored():
         signal.signal(signal.SIGINT, usual)
 
 
-def test_same_training_writes_same_bytes(script, dataset, tmp_path, monkeypatch):
+def test_same_training_writes_same_bytes(output_of, small):
     contents = []
-    for name in "ab":
-        (tmp_path / name).mkdir()
-        monkeypatch.chdir(tmp_path / name)
-        assert script("train", *SMALL, f"--database_path={dataset}", "--num_epochs=1")[0] == 0
-        contents.append((FOLDER / "checkpoint_epoch_00000001.pth").read_bytes())
+    for _ in range(2):
+        output_of("train", *small, "--num_epochs=1")
+        contents.append(checkpoint_path(EXPERIMENT, 1).read_bytes())
+        shutil.rmtree(EXPERIMENT)
     assert contents[0] == contents[1]

@@ -8,6 +8,7 @@ from data.builder import build
 from data.builder.furniture import GENERATORS
 from data.builder.mesh import concatenate
 from data.builder.synthetic import build_synthetic
+from tests.helpers import files_in
 
 
 @pytest.fixture(scope="module")
@@ -15,12 +16,6 @@ def dataset(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("synthetic")
     build_synthetic(root, num_shapes=3, processes=1)
     return root
-
-
-def files(root: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()
-    }
 
 
 def test_second_build_makes_what_is_missing_whatever_the_processes(dataset, tmp_path):
@@ -31,7 +26,7 @@ def test_second_build_makes_what_is_missing_whatever_the_processes(dataset, tmp_
     time = (paths[0] / "model.binvox").stat().st_mtime_ns
     build_synthetic(tmp_path, num_shapes=3, processes=2)
     assert (paths[0] / "model.binvox").stat().st_mtime_ns == time
-    assert files(tmp_path) == files(dataset)
+    assert files_in(tmp_path) == files_in(dataset)
 
 
 def test_interrupted_shape_leaves_nothing(tmp_path, monkeypatch):

@@ -1,13 +1,14 @@
 """Weight files load into the network that was saved, or end in one line that names the problem."""
 
 import os
+from functools import reduce
 
 import pytest
 import torch
 
 from models import NETWORKS, R2N2, load_network, save_network
 from models.weights import network_state, write_torch
-from tests.helpers import ROOT
+from tests.helpers import PRETRAINED
 from utils.errors import InputError
 
 SMALL = {"width": 1 / 16, "leaky_slope": 0.1, "unpooling": "zero"}
@@ -37,45 +38,33 @@ def test_half_precision_loads_as_float32(tmp_path, suffix):
 
 
 def test_bundled_weights_are_small_and_load_as_float32():
-    path = next((ROOT / "models/pretrained").glob("3d-*"))
-    assert path.stat().st_size <= 16 * 2**20
-    assert {p.dtype for p in load_network(path).parameters()} == {torch.float32}
+    assert PRETRAINED.stat().st_size <= 16 * 2**20
+    assert {p.dtype for p in load_network(PRETRAINED).parameters()} == {torch.float32}
 
 
-def nested(*keys):
-    """Return a function that sets content[key][key]... to a value."""
-    *path, last = keys
-
-    def change(content, value):
-        for key in path:
-            content = content[key]
-        content[last] = value
-
-    return change
-
-
-BIAS = nested("weights", "encoder.fc.bias")
+BIAS = "weights", "encoder.fc.bias"
 
 
 @pytest.mark.parametrize(
-    ("change", "value", "named"),
+    ("keys", "value", "named"),
     [
         (BIAS, torch.zeros(3), r"encoder\.fc\.bias: expected shape \(64,\), got shape \(3,\)"),
         (BIAS, None, r"encoder\.fc\.bias: .*got nothing"),
         (BIAS, torch.zeros(64, dtype=torch.int8), r"encoder\.fc\.bias: .*int8"),
         (BIAS, torch.full((64,), torch.nan), r"encoder\.fc\.bias: .*not finite"),
         (BIAS, torch.full((64,), 1e300, dtype=torch.float64), r"encoder\.fc\.bias: .*not finite"),
-        (nested("weights", "extra"), torch.zeros(1), "extra: expected no such parameter"),
-        (nested("network", "name"), "3D-LSTM-2", "3D-LSTM-2"),
-        (nested("network", "options", "depth"), 3, "depth"),
-        (nested("network", "options", "width"), 1e6, "width"),
-        (nested("network", "options", "image_size"), "13000", "invalid network"),
-        (nested("format"), "other", "weights or a checkpoint"),
+        (("weights", "extra"), torch.zeros(1), "extra: expected no such parameter"),
+        (("network", "name"), "3D-LSTM-2", "3D-LSTM-2"),
+        (("network", "options", "depth"), 3, "depth"),
+        (("network", "options", "width"), 1e6, "width"),
+        (("network", "options", "image_size"), "13000", "invalid network"),
+        (("format",), "other", "weights or a checkpoint"),
     ],
 )
-def test_file_that_does_not_fit_is_an_error_naming_what(tmp_path, change, value, named):
+def test_file_that_does_not_fit_is_an_error_naming_what(tmp_path, keys, value, named):
     content = network_state(R2N2("3D-LSTM-3", **SMALL))
-    change(content, value)
+    *path, last = keys
+    reduce(dict.__getitem__, path, content)[last] = value
     torch.save(content, tmp_path / "bad.pth")
     with pytest.raises(InputError, match=rf"bad\.pth: .*{named}") as error:
         load_network(tmp_path / "bad.pth")
