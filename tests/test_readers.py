@@ -110,6 +110,7 @@ def test_text_in_any_form_is_read(read, content):
     library = b"# \xe9\nnewmtl m\nKd 1 0 0\nnewmtl #1\nKd 1 0 0\n"
     mesh = read("cube.obj", content, m_mtl=library)
     assert len(mesh.triangles) == 12 and colors_of(mesh) == [RED]
+    assert mesh.triangles.mean((0, 1)) == pytest.approx([0.5, 0.5, 0.5])  # of all six sides
 
 
 def test_normals_that_are_no_number_are_replaced(read):
