@@ -60,10 +60,8 @@ def last_checkpoint(process: subprocess.Popen, folder: Path, epoch: int) -> dict
 
 def test_two_processes_train_like_one_with_the_double_batch(dataset, tmp_path):
     one = [sys.executable, "train.py", "--batch_size=6"]
-    started = {
-        name: start(command, dataset, tmp_path / name, 2)
-        for name, command in (("one", one), ("two", TORCHRUN))
-    }
+    commands = {"one": one, "two": TORCHRUN}
+    started = {name: start(commands[name], dataset, tmp_path / name, 2) for name in commands}
     one, two = (last_checkpoint(run, tmp_path / name, 2) for name, run in started.items())
     for part in ("train", "val"):
         for name in ("loss", "iou"):

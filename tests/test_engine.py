@@ -86,7 +86,7 @@ def test_small_network_learns_two_samples(tmp_path):
     network = small_network()
     index = index_dataset(make_dataset(tmp_path, {"03001627": 2}))
     samples = ShapeNetDataset(index, 128)
-    loader = make_loader(samples, TrainBatchSampler(range(2), 2, 2, 2, seed=0), 0)
+    loader = make_loader(samples, TrainBatchSampler(range(2), 2, 2, 2, seed=0))
     optimizer, progress = make_optimizer(network, 0.004, weight_decay=0), Progress()
     config = Config(LR=0.004, threshold=0.4, lr_schedule="constant", num_epochs=30)
     for _ in range(30):

@@ -66,8 +66,7 @@ def plain_average_precision(scores, occupied):
 @pytest.mark.parametrize("ties", [False, True])
 def test_average_precision_matches_reference(prediction, ties):
     logits, voxels = prediction
-    if ties:
-        logits = logits.round()
+    logits = logits.round() if ties else logits
     found = average_precision(logits, voxels)
     scores = torch.sigmoid(occupancy_logits(logits)).numpy()
     for value, one, truth in zip(found, scores, voxels.numpy(), strict=True):

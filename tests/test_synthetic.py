@@ -45,8 +45,7 @@ def test_each_category_samples_different_shapes(category):
     for i in range(12):
         parts = GENERATORS[category](np.random.default_rng(i))
         mesh = concatenate(parts)
-        lower, upper = mesh.bounds
-        extent = upper - lower
+        extent = np.ptp(mesh.bounds, axis=0)
         assert (extent > 0.005).all() and (extent < 4).all()
         materials.append(len({part.colors[0, 0].tobytes() for part in parts}) + len(mesh.textures))
         areas.add(round(float(np.prod(extent)), 9))
