@@ -4,40 +4,22 @@ Another dataset is a file data/NAME.py with the interface of data/shapenet.py, a
 `index_any`, which data.check and data.contact_sheet use too.
 """
 
-import itertools
-import shlex
 from pathlib import Path
 
-from data.layout import CATEGORIES, EXCLUDED, RENDERINGS, SYNSETS
+from data.layout import CATEGORIES, EXCLUDED, SYNSETS
 from data.occupancy import index_occupancy, is_occupancy
 from data.shapenet import ShapeNetIndex, index_dataset
 from data.splits import SPLITS, split_from_file, split_sorted
 from utils.errors import InputError
 
 SYNTHETIC = Path("datasets/synthetic")
-MAX_NAMES = 10_000  # in a folder that is no dataset, looked at to find meshes
 
 
 def index_any(root: str | Path) -> tuple[ShapeNetIndex, dict[str, list[int]] | None]:
     """List the shapes under `root` in either layout, and its own splits if it has any."""
     if is_occupancy(root):
         return index_occupancy(root)
-    if not Path(root, RENDERINGS).exists():
-        _refuse_meshes(Path(root))
     return index_dataset(root), None
-
-
-def _refuse_meshes(root: Path) -> None:
-    """Raise InputError if the folder, which is no dataset, contains meshes."""
-    from data.builder.readers import PREFERENCE  # late, as training needs no mesh reader
-
-    for path in itertools.islice(root.rglob("*"), MAX_NAMES):
-        if path.suffix.lower() in PREFERENCE:
-            folder = shlex.quote(str(root))
-            raise InputError(
-                f"{root}: expected a dataset, got meshes such as {path.name}; make one of them: "
-                f"python -m data.builder {folder} --out datasets/mine"
-            )
 
 
 def open_dataset(

@@ -113,7 +113,7 @@ def index_dataset(root: str | Path) -> ShapeNetIndex:
         if not folder.is_dir():
             raise InputError(
                 f"{folder}: no such folder (database_path); README.md says how to get ShapeNet or "
-                "build a dataset, and 'synthetic' needs neither"
+                "build a dataset from meshes, and 'synthetic' needs neither"
             )
     names = {
         f"{category}/{shape}"
