@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -95,19 +96,15 @@ def split_from_file(
 def _read_shapes(path: str | Path) -> list[tuple[str, str, list[int] | None]]:
     """Return the split, the name and the views (None: all) of each shape in a split file."""
     content = read_json(path)
-    try:
-        entries = [content] if isinstance(content, dict) else content
-        if not any(split in entry for entry in entries for split in SPLITS):
-            raise InputError(
-                f"{path}: expected the shapes of train, val and test, got something else (a list "
-                "of categories?); leave split_file empty for 3D-R2N2's own split"
-            )
-        read = _read_mesh_rcnn if isinstance(content, dict) else _read_pix2vox
-        return list(read(content))
-    except (AttributeError, KeyError, TypeError):
-        raise InputError(
-            f"{path}: expected a split in the form of Pix2Vox or of Mesh R-CNN"
-        ) from None
+    read = _read_mesh_rcnn if isinstance(content, dict) else _read_pix2vox
+    with suppress(AttributeError, KeyError, TypeError):
+        if shapes := list(read(content)):
+            return shapes
+    raise InputError(
+        f"{path}: expected the shapes of train, val and test in the form of Pix2Vox or of Mesh "
+        "R-CNN, got something else (a list of categories?); leave split_file empty for 3D-R2N2's "
+        "own split"
+    )
 
 
 def _read_pix2vox(content: list[dict]) -> Iterator[tuple[str, str, None]]:
