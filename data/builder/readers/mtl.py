@@ -11,8 +11,8 @@ from data.builder.readers.assets import Assets
 from data.builder.readers.text import split_keyword, split_lines
 from data.photographs import mask_values
 
-NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$")
-MAX_NUMBERS = {"s": 3, "o": 3, "t": 3, "mm": 2}  # the other options of a map take one word
+# An option of a map, with its numbers or one word, such as -s 1 1 1 or -clamp on.
+OPTION = re.compile(r"-(\w+)((?: [-+]?[\d.]+(?:e[-+]?\d+)?){1,3}| \S+) (?=\S)", re.IGNORECASE)
 
 
 @dataclass
@@ -64,8 +64,8 @@ def make_material(statements: dict[str, str], folder: str, assets: Assets) -> Mt
     mask = assets.get_image(mask_name, folder) if mask_name else None
     if mask is not None:
         pixels = _join_alpha(np.full_like(mask, 255) if pixels is None else pixels, mask)
-    scale = [float(word) for word in options.get("s") or [1]]
-    offset = [float(word) for word in options.get("o") or [0]]
+    scale = [float(word) for word in options.get("s", [1])]
+    offset = [float(word) for word in options.get("o", [0])]
     uv_scale = (scale * 2)[:2]  # one number is for both axes
     return MtlMaterial(rgba, color is not None, pixels, uv_scale, [*offset, 0][:2])
 
@@ -104,14 +104,8 @@ def _numbers(text: str) -> tuple[float, float, float] | None:
 
 def _read_map(text: str) -> tuple[str, dict[str, list[str]]]:
     """Return the file name of a map, and the words behind each of its options."""
-    words = text.split()
-    options: dict[str, list[str]] = {}
-    while len(words) > 1 and re.match(r"-[a-zA-Z]+$", words[0]):
-        option = words.pop(0)[1:].lower()
-        arguments: list[str] = []
-        if option not in MAX_NUMBERS:
-            arguments.append(words.pop(0).lower())
-        while len(arguments) < MAX_NUMBERS.get(option, 0) and NUMBER.match(words[0]):
-            arguments.append(words.pop(0))
-        options[option] = arguments
-    return " ".join(words).strip("\"'"), options
+    options = {}
+    while option := OPTION.match(text):
+        options[option[1].lower()] = option[2].split()
+        text = text[option.end() :]
+    return text.strip("\"'"), options
