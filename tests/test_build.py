@@ -168,8 +168,6 @@ def test_finished_shapes_are_kept_and_missing_ones_rebuilt_identically(tmp_path,
     time = kept.stat().st_mtime_ns
     build(sources, options, 0, 1)
     assert files_in(out) == before and kept.stat().st_mtime_ns == time
-    with pytest.raises(InputError, match="--resolution: expected 32"):
-        build(sources, Options(out, resolution=64), 0, 1)
 
 
 def test_other_options_rebuild_a_shape_and_its_variants(tmp_path, out):

@@ -28,7 +28,7 @@ from data.layout import (
 from utils.errors import InputError, Parser, explain, number
 from utils.files import remove_stale
 from utils.parallel import CRASHED, parallel_map
-from utils.voxels import read_binvox, write_binvox
+from utils.voxels import write_binvox
 
 MAX_STRETCH = 1.25  # a variant is 1 / 1.25 to 1.25 times as long along each axis
 MIN_THICKNESS = 1e-4  # the shortest side of a usable mesh, in longest sides
@@ -135,9 +135,6 @@ def build(
     """
     require_embreex()
     remove_stale(options.out, f"{UNFINISHED}*")
-    built = next((options.out / VOXELS).glob(f"*/*/{VOXELS_FILE}"), None)
-    if built and (found := len(read_binvox(built))) != options.resolution:
-        raise InputError(f"--resolution: expected {found}, as the shapes in {options.out} have")
     sources = _keep_names(distinct(sources), options.out)
     shapes = [replace(source, variant=i) for source in sources for i in range(variants + 1)]
     jobs = [s for s in shapes if not is_finished(options.out, s.shape, options.record(s))]
