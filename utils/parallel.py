@@ -15,7 +15,6 @@ from utils.errors import InputError
 from utils.signals import STOP_SIGNALS, stop_at_once
 
 CRASHED = "the process died, perhaps out of memory"
-MAX_PROCESSES = 61 if sys.platform == "win32" else 1024  # of a pool on Windows
 
 
 def parallel_map(
@@ -32,7 +31,7 @@ def parallel_map(
     Raises:
         Interrupted: Within two seconds of a stop signal. Running calls are ended by SystemExit.
     """
-    processes = min(processes or num_cores(), max(len(items), 1), MAX_PROCESSES)
+    processes = min(processes or num_cores(), max(len(items), 1))
     results = {}
     with stop_at_once(), tqdm(total=len(items), desc=label, unit="shape", file=sys.stdout) as bar:
         if processes == 1:
