@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
-from data.builder.mesh import GRAY, linear_to_srgb, srgb_to_linear
+from data.builder.mesh import GRAY, srgb_to_linear
 from data.builder.readers.gltf.buffers import GltfFile
 
 IMAGE_EXTENSIONS = ("EXT_texture_webp", "EXT_texture_avif", "MSFT_texture_dds")
@@ -47,11 +46,12 @@ def read_material(file: GltfFile, i: int | None, has_colors: bool) -> GltfMateri
     if glossy is not None:
         factor, info = glossy.get("diffuseFactor"), glossy.get("diffuseTexture")
     factor = np.array([1, 1, 1, 1] if factor is None else factor, float)
+    if not factor[:3].any() and any(entry.get("emissiveFactor", [])):  # it only glows
+        factor[:3], info = entry["emissiveFactor"], entry.get("emissiveTexture")
     is_lit = "KHR_materials_unlit" not in extensions
     material = GltfMaterial(factor, _read_texture(file, info), is_lit=is_lit)
     if info is not None and material.texture is None:
         material.factor = factor * srgb_to_linear(np.uint8(GRAY))
-    _add_emission(file, material, entry)
     _apply_alpha_mode(material, entry)
     return material
 
@@ -98,29 +98,6 @@ def _uv_matrix(transform: dict) -> np.ndarray:
     c, s = np.cos(angle), np.sin(angle)
     linear = np.array([[c, s], [-s, c]]) * scale
     return np.column_stack([linear, transform.get("offset", (0, 0))])
-
-
-def _add_emission(file: GltfFile, material: GltfMaterial, entry: dict) -> None:
-    """Add emitted light to the base color."""
-    strength = entry.get("extensions", {}).get("KHR_materials_emissive_strength", {})
-    emission = np.array(entry.get("emissiveFactor", (0, 0, 0)), float)
-    emission = emission * strength.get("emissiveStrength", 1)
-    if not emission.any():
-        return
-    glow = _read_texture(file, entry.get("emissiveTexture"))
-    if material.texture is None and glow is None:
-        material.factor = np.clip(material.factor + np.append(emission, 0), 0, 1)
-        return
-    if material.texture is None:
-        material.texture = glow._replace(pixels=np.full_like(glow.pixels, 255))
-    pixels = srgb_to_linear(material.texture.pixels) * [*material.factor[:3], 1]
-    if glow is not None:
-        opaque = Image.fromarray(glow.pixels | np.uint8([0, 0, 0, 255]))
-        image = opaque.resize(pixels.shape[1::-1])
-        emission = srgb_to_linear(np.asarray(image))[..., :3] * emission
-    pixels[..., :3] += emission
-    material.texture = material.texture._replace(pixels=linear_to_srgb(pixels))
-    material.factor = np.array([1, 1, 1, material.factor[3]])
 
 
 def _apply_alpha_mode(material: GltfMaterial, entry: dict) -> None:
