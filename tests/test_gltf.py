@@ -131,11 +131,6 @@ def test_gltf_specular_glossiness_and_emission(read):
     assert mesh.textures[0][0, 0].tolist() == [200, 100, 50, 255]
 
 
-def test_gltf_unlit_materials_have_no_normals(read):
-    mesh = read("a.glb", gltf(**material(extensions={"KHR_materials_unlit": {}})))
-    assert not mesh.normals.any()
-
-
 @pytest.mark.parametrize("mode", [5, 6])
 def test_gltf_strips_and_fans(read, mode):
     points = np.float32([[0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0.5]])

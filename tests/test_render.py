@@ -97,12 +97,6 @@ def test_glass_is_blended_with_what_is_behind():
     np.testing.assert_allclose(both, 0.2 * np.append(alone[:3], 255) + 0.8 * behind, atol=1)
 
 
-def test_without_normals_light_does_not_change_the_color():
-    mesh = replace(box(), normals=np.zeros((12, 3, 3)))
-    image = render(mesh, [FRONT])[0]
-    assert np.unique(image[image[..., 3] == 255], axis=0).tolist() == [[200, 100, 50, 255]]
-
-
 def test_official_chair_matches_official_files(real):
     mesh = load_mesh(real / "mesh" / CHAIR / "models" / "model_normalized.obj")
     mesh = normalize(transform(mesh, rotation("y", "-z")))

@@ -22,7 +22,7 @@ class Mesh:
     """F triangles with what is needed to draw them.
 
     triangles: corner positions (F, 3, 3), axes x, y, z.
-    normals: (F, 3, 3), of any length; zero where light does not change the color.
+    normals: (F, 3, 3), of any length.
     colors: RGBA (F, 3, 4) in [0, 255], which a texture is multiplied with.
     uv: (F, 3, 2), v pointing up.
     texture: (F,) int, each face's index in `textures`, -1 for none.

@@ -150,13 +150,12 @@ class _Surface:
 
         front = hits["Ng"].T
         facing = -np.sign(_dot(front, directions.T)) * np.sign(_dot(normals, front))
-        length = np.sqrt(_dot(normals, normals))
-        scale = facing / np.maximum(length, 1e-12)
-        is_lit = length > 0
-        light = np.where(is_lit, ENERGY * DIFFUSE * (1 + scale * LAMP * normals[1]), 1)
-        gloss = np.where(is_lit, np.float32(SPECULAR), 0)
+        scale = facing / np.maximum(np.sqrt(_dot(normals, normals)), 1e-12)
+        light = ENERGY * DIFFUSE * (1 + scale * LAMP * normals[1])
         colors[3] = np.rint(colors[3])  # opaque is exactly 255
-        colors[:3] = np.minimum(colors[:3] * light + gloss, 255) * (colors[3] / np.float32(255))
+        colors[:3] = np.minimum(colors[:3] * light + np.float32(SPECULAR), 255) * (
+            colors[3] / np.float32(255)
+        )
         return colors
 
 

@@ -1,7 +1,6 @@
 """glTF 2.0, as JSON with separate files (.gltf) or in one file (.glb)."""
 
 import re
-from dataclasses import replace
 from functools import cache, partial
 from typing import NamedTuple
 
@@ -116,8 +115,7 @@ def _place(primitive: Primitive, material: GltfMaterial, placement: Placement) -
         uv = attributes.get(f"TEXCOORD_{material.texture.uv_set}")
         uv = None if uv is None else material.texture.uv(uv)[faces]
     normals = None if normals is None else normals[faces]
-    mesh = make_mesh(points[faces], linear_to_srgb(factor), normals, uv, texture)
-    return mesh if material.is_lit else replace(mesh, normals=np.zeros_like(mesh.normals))
+    return make_mesh(points[faces], linear_to_srgb(factor), normals, uv, texture)
 
 
 def _transform(placement: Placement, attributes: dict) -> tuple[np.ndarray, np.ndarray | None]:

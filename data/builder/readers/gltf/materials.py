@@ -31,7 +31,6 @@ class GltfMaterial:
     factor: np.ndarray
     texture: GltfTexture | None = None
     is_blended: bool = False  # alpha shows what is behind it
-    is_lit: bool = True
 
 
 def read_material(file: GltfFile, i: int | None, has_colors: bool) -> GltfMaterial:
@@ -39,17 +38,15 @@ def read_material(file: GltfFile, i: int | None, has_colors: bool) -> GltfMateri
     if i is None:
         return GltfMaterial(np.ones(4) if has_colors else srgb_to_linear(np.uint8(GRAY)))
     entry = file.items("materials")[i]
-    extensions = entry.get("extensions", {})
     pbr = entry.get("pbrMetallicRoughness", {})
     factor, info = pbr.get("baseColorFactor"), pbr.get("baseColorTexture")
-    glossy = extensions.get("KHR_materials_pbrSpecularGlossiness")
+    glossy = entry.get("extensions", {}).get("KHR_materials_pbrSpecularGlossiness")
     if glossy is not None:
         factor, info = glossy.get("diffuseFactor"), glossy.get("diffuseTexture")
     factor = np.array([1, 1, 1, 1] if factor is None else factor, float)
     if not factor[:3].any() and any(entry.get("emissiveFactor", [])):  # it only glows
         factor[:3], info = entry["emissiveFactor"], entry.get("emissiveTexture")
-    is_lit = "KHR_materials_unlit" not in extensions
-    material = GltfMaterial(factor, _read_texture(file, info), is_lit=is_lit)
+    material = GltfMaterial(factor, _read_texture(file, info))
     if info is not None and material.texture is None:
         material.factor = factor * srgb_to_linear(np.uint8(GRAY))
     _apply_alpha_mode(material, entry)
