@@ -153,9 +153,8 @@ class _Surface:
         scale = facing / np.maximum(np.sqrt(_dot(normals, normals)), 1e-12)
         light = ENERGY * DIFFUSE * (1 + scale * LAMP * normals[1])
         colors[3] = np.rint(colors[3])  # opaque is exactly 255
-        colors[:3] = np.minimum(colors[:3] * light + np.float32(SPECULAR), 255) * (
-            colors[3] / np.float32(255)
-        )
+        lit = np.minimum(colors[:3] * light + np.float32(SPECULAR), 255)
+        colors[:3] = lit * (colors[3] / np.float32(255))
         return colors
 
 
