@@ -46,7 +46,7 @@ def mean_overlap(root, name, turn=lambda voxels: voxels):
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     root = tmp_path_factory.mktemp("built")
-    build_synthetic(root, num_shapes=1, seed=3, processes=1)
+    build_synthetic(root, num_shapes=1, processes=1)
     return root
 
 

@@ -24,7 +24,7 @@ def main() -> int:
     found = _find_sources(args)
     for front in {args.front or source.front for source in found.sources}:
         rotation(args.up, front)  # raises before the work begins
-    options = Options(args.out, args.up, args.front, args.views, args.resolution, args.seed)
+    options = Options(args.out, args.up, args.front, args.views, args.resolution)
     failed, notes = build(found.sources, options, args.variants, args.processes)
 
     # Say what was left out, and why.

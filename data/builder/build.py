@@ -43,8 +43,6 @@ def add_build_flags(parser: Parser) -> None:
     add("--out", type=lambda text: Path(text).expanduser(), **out)  # bash leaves --out=~/a
     side = "voxels per side (default: %(default)s)"
     add("--resolution", type=int, default=RESOLUTION, choices=RESOLUTIONS, help=side)
-    seed = "of cameras and what else is sampled (default: 0)"
-    add("--seed", type=number(0), default=0, metavar="N", help=seed)
     add("--processes", type=number(1), metavar="N", help="default: one per core")
 
 
@@ -57,12 +55,11 @@ class Options:
     front: str | None = None  # default: by the source
     views: int = NUM_VIEWS
     resolution: int = RESOLUTION
-    seed: int = 0
 
     def record(self, source: Source) -> str:
         """Return the options that a shape is made with, and a line with its mesh's checksum."""
         flags = f"--up={self.up} --front={self.front or source.front} --views={self.views} "
-        flags += f"--resolution={self.resolution} --seed={self.seed}"
+        flags += f"--resolution={self.resolution}"
         return f"{flags}\n{source.checksum}\n"
 
 
@@ -182,7 +179,7 @@ def _keep_names(sources: list[Source], out: Path) -> list[Source]:
 
 def _build_shape(options: Options, source: Source) -> tuple[str | None, list[str]]:
     """Build one shape. Returns why the mesh cannot be used, or None, and notes on its files."""
-    rng = np.random.default_rng([options.seed, *sha256(source.shape.encode()).digest()])
+    rng = np.random.default_rng([0, *sha256(source.shape.encode()).digest()])
     notes: list[str] = []
     try:
         mesh, notes = source.load(options.up, options.front)

@@ -23,32 +23,30 @@ NUM_SHAPES = 120
 def build_synthetic(
     out: str | Path,
     num_shapes: int = NUM_SHAPES,
-    seed: int = 0,
     processes: int | None = None,
     resolution: int = RESOLUTION,
 ) -> None:
     """Build the shapes that are missing under `out`.
 
-    Categories alternate. A shape depends on its seed and number alone: a larger set contains the
-    smaller one.
+    Categories alternate. A shape depends on its number alone: a larger set contains the smaller.
     """
     out = Path(out)
-    missing = [i for i in range(num_shapes) if not is_finished(out, _name(seed, i))]
+    missing = [i for i in range(num_shapes) if not is_finished(out, _name(i))]
     if missing:
         require_embreex()
         remove_stale(out, f"{UNFINISHED}*")
-        build_shape = partial(_build_shape, out, seed, resolution)
+        build_shape = partial(_build_shape, out, resolution)
         parallel_map(build_shape, missing, "synthetic furniture", processes)
 
 
-def _name(seed: int, i: int) -> str:
-    return f"{SYNSETS[list(GENERATORS)[i % len(GENERATORS)]]}/s{seed}-{i:05d}"
+def _name(i: int) -> str:
+    return f"{SYNSETS[list(GENERATORS)[i % len(GENERATORS)]]}/s0-{i:05d}"
 
 
-def _build_shape(out: Path, seed: int, resolution: int, i: int) -> None:
-    rng = np.random.default_rng([seed, i])
+def _build_shape(out: Path, resolution: int, i: int) -> None:
+    rng = np.random.default_rng([0, i])
     sample = list(GENERATORS.values())[i % len(GENERATORS)]
-    write_shape(Options(out, resolution=resolution), _name(seed, i), concatenate(sample(rng)), rng)
+    write_shape(Options(out, resolution=resolution), _name(i), concatenate(sample(rng)), rng)
 
 
 def main() -> None:
@@ -57,7 +55,7 @@ def main() -> None:
     parser.add_argument("--models", type=number(1), default=NUM_SHAPES, metavar="N", help=models)
     add_build_flags(parser)
     args = parser.parse_args()
-    build_synthetic(args.out, args.models, args.seed, args.processes, args.resolution)
+    build_synthetic(args.out, args.models, args.processes, args.resolution)
     print(f"{args.out}: {args.models} shapes; next: python train.py --database_path={args.out}")
 
 
