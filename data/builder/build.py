@@ -149,10 +149,8 @@ def build(
         path = str(job.location)
         if problem is not None:
             failed[path] = problem
-        for line in lines:
-            paths = notes.setdefault(line, [])
-            if path not in paths:
-                paths.append(path)
+        for line in [] if job.variant else lines:
+            notes.setdefault(line, []).append(path)
     return failed, notes
 
 
