@@ -10,7 +10,6 @@ from pathlib import Path
 from data.layout import VOXELS_FILE
 from data.shapenet import ShapeNetIndex, index_shapes
 from data.splits import SPLITS
-from utils.errors import InputError
 from utils.files import read_text
 
 
@@ -23,8 +22,7 @@ def index_occupancy(root: str | Path) -> tuple[ShapeNetIndex, dict[str, list[int
     """List the shapes under `root`, and the splits that its .lst files give.
 
     Raises:
-        InputError: If a list is missing (only "val" may be) or names a shape twice, or no shape has
-            both views and voxels.
+        InputError: If a list is missing (only "val" may be), or no shape has both views and voxels.
     """
     root = Path(root)
     split_of: dict[str, str] = {}
@@ -34,10 +32,7 @@ def index_occupancy(root: str | Path) -> tuple[ShapeNetIndex, dict[str, list[int
             if split == "val" and not path.exists():
                 continue
             for shape in filter(None, map(str.strip, read_text(path).splitlines())):
-                name = f"{category.name}/{shape}"
-                if name in split_of:
-                    raise InputError(f"{path}: {name} is in {split_of[name]} and in {split}")
-                split_of[name] = split
+                split_of[f"{category.name}/{shape}"] = split  # the last one, if in several
 
     index = index_shapes(root, sorted(split_of), "{name}/img_choy2016", f"{{name}}/{VOXELS_FILE}")
     splits = {split: [] for split in SPLITS}
