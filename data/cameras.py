@@ -10,8 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from utils.files import atomic_write
-
 MAX_DISTANCE = 1.75  # from the origin at distance_ratio 1
 FOCAL_LENGTH = 35 / 32  # in image widths: a 35 mm lens and a 32 mm sensor
 NOMINAL_FOV = 25  # last column of the official metadata; the true angle is 49.1 degrees
@@ -81,11 +79,10 @@ def ray_directions(view: View, columns: np.ndarray, rows: np.ndarray, width: int
     return np.stack([x * r + (y * d + f) for r, d, f in axes], axis=-1)
 
 
-def write_views(path: str | Path, views: list[View]) -> None:
+def write_views(path: Path, views: list[View]) -> None:
     """Write a rendering_metadata.txt in the official format."""
     lines = [
         f"{view.azimuth:.12g} {view.elevation:.12g} 0 {view.distance_ratio:.12g} {NOMINAL_FOV}\n"
         for view in views
     ]
-    with atomic_write(path) as temporary:
-        temporary.write_text("".join(lines), "ascii", newline="\n")
+    path.write_text("".join(lines), "ascii", newline="\n")
