@@ -112,8 +112,8 @@ def index_dataset(root: str | Path) -> ShapeNetIndex:
     for folder in (root, *trees):
         if not folder.is_dir():
             raise InputError(
-                f"{folder}: no such folder (database_path); README.md says how to get ShapeNet or "
-                "build a dataset from meshes, and 'synthetic' needs neither"
+                f"{folder}: no such folder (database_path); README.md says how to get ShapeNet, "
+                "`python -m data.builder` makes a dataset of meshes, and 'synthetic' needs neither"
             )
     names = {
         f"{category}/{shape}"
