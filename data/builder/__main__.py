@@ -14,8 +14,11 @@ from data.builder.mesh import AXES, rotation
 from data.builder.names import category_folder, clean_name
 from data.builder.readers import CONVERTIBLE, PREFERENCE, explain_others
 from data.builder.sources import Found, distinct, find_sources, read_categories
-from data.layout import CATEGORIES, NUM_VIEWS, VOXELS
+from data.layout import CATEGORIES, NUM_VIEWS, RESOLUTION, VOXELS
+from utils.config import OPTIONS
 from utils.errors import InputError, Parser, number, run
+
+DEFAULT_MAX_VIEWS = OPTIONS["data"]["max_views"][0]
 
 
 def main() -> int:
@@ -42,12 +45,13 @@ def main() -> int:
     num_built = num_meshes - len(failed)
     print(f"{num_built} of {num_meshes} meshes are in {args.out}")
     if num_built:
-        _print_summary(args.out)
+        _print_summary(options)
     return int(num_built == 0)
 
 
-def _print_summary(out: Path) -> None:
+def _print_summary(options: Options) -> None:
     """Print how many shapes each category of a dataset has, and how to look at it and train."""
+    out = options.out
     shapes = [path for path in (out / VOXELS).glob("*/*") if "+" not in path.name]
     categories = sorted(path.parent.name for path in shapes)
     counts = Counter(CATEGORIES.get(category, category) for category in categories)
@@ -59,7 +63,11 @@ def _print_summary(out: Path) -> None:
         )
     weights = min(Path("models/pretrained").glob("3d-*"), default="WEIGHTS")
     flags = f"--database_path={shlex.quote(str(out))} --init_weights={weights}"
-    flags += f" --experiment_name={shlex.quote(out.resolve().name)}"
+    flags += f" --experiment_name={shlex.quote(out.resolve().name)} --num_epochs=20"
+    if options.views < DEFAULT_MAX_VIEWS:
+        flags += f" --max_views={options.views}"
+    if options.resolution != RESOLUTION:
+        flags += f" --resolution={options.resolution}"
     print(f"next: python -m data.contact_sheet {shlex.quote(str(out))} --out sheet.png")
     print(f"then: python train.py {flags}")
 
