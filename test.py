@@ -40,7 +40,7 @@ def main() -> None:
     precision = Precision(config.precision, device)
 
     # The samples, and those to choose the threshold on: by default of the training's dataset.
-    saved = saved_config(weights)
+    saved = {} if "database_path" in given else saved_config(weights)
     for name in saved.keys() & {*DATASET_OPTIONS} - given:
         if saved[name] != getattr(config, name):
             print(f"{name} = {saved[name]}, as in the training")

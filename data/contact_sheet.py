@@ -11,7 +11,7 @@ from PIL import Image
 from data.datasets import index_any
 from data.layout import RENDERING_SIZE
 from data.shapenet import ShapeNetIndex
-from utils.draw import draw_voxels, image_grid, save_image
+from utils.draw import draw_voxels, image_format, image_grid, save_image
 from utils.errors import Parser, number, run
 
 COLUMNS = 4
@@ -47,6 +47,7 @@ def main() -> None:
     limit = "draw so many shapes, if there are more (default: 40)"
     parser.add_argument("--limit", type=number(1), default=40, metavar="N", help=limit)
     args = parser.parse_args()
+    image_format(args.out)  # raises before the work begins
     save_image(args.out, contact_sheet(index_any(args.dataset)[0], args.limit))
     print(f"{args.out}: two views of each shape, and its voxels with the front to the lower right")
 

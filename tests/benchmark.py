@@ -105,7 +105,7 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     rows = f"{', '.join(ROWS)}; without a GPU, the default is the first {len(CPU_ROWS)}"
     add("--rows", nargs="+", choices=ROWS, metavar="ROW", help=rows)
-    add("--against", metavar="DIR", help="measure each row with the code in another checkout, too")
+    add("--against", metavar="DIR", help="measure another checkout that has this file, too")
     add("--rounds", type=int, default=1)
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N (%(default)s)")
     add("--network", default="3D-LSTM-3", choices=NETWORKS)

@@ -26,7 +26,7 @@ from models import R2N2
 from models.convert import PORT_LAYERS
 from tests.benchmark import peak_memory
 from utils.config import Config, read_config
-from utils.distributed import Precision
+from utils.distributed import Precision, keep_freed_memory
 from utils.engine import evaluate, learning_rate, make_optimizer, to_device
 from utils.errors import InputError, Parser, number, run
 from utils.metrics import intersection_over_union, voxel_loss
@@ -67,6 +67,7 @@ class Port(nn.Module):
 
 def train(name: str, config: Config) -> dict:
     """Train a network; return its curves, test IoU, time and memory."""
+    keep_freed_memory()
     memory_before, is_port = peak_memory(), name == "port"
     torch.manual_seed(config.seed)
     network = R2N2("3D-LSTM-3", width=config.width)
@@ -105,14 +106,17 @@ def train(name: str, config: Config) -> dict:
     return result | {"test IoU": float(ious[:, -1].mean())}
 
 
+def smoothed(values: list[float]) -> np.ndarray:
+    """Return the mean of each WINDOW steps."""
+    return np.reshape(values[len(values) % WINDOW :], (-1, WINDOW)).mean(1)
+
+
 def draw_curves(results: dict[str, list[dict]]) -> str:
     """Draw loss and IoU of all trainings over the steps, as SVG."""
     shapes = ["<rect width='800' height='260' fill='white'/>"]
     for left, metric in ((20, "loss"), (420, "IoU")):
         curves = [
-            (COLORS[name], np.reshape(run[metric], (-1, WINDOW)).mean(1))
-            for name, runs in results.items()
-            for run in runs
+            (COLORS[name], smoothed(run[metric])) for name, runs in results.items() for run in runs
         ]
         top = max(curve.max() for _, curve in curves)
         title = f"training {metric}, from 0 to {top:.3f}; port orange, ours blue"
@@ -130,7 +134,7 @@ def main() -> None:
     parser = Parser(prog="python -m tests.compare_port", description=__doc__)
     add = parser.add_argument
     add("port", metavar="PORT", type=Path, help="checkout of the PyTorch port")
-    add("--steps", type=number(WINDOW), default=2000, help="multiple of 50 (%(default)s)")
+    add("--steps", type=number(WINDOW), default=2000, help="of a training (%(default)s)")
     add("--seeds", type=number(1), default=3, help="trainings of each network (%(default)s)")
     add("--out", type=Path, default="port", help="folder of the results (%(default)s)")
     add("--only", choices=COLORS, help="train one network, with --seed")

@@ -158,10 +158,19 @@ def draw_prediction(
     return image_grid([*rows, sides])
 
 
+def image_format(path: str | Path) -> str:
+    """Return the format to write an image in, by the path's suffix."""
+    name = Image.registered_extensions().get(Path(path).suffix.lower())
+    if name not in Image.SAVE:
+        raise InputError(f"{path}: expected the name of an image, such as image.png")
+    return name
+
+
 def save_image(path: str | Path, image: Image.Image) -> None:
     """Write an image in the format of the path's suffix."""
-    image_format = Image.registered_extensions().get(Path(path).suffix.lower())
-    if image_format not in Image.SAVE:
-        raise InputError(f"{path}: expected the name of an image, such as image.png")
+    name = image_format(path)
     with atomic_write(path) as temporary:
-        image.save(temporary, image_format)
+        try:
+            image.save(temporary, name)
+        except ValueError as error:
+            raise InputError(f"{path}: cannot be written, perhaps too large: {error}") from error
