@@ -42,7 +42,8 @@ def gltf(primitive=None, node=None, points=None, **extra) -> bytes:
         "meshes": [{"primitives": [{"attributes": {"POSITION": 0}, **(primitive or {})}]}],
         "bufferViews": views, "accessors": accessors, "buffers": [{"byteLength": len(binary)}],
         "images": [{"bufferView": first + i, "mimeType": "image/png"} for i in range(len(images))],
-        "textures": [{"source": i} for i in range(len(images))],
+        "textures": [{"source": i, "sampler": 0} for i in range(len(images))],
+        "samplers": [extra.pop("sampler", {})],
     }  # fmt: skip
     content |= extra
     text = json.dumps(content).encode()
@@ -103,6 +104,14 @@ def test_gltf_uv_points_down_and_sets_and_transforms_apply(read):
     np.testing.assert_allclose(mesh.uv[0], [[0, 1], [1, 1], [0, 0]])
 
 
+def test_gltf_wrap_modes(read):
+    sampler = {"wrapS": 33071, "wrapT": 33648}
+    mesh = read("a.glb", gltf(**textured(), sampler=sampler))
+    assert mesh.textures[0].clamp == (True, False)
+    assert mesh.textures[0].pixels.shape == (4, 2, 4)  # mirrored along v
+    np.testing.assert_allclose(mesh.uv[0, 2], [0.25, 0.75])
+
+
 @pytest.mark.parametrize(
     ("mode", "pixel", "factor", "expected"),
     [("OPAQUE", 0, 0.3, 1), ("MASK", 100, 1, 0), ("MASK", 200, 1, 1), ("MASK", 200, 0.5, 0),
@@ -114,7 +123,7 @@ def test_gltf_alpha_modes(read, mode, pixel, factor, expected):
     pbr = {"baseColorFactor": [1, 1, 1, factor]}
     options = textured(pbr=pbr, alphaMode=mode) | {"images": [file.getvalue()]}
     mesh = read("a.glb", gltf(**options))
-    alpha = mesh.textures[0][0, 0, 3] / 255 * mesh.colors[0, 0, 3] / 255
+    alpha = mesh.textures[0].pixels[0, 0, 3] / 255 * mesh.colors[0, 0, 3] / 255
     assert alpha == pytest.approx(expected)
 
 
@@ -128,7 +137,12 @@ def test_gltf_specular_glossiness_and_emission(read):
     options = textured(emissiveFactor=[1, 1, 1], emissiveTexture={"index": 0})
     options["materials"][0]["pbrMetallicRoughness"] = black
     mesh = read("c.glb", gltf(**options))
-    assert mesh.textures[0][0, 0].tolist() == [200, 100, 50, 255]
+    assert mesh.textures[0].pixels[0, 0].tolist() == [200, 100, 50, 255]
+
+
+def test_gltf_unlit_materials_have_no_normals(read):
+    mesh = read("a.glb", gltf(**material(extensions={"KHR_materials_unlit": {}})))
+    assert not mesh.normals.any()
 
 
 @pytest.mark.parametrize("mode", [5, 6])

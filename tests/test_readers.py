@@ -159,7 +159,7 @@ def test_opacity_of_a_mask(read):
     library = "newmtl m\nKd 1 0 0\nmap_d d.png\n"
     mesh = read("a.obj", TEXTURED, m_mtl=library, d_png=file.getvalue())
     assert colors_of(mesh) == [RED]
-    assert mesh.textures[0][..., 3].tolist() == [[0, 255]]
+    assert mesh.textures[0].pixels[..., 3].tolist() == [[0, 255]]
 
 
 @pytest.mark.parametrize("line", ["d 0", "map_d d.png", "map_Kd t.png"])
@@ -171,7 +171,7 @@ def test_invisible_materials_are_left_out_unless_all_are(read, line):
     alone = read("b.obj", TEXTURED, m_mtl=library, **images)
     assert len(alone.triangles) == 12 and "opaque" in read.notes[0]
     assert (alone.colors[..., 3] == 255).all()
-    assert all((texture[..., 3] == 255).all() for texture in alone.textures)
+    assert all((texture.pixels[..., 3] == 255).all() for texture in alone.textures)
 
 
 @pytest.mark.parametrize(
@@ -183,8 +183,8 @@ def test_invisible_materials_are_left_out_unless_all_are(read, line):
 )  # fmt: skip
 def test_texture_statements_in_the_wild(read, line):
     mesh = read("a.obj", TEXTURED, m_mtl=f"newmtl m\nKd 0 0 0\n{line}\n", t_png=png((9, 8, 7)))
-    assert mesh.textures[0][0, 0].tolist() == [9, 8, 7, 255] and read.notes == []
-    assert colors_of(mesh) == [WHITE]
+    assert mesh.textures[0].pixels[0, 0].tolist() == [9, 8, 7, 255] and read.notes == []
+    assert mesh.textures[0].clamp == (("-clamp" in line,) * 2) and colors_of(mesh) == [WHITE]
 
 
 def test_texture_names_may_have_spaces_and_options(read, tmp_path):
@@ -209,7 +209,7 @@ def test_textures_are_found_from_the_folder_of_their_library(read, tmp_path):
     write_files(tmp_path, "parts/t.png", content=png((9, 8, 7)))
     write_files(tmp_path, "parts/m.mtl", content=b"newmtl m\nmap_Kd t.png\n")
     mesh = read("a.obj", TEXTURED.replace("m.mtl", "parts\\m.mtl"))
-    assert mesh.textures[0][0, 0].tolist() == [9, 8, 7, 255] and read.notes == []
+    assert mesh.textures[0].pixels[0, 0].tolist() == [9, 8, 7, 255] and read.notes == []
 
 
 def test_missing_and_damaged_files_are_noted_once_and_leave_a_color(read):
@@ -232,7 +232,7 @@ def test_scaling_keeps_the_color_of_transparent_pixels(read):
     pixels = (200, 100, 50, 0)
     image = png(pixels, "RGBA", (1024, 8))
     mesh = read("a.obj", TEXTURED, m_mtl="newmtl m\nmap_Kd t.png\n", t_png=image)
-    assert mesh.textures[0][0, 0].tolist() == [200, 100, 50, 255]
+    assert mesh.textures[0].pixels[0, 0].tolist() == [200, 100, 50, 255]
 
 
 # Vertex colors and single formats
@@ -322,7 +322,7 @@ def test_ply_textures(read, per_face):
         content = ply(f"{XYZ}, float s, float t", points, "3 0 1 2\n", extra=comment)
     mesh = read("a.ply", content, t_png=png((9, 8, 7)))
     assert mesh.uv.tolist() == [[[0, 0], [1, 0], [0, 1]]]
-    assert mesh.textures[0][0, 0].tolist() == [9, 8, 7, 255] and read.notes == []
+    assert mesh.textures[0].pixels[0, 0].tolist() == [9, 8, 7, 255] and read.notes == []
     mesh = read("b.ply", content.replace("t.png", "gone.png"))
     assert colors_of(mesh) == [list(GRAY)] and read.notes == ["missing gone.png"]
 

@@ -5,7 +5,7 @@ import pytest
 import trimesh
 from PIL import Image
 
-from data.builder.mesh import concatenate, make_mesh, normalize, rotation, transform
+from data.builder.mesh import Texture, concatenate, make_mesh, normalize, rotation, transform
 from data.builder.render import render
 from data.builder.voxelize import voxelize
 from data.cameras import View, project
@@ -61,7 +61,7 @@ def test_texture_is_upright():
     """The image's upper left corner is at u = 0, v = 1."""
     pixels = np.full((2, 2, 4), 255, np.uint8)
     pixels[..., :3] = [[[250, 0, 0], [0, 250, 0]], [[0, 0, 250], [0, 0, 0]]]
-    mesh = square([[0, 0], [1, 0], [1, 1], [0, 1]], pixels)
+    mesh = square([[0, 0], [1, 0], [1, 1], [0, 1]], Texture(pixels))
     image = render(normalize(mesh), [View(0, 0, 1)])[0].astype(int)
     places = [(50, 50, 0), (50, 87, 1), (87, 50, 2)]
     for row, column, channel in places:
@@ -77,7 +77,7 @@ WALL = make_mesh(
 def test_transparent_texels_show_what_is_behind():
     pixels = np.full((1, 2, 4), 255, np.uint8)
     pixels[0, 0, 3] = 0  # the half at -y, as uv turns it, is a hole
-    leaf = square([[0, 0], [0, 1], [1, 1], [1, 0]], pixels)
+    leaf = square([[0, 0], [0, 1], [1, 1], [1, 0]], Texture(pixels))
     alone, both = (
         render(normalize(concatenate(meshes)), [View(0, 0, 1)])[0].astype(int)
         for meshes in ([leaf], [leaf, WALL])
@@ -95,6 +95,12 @@ def test_glass_is_blended_with_what_is_behind():
     )
     assert alone[3] == 51
     np.testing.assert_allclose(both, 0.2 * np.append(alone[:3], 255) + 0.8 * behind, atol=1)
+
+
+def test_without_normals_light_does_not_change_the_color():
+    mesh = replace(box(), normals=np.zeros((12, 3, 3)))
+    image = render(mesh, [FRONT])[0]
+    assert np.unique(image[image[..., 3] == 255], axis=0).tolist() == [[200, 100, 50, 255]]
 
 
 def test_official_chair_matches_official_files(real):

@@ -219,7 +219,7 @@ def load_color(path: Path) -> list[int] | None:
     (source,) = find_sources([path]).sources
     mesh, notes = source.load("y", None)
     assert bool(notes) == (not mesh.textures)
-    return mesh.textures[0][0, 0].tolist() if mesh.textures else None
+    return mesh.textures[0].pixels[0, 0].tolist() if mesh.textures else None
 
 
 def test_textures_of_an_archive_may_be_beside_it(tmp_path):

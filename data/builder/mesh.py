@@ -1,6 +1,7 @@
 """Triangle meshes with normals, colors and textures, whatever file they come from."""
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -17,16 +18,22 @@ AXES = {
 }  # fmt: skip
 
 
+class Texture(NamedTuple):
+    """An RGBA image (H, W, 4) uint8, repeated outside [0, 1] along u and v unless clamped."""
+
+    pixels: np.ndarray
+    clamp: tuple[bool, bool] = (False, False)
+
+
 @dataclass(frozen=True)
 class Mesh:
     """F triangles with what is needed to draw them.
 
     triangles: corner positions (F, 3, 3), axes x, y, z.
-    normals: (F, 3, 3), of any length.
+    normals: (F, 3, 3), of any length; zero where light does not change the color.
     colors: RGBA (F, 3, 4) in [0, 255], which a texture is multiplied with.
     uv: (F, 3, 2), v pointing up.
     texture: (F,) int, each face's index in `textures`, -1 for none.
-    textures: RGBA images (H, W, 4) uint8, repeated outside [0, 1] along u and v.
     """
 
     triangles: np.ndarray
@@ -34,7 +41,7 @@ class Mesh:
     colors: np.ndarray
     uv: np.ndarray
     texture: np.ndarray
-    textures: list[np.ndarray]
+    textures: list[Texture]
 
     @property
     def bounds(self) -> np.ndarray:
@@ -43,7 +50,7 @@ class Mesh:
         return np.stack([points.min(0), points.max(0)])
 
 
-def make_mesh(triangles, colors=GRAY, normals=None, uv=None, texture=None):
+def make_mesh(triangles, colors=GRAY, normals=None, uv=None, texture: Texture | None = None):
     """Return a mesh of one material.
 
     Args:
@@ -51,7 +58,7 @@ def make_mesh(triangles, colors=GRAY, normals=None, uv=None, texture=None):
         colors: RGBA in [0, 255], one (4,) or one a corner (F, 3, 4).
         normals: (F, 3, 3); smooth ones across edges of less than 40 degrees by default.
         uv: (F, 3, 2), v pointing up. Without it, the texture is left out.
-        texture: Image (H, W, 4) uint8 that the colors are multiplied with.
+        texture: Image that the colors are multiplied with.
 
     Raises InputError when a coordinate is not finite.
     """
@@ -85,10 +92,10 @@ def concatenate(meshes: list[Mesh]) -> Mesh:
     meshes = [mesh for mesh in meshes if len(mesh.triangles)]
     if not meshes:
         raise InputError("expected triangles, found none")
-    textures: dict[tuple, np.ndarray] = {}
+    textures: dict[tuple, Texture] = {}
     indices = []
     for mesh in meshes:
-        keys = [(pixels.shape, pixels.tobytes()) for pixels in mesh.textures]
+        keys = [(t.clamp, t.pixels.shape, t.pixels.tobytes()) for t in mesh.textures]
         for key, texture in zip(keys, mesh.textures, strict=True):
             textures.setdefault(key, texture)
         positions = {key: i for i, key in enumerate(textures)}

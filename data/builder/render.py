@@ -5,7 +5,7 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from data.builder.mesh import Mesh
+from data.builder.mesh import Mesh, Texture
 from data.cameras import View, camera_position, project, ray_directions
 from data.layout import RENDERING_SIZE
 from utils.errors import InputError
@@ -150,11 +150,13 @@ class _Surface:
 
         front = hits["Ng"].T
         facing = -np.sign(_dot(front, directions.T)) * np.sign(_dot(normals, front))
-        scale = facing / np.maximum(np.sqrt(_dot(normals, normals)), 1e-12)
-        light = ENERGY * DIFFUSE * (1 + scale * LAMP * normals[1])
+        length = np.sqrt(_dot(normals, normals))
+        scale = facing / np.maximum(length, 1e-12)
+        is_lit = length > 0
+        light = np.where(is_lit, ENERGY * DIFFUSE * (1 + scale * LAMP * normals[1]), 1)
+        gloss = np.where(is_lit, np.float32(SPECULAR), 0)
         colors[3] = np.rint(colors[3])  # opaque is exactly 255
-        lit = np.minimum(colors[:3] * light + np.float32(SPECULAR), 255)
-        colors[:3] = lit * (colors[3] / np.float32(255))
+        colors[:3] = np.minimum(colors[:3] * light + gloss, 255) * (colors[3] / np.float32(255))
         return colors
 
 
@@ -167,10 +169,11 @@ def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
-def _sample_texture(texture: np.ndarray, uv: np.ndarray) -> np.ndarray:
+def _sample_texture(texture: Texture, uv: np.ndarray) -> np.ndarray:
     """Return the nearest texels (4, N) uint8 of positions (2, N)."""
-    height, width = texture.shape[:2]
-    u, v = uv % 1
+    height, width = texture.pixels.shape[:2]
+    clamped = zip(uv, texture.clamp, strict=True)
+    u, v = (np.clip(value, 0, 1) if clamp else value % 1 for value, clamp in clamped)
     column = np.minimum((u * width).astype(int), width - 1)
     row = np.minimum(((1 - v) * height).astype(int), height - 1)
-    return texture[row, column].T
+    return texture.pixels[row, column].T

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from data.builder.mesh import Mesh, make_mesh
+from data.builder.mesh import Mesh, Texture, make_mesh
 
 WOODS = [
     (196, 150, 98), (150, 100, 58), (104, 66, 40), (222, 190, 146), (70, 48, 36), (168, 92, 60),
@@ -19,7 +19,7 @@ BLACK, SCREEN, GLASS, PAPER = (30, 30, 33), (42, 48, 60), (176, 200, 206), (244,
 TEXTURE_SIZE = 128  # pixels
 TEXTURE_WIDTH = 0.5  # meters
 
-Material = tuple | np.ndarray  # an RGB color, or a texture
+Material = tuple | Texture  # an RGB color, or a texture
 
 
 def plain(color, rng: np.random.Generator, spread: float = 14) -> Material:
@@ -61,9 +61,9 @@ def cloth(rng: np.random.Generator) -> Material:
     return _texture(np.where(mask[..., None], 0.5 * base + 0.5 * other, base) + noise)
 
 
-def _texture(rgb: np.ndarray) -> np.ndarray:
+def _texture(rgb: np.ndarray) -> Texture:
     pixels = np.clip(rgb, 0, 255).astype(np.uint8)
-    return np.insert(pixels, 3, 255, axis=2)
+    return Texture(np.insert(pixels, 3, 255, axis=2))
 
 
 def cover(material: Material, *parts: np.ndarray) -> list[Mesh]:
@@ -75,7 +75,7 @@ def cover(material: Material, *parts: np.ndarray) -> list[Mesh]:
         u, v = np.array([[2, 1], [2, 0], [0, 1]])[axis].T  # grain upright, or along x where flat
         rows = np.arange(len(triangles))
         uv = np.stack([triangles[rows, :, u], triangles[rows, :, v]], axis=2) / TEXTURE_WIDTH
-        if isinstance(material, np.ndarray):
+        if isinstance(material, Texture):
             meshes.append(make_mesh(triangles, (255, 255, 255, 255), uv=uv, texture=material))
         else:
             meshes.append(make_mesh(triangles, (*material, 255)))

@@ -76,7 +76,7 @@ def parse_mesh(content: bytes, name: str, assets: Assets) -> Mesh:
 
 def _drop_invisible(mesh: Mesh, assets: Assets) -> Mesh:
     """Leave out faces whose alpha is 0; where all are, their exporter meant opaque."""
-    has_alpha = [pixels[..., 3].any() for pixels in mesh.textures]
+    has_alpha = [texture.pixels[..., 3].any() for texture in mesh.textures]
     visible = mesh.colors[..., 3].any(axis=1) & np.array([*has_alpha, True])[mesh.texture]
     if visible.all():
         return mesh
@@ -84,6 +84,5 @@ def _drop_invisible(mesh: Mesh, assets: Assets) -> Mesh:
         assets.note("faces whose opacity is 0 are left out")
         return select(mesh, visible)
     assets.note("the opacity of all faces is 0; they are built as opaque")
-    opaque = np.uint8([0, 0, 0, 255])
-    textures = [pixels | opaque for pixels in mesh.textures]
-    return replace(mesh, colors=mesh.colors | opaque, textures=textures)
+    opaque = [t._replace(pixels=t.pixels | np.uint8([0, 0, 0, 255])) for t in mesh.textures]
+    return replace(mesh, colors=mesh.colors | np.uint8([0, 0, 0, 255]), textures=opaque)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from data.builder.mesh import GRAY
+from data.builder.mesh import GRAY, Texture
 from data.builder.readers.assets import Assets
 from data.builder.readers.text import split_keyword, split_lines
 from data.photographs import mask_values
@@ -26,7 +26,7 @@ class MtlMaterial:
 
     rgba: np.ndarray
     has_color: bool
-    texture: np.ndarray | None
+    texture: Texture | None
     scale: list[float]
     offset: list[float]
 
@@ -64,10 +64,12 @@ def make_material(statements: dict[str, str], folder: str, assets: Assets) -> Mt
     mask = assets.get_image(mask_name, folder) if mask_name else None
     if mask is not None:
         pixels = _join_alpha(np.full_like(mask, 255) if pixels is None else pixels, mask)
+    clamp = (options.get("clamp") == ["on"],) * 2
+    texture = None if pixels is None else Texture(pixels, clamp)
     scale = [float(word) for word in options.get("s", [1])]
     offset = [float(word) for word in options.get("o", [0])]
     uv_scale = (scale * 2)[:2]  # one number is for both axes
-    return MtlMaterial(rgba, color is not None, pixels, uv_scale, [*offset, 0][:2])
+    return MtlMaterial(rgba, color is not None, texture, uv_scale, [*offset, 0][:2])
 
 
 def _opacity(statements: dict[str, str]) -> float:

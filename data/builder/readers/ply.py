@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from data.builder.mesh import GRAY, Mesh, make_mesh
+from data.builder.mesh import GRAY, Mesh, Texture, make_mesh
 from data.builder.readers.assets import Assets
 from data.builder.readers.polygons import corner_points, strip_triangles, triangulate
 from data.builder.readers.text import decode, take_rows
@@ -66,9 +66,8 @@ def read_ply(content: bytes, assets: Assets, name: str) -> list[Mesh]:
     meshes = []
     for i in np.unique(image):
         where = image[owner] == i
-        texture = None
-        if uv is not None and 0 <= i < len(image_names):
-            texture = assets.get_image(image_names[i])
+        pixels = assets.get_image(image_names[i]) if 0 <= i < len(image_names) else None
+        texture = None if pixels is None or uv is None else Texture(pixels)
         base = (255,) * 4  # a texture takes the place of the colors
         if texture is None:
             base = GRAY if colors is None else colors[where]

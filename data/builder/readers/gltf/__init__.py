@@ -1,12 +1,13 @@
 """glTF 2.0, as JSON with separate files (.gltf) or in one file (.glb)."""
 
 import re
+from dataclasses import replace
 from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
 
-from data.builder.mesh import Mesh, linear_to_srgb, make_mesh
+from data.builder.mesh import Mesh, Texture, linear_to_srgb, make_mesh
 from data.builder.readers.assets import Assets
 from data.builder.readers.gltf.buffers import GltfFile, normalized
 from data.builder.readers.gltf.materials import GltfMaterial, read_material
@@ -111,11 +112,12 @@ def _place(primitive: Primitive, material: GltfMaterial, placement: Placement) -
         factor = (rgba * factor)[faces]
     uv = texture = None
     if material.texture is not None:
-        texture = material.texture.pixels
+        texture = Texture(material.texture.pixels, material.texture.clamp)
         uv = attributes.get(f"TEXCOORD_{material.texture.uv_set}")
         uv = None if uv is None else material.texture.uv(uv)[faces]
     normals = None if normals is None else normals[faces]
-    return make_mesh(points[faces], linear_to_srgb(factor), normals, uv, texture)
+    mesh = make_mesh(points[faces], linear_to_srgb(factor), normals, uv, texture)
+    return mesh if material.is_lit else replace(mesh, normals=np.zeros_like(mesh.normals))
 
 
 def _transform(placement: Placement, attributes: dict) -> tuple[np.ndarray, np.ndarray | None]:

@@ -4,17 +4,20 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
-from data.builder.mesh import GRAY, srgb_to_linear
+from data.builder.mesh import GRAY, linear_to_srgb, srgb_to_linear
 from data.builder.readers.gltf.buffers import GltfFile
 
+CLAMP, MIRROR = 33071, 33648
 IMAGE_EXTENSIONS = ("EXT_texture_webp", "EXT_texture_avif", "MSFT_texture_dds")
 
 
 class GltfTexture(NamedTuple):
-    """An image (H, W, 4), its uv set and their transform (2, 3)."""
+    """A Texture's pixels and clamp, its uv set and their transform (2, 3)."""
 
     pixels: np.ndarray
+    clamp: tuple[bool, bool]
     uv_set: int
     uv_matrix: np.ndarray
 
@@ -31,6 +34,7 @@ class GltfMaterial:
     factor: np.ndarray
     texture: GltfTexture | None = None
     is_blended: bool = False  # alpha shows what is behind it
+    is_lit: bool = True
 
 
 def read_material(file: GltfFile, i: int | None, has_colors: bool) -> GltfMaterial:
@@ -38,17 +42,18 @@ def read_material(file: GltfFile, i: int | None, has_colors: bool) -> GltfMateri
     if i is None:
         return GltfMaterial(np.ones(4) if has_colors else srgb_to_linear(np.uint8(GRAY)))
     entry = file.items("materials")[i]
+    extensions = entry.get("extensions", {})
     pbr = entry.get("pbrMetallicRoughness", {})
     factor, info = pbr.get("baseColorFactor"), pbr.get("baseColorTexture")
-    glossy = entry.get("extensions", {}).get("KHR_materials_pbrSpecularGlossiness")
+    glossy = extensions.get("KHR_materials_pbrSpecularGlossiness")
     if glossy is not None:
         factor, info = glossy.get("diffuseFactor"), glossy.get("diffuseTexture")
     factor = np.array([1, 1, 1, 1] if factor is None else factor, float)
-    if not factor[:3].any() and any(entry.get("emissiveFactor", [])):  # it only glows
-        factor[:3], info = entry["emissiveFactor"], entry.get("emissiveTexture")
-    material = GltfMaterial(factor, _read_texture(file, info))
+    is_lit = "KHR_materials_unlit" not in extensions
+    material = GltfMaterial(factor, _read_texture(file, info), is_lit=is_lit)
     if info is not None and material.texture is None:
         material.factor = factor * srgb_to_linear(np.uint8(GRAY))
+    _add_emission(file, material, entry)
     _apply_alpha_mode(material, entry)
     return material
 
@@ -59,6 +64,7 @@ def _read_texture(file: GltfFile, info: dict | None) -> GltfTexture | None:
         return None
     try:
         entry = file.items("textures")[info["index"]]
+        sampler = file.items("samplers")[entry["sampler"]] if "sampler" in entry else {}
         pixels = _read_image(file, entry)
     except Exception as error:  # a damaged texture must not cost the mesh
         file.assets.note(f"texture {info.get('index')} cannot be read: {error!r}")
@@ -66,8 +72,14 @@ def _read_texture(file: GltfFile, info: dict | None) -> GltfTexture | None:
     if pixels is None:
         return None
     transform = info.get("extensions", {}).get("KHR_texture_transform", {})
+    matrix = _uv_matrix(transform)
+    wraps = (sampler.get("wrapS"), sampler.get("wrapT"))
+    if wraps[0] == MIRROR:  # a mirrored pair of images repeats
+        pixels, matrix[0] = np.concatenate([pixels, pixels[:, ::-1]], 1), matrix[0] / 2
+    if wraps[1] == MIRROR:
+        pixels, matrix[1] = np.concatenate([pixels, pixels[::-1]], 0), matrix[1] / 2
     uv_set = transform.get("texCoord", info.get("texCoord", 0))
-    return GltfTexture(pixels, uv_set, _uv_matrix(transform))
+    return GltfTexture(pixels, (wraps[0] == CLAMP, wraps[1] == CLAMP), uv_set, matrix)
 
 
 def _read_image(file: GltfFile, texture: dict) -> np.ndarray | None:
@@ -95,6 +107,29 @@ def _uv_matrix(transform: dict) -> np.ndarray:
     c, s = np.cos(angle), np.sin(angle)
     linear = np.array([[c, s], [-s, c]]) * scale
     return np.column_stack([linear, transform.get("offset", (0, 0))])
+
+
+def _add_emission(file: GltfFile, material: GltfMaterial, entry: dict) -> None:
+    """Add emitted light to the base color."""
+    strength = entry.get("extensions", {}).get("KHR_materials_emissive_strength", {})
+    emission = np.array(entry.get("emissiveFactor", (0, 0, 0)), float)
+    emission = emission * strength.get("emissiveStrength", 1)
+    if not emission.any():
+        return
+    glow = _read_texture(file, entry.get("emissiveTexture"))
+    if material.texture is None and glow is None:
+        material.factor = np.clip(material.factor + np.append(emission, 0), 0, 1)
+        return
+    if material.texture is None:
+        material.texture = glow._replace(pixels=np.full_like(glow.pixels, 255))
+    pixels = srgb_to_linear(material.texture.pixels) * [*material.factor[:3], 1]
+    if glow is not None:
+        opaque = Image.fromarray(glow.pixels | np.uint8([0, 0, 0, 255]))
+        image = opaque.resize(pixels.shape[1::-1])
+        emission = srgb_to_linear(np.asarray(image))[..., :3] * emission
+    pixels[..., :3] += emission
+    material.texture = material.texture._replace(pixels=linear_to_srgb(pixels))
+    material.factor = np.array([1, 1, 1, material.factor[3]])
 
 
 def _apply_alpha_mode(material: GltfMaterial, entry: dict) -> None:
