@@ -40,7 +40,9 @@ def main() -> None:
     precision = Precision(config.precision, device)
 
     # The samples, and those to choose the threshold on: by default of the training's dataset.
-    saved = {} if "database_path" in given else saved_config(weights)
+    saved = saved_config(weights)
+    if "database_path" in given and config.database_path != saved.get("database_path"):
+        saved = {}  # the split and the categories are those of another dataset
     for name in saved.keys() & {*DATASET_OPTIONS} - given:
         if saved[name] != getattr(config, name):
             print(f"{name} = {saved[name]}, as in the training")
