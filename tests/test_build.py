@@ -190,6 +190,8 @@ def test_mesh_keeps_its_name_when_others_come_beside_it_or_its_folder_is_moved(
     command(folder)
     assert shapes_in(out) == [f"03001627/{name}" for name in ("a", "b", "chair-new-a.obj")]
     assert str(tmp_path) not in "".join(path.read_text() for path in out.rglob("source.txt"))
+    command(write_files(tmp_path / "again", "sofa/b.obj"))
+    assert "04256520/b" in shapes_in(out)  # the same mesh in another category
     other = write_files(tmp_path / "other", "chair/b.obj", content=b"# other\n" + BOX)
     error = mistake(other)
     assert "has 03001627/b of another mesh" in error and "--prefix" in error

@@ -155,23 +155,28 @@ def build(
 
 
 def _keep_names(sources: list[Source], out: Path) -> list[Source]:
-    """Give meshes that are in a dataset the names that they have there."""
-    mesh_of = {}  # checksums by the shape
+    """Give meshes that are in a dataset the names that they have there, within their category."""
+    mesh_of = {}  # checksums by category and name
     for path in (out / VOXELS).glob(f"*/*/{RECORD}"):
         shape = path.parts[-3], path.parts[-2].partition("+")[0]
         mesh_of[shape] = path.read_text("ascii").split()[-1]
     taken = {(source.category, source.name) for source in sources}
-    shape_of = {mesh: shape for shape, mesh in mesh_of.items() if shape not in taken}
+    name_of = {
+        (category, mesh): name
+        for (category, name), mesh in mesh_of.items()
+        if (category, name) not in taken
+    }
     kept = []
     for source in sources:
-        shape = source.category, source.name
-        mesh = source.checksum if mesh_of else ""
-        if mesh_of.get(shape) != mesh:
-            shape = shape_of.pop(mesh, shape)
-        if mesh_of.get(shape, mesh) != mesh:
-            found = f"{out} has {source.shape} of another mesh, or of this one before a change"
-            raise InputError(f"{source.location}: {found}; use --prefix or another --out")
-        kept.append(replace(source, category=shape[0], name=shape[1]))
+        category, name, mesh = source.category, source.name, source.checksum if mesh_of else ""
+        if mesh_of.get((category, name)) != mesh:
+            name = name_of.pop((category, mesh), name)
+        if mesh_of.get((category, name), mesh) != mesh:
+            raise InputError(
+                f"{source.location}: {out} has {category}/{name} of another mesh, or of this one "
+                "before a change; use --prefix, or remove that shape to build it again"
+            )
+        kept.append(replace(source, name=name))
     return kept
 
 
