@@ -30,7 +30,8 @@ def main() -> None:
     # The network is loaded once, for all objects.
     network = load_network(config.weights)
     config.threshold = config.threshold or network.threshold
-    predictor = Predictor(network, choose_device(config.device), config.precision, config.crop)
+    device, precision = choose_device(config.device), config.precision or "fp32"
+    predictor = Predictor(network, device, precision, config.crop)
     print(f"using {config.weights} ({network.name})")
     if config.web:
         serve(predictor, config.threshold, config.smooth)

@@ -37,7 +37,7 @@ def main() -> None:
     weights = find_weights(experiment, config.weights, config.resume_epoch)
     network = load_network(weights).to(device)
     threshold = config.threshold or network.threshold
-    precision = Precision(config.precision, device)
+    precision = Precision(config.precision or "fp32", device)
 
     # The samples, and those to choose the threshold on: by default of the training's dataset.
     saved = saved_config(weights)
@@ -97,7 +97,7 @@ def main() -> None:
     # The page, with the best, median and worst samples; an older one would not fit the results.
     (folder / "report.html").unlink(missing_ok=True)
     if config.html:
-        predictor = Predictor(network, device, config.precision)
+        predictor = Predictor(network, device, precision.name)
         examples = []
         for kind, i in choose_examples(values["iou"][:, -1]):
             views, target, _ = dataset[SampleKey(indices[i], 0, config.max_views)]

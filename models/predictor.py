@@ -25,7 +25,7 @@ class Predictor:
     Args:
         network (R2N2 | str | Path): A network, or its file; moved to `device`, in evaluation mode.
         device (str | torch.device): As PyTorch names it, or "auto": a GPU if there is one.
-        precision (str): fp32, tf32, bf16 or fp16.
+        precision (str): fp32, tf32, bf16, fp16 or auto, see `Precision`.
         crop (bool): Find the object and scale it as in the training data. Else the whole image is
             scaled.
     """

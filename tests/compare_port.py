@@ -73,7 +73,7 @@ def train(name: str, config: Config) -> dict:
     network = R2N2("3D-LSTM-3", width=config.width)
     network = Port(config.port, network) if is_port else network
     optimizer = make_optimizer(network, config.LR, config.weight_decay)
-    precision = Precision(config.precision, torch.device("cpu"))
+    precision = Precision(config.precision or "fp32", torch.device("cpu"))
     index, splits = open_dataset(config.database_path, config.split_file, config.val_fraction)
     views = config.min_views, config.max_views
     sampler = TrainBatchSampler(splits["train"], config.batch_size, *views, config.seed)

@@ -117,7 +117,7 @@ def test_every_training_option_changes_the_training(output_of, small):
 
 
 def test_resuming_keeps_unset_options_and_prints_changed_ones(output_of, error_of, small):
-    output_of("train", *small, *"--num_epochs=1 --LR=0.01 --seed=3 --precision=auto".split())
+    output_of("train", *small, *"--num_epochs=1 --LR=0.01 --seed=3".split())
     flags = [small[-1], "--num_workers=0", "--device=cpu", "--resume_epoch=last"]
     output = output_of("train", *flags, "--num_epochs=2", "--weight_decay=0.1")
     assert "num_epochs: 1 -> 2" in output and "weight_decay: 5e-05 -> 0.1" in output

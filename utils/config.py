@@ -54,7 +54,12 @@ OPTIONS = {
             "the bundled weights",
         ),
         "device": ("auto", str, "auto (a GPU if there is one), cpu, cuda or cuda:N"),
-        "precision": ("fp32", PRECISIONS, "auto: bf16 if the hardware multiplies it, else fp32"),
+        "precision": (
+            None,
+            PRECISIONS,
+            "auto: bf16 if the hardware multiplies it, else fp32; default: auto for train.py, fp32 "
+            "for test.py and demo.py",
+        ),
     },
     "network": {
         "network": ("3D-LSTM-3", NETWORKS, "network in table 1 of the paper"),
