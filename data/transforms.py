@@ -22,12 +22,18 @@ def load_image(path: str | Path) -> Image.Image:
 
 def _to_rendering(image: Image.Image) -> Image.Image:
     ImageOps.exif_transpose(image, in_place=True)
-    return letterbox(image if image.mode == "RGBA" else image.convert("RGBA"))
+    image = image if image.mode == "RGBA" else image.convert("RGBA")
+    return image if image.size == (RENDERING_SIZE, RENDERING_SIZE) else letterbox(image)
 
 
 def letterbox(image: Image.Image) -> Image.Image:
     """Scale an RGBA image to fit into 137×137 pixels, with transparent margins."""
-    return ImageOps.pad(image, (RENDERING_SIZE, RENDERING_SIZE), Image.Resampling.LANCZOS)
+    factor = RENDERING_SIZE / max(image.size)
+    width, height = (max(1, round(factor * side)) for side in image.size)
+    scaled = image.resize((width, height), Image.Resampling.LANCZOS)
+    square = Image.new("RGBA", (RENDERING_SIZE, RENDERING_SIZE))
+    square.paste(scaled, ((RENDERING_SIZE - width) // 2, (RENDERING_SIZE - height) // 2))
+    return square
 
 
 def eval_transform(image: Image.Image, size: int) -> Image.Image:
