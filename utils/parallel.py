@@ -15,6 +15,7 @@ from utils.errors import InputError
 from utils.signals import STOP_SIGNALS, stop_at_once
 
 CRASHED = "the process died, perhaps out of memory"
+MAX_PROCESSES = 61 if sys.platform == "win32" else 1024  # of a pool on Windows
 
 
 def parallel_map(
@@ -31,7 +32,7 @@ def parallel_map(
     Raises:
         Interrupted: Within two seconds of a stop signal. Running calls are ended by SystemExit.
     """
-    processes = min(processes or num_cores(), max(len(items), 1))
+    processes = min(processes or num_cores(), max(len(items), 1), MAX_PROCESSES)
     results = {}
     with stop_at_once(), tqdm(total=len(items), desc=label, unit="shape", file=sys.stdout) as bar:
         if processes == 1:
