@@ -1,5 +1,6 @@
 """Read photographs as phones and cameras write them: orientation, color profiles, bit depths."""
 
+import glob
 import io
 import warnings
 from collections.abc import Callable
@@ -21,20 +22,24 @@ SRGB = ImageCms.createProfile("sRGB")
 
 
 def find_images(paths: list[str]) -> tuple[list[Path], list[str]]:
-    """Find the images that paths and folders name.
+    """Find the images that paths, folders and patterns such as `chair*.jpg` name.
 
     Returns:
-        tuple: The images, and a note on each folder that also has something else.
+        tuple: The images, and a note on each folder or pattern that also names something else.
 
     Raises:
-        InputError: For a folder without images.
+        InputError: For a folder or a pattern without images.
     """
     images, notes = [], []
     for path in map(Path, paths):
-        if not path.is_dir():
+        if path.is_dir():
+            entries = path.iterdir()
+        elif glob.has_magic(path.name) and not path.exists():
+            entries = path.parent.glob(path.name)
+        else:
             images.append(path)
             continue
-        entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
+        entries = sorted(entry for entry in entries if not entry.name.startswith("."))
         found = [entry for entry in entries if is_image_name(entry)]
         unused = [entry.name for entry in entries if entry not in found]
         listed = ", ".join(unused[:1]) + (f" and {len(unused) - 1} more" if unused[1:] else "")

@@ -112,7 +112,7 @@ def test_mask_of_another_shape_than_the_image_is_refused():
     assert object_mask(gradient("RGBA", (201, 100)), (400, 200)).shape == (200, 400)
 
 
-def test_folders_name_their_images_and_what_else_is_there(tmp_path):
+def test_folders_and_patterns_name_their_images_and_what_else_is_there(tmp_path):
     names = ["a.png", "b.JPG", "c[1].png", "d.jfif", "e.jpe", "f.pjpeg", "g.hif"]
     for name in (*names, "notes.txt", "._a.png"):
         (tmp_path / name).touch()
@@ -121,6 +121,8 @@ def test_folders_name_their_images_and_what_else_is_there(tmp_path):
     found, (note,) = find_images([str(tmp_path)])
     assert found == images
     assert "masks.png and 1 more" in note
-    assert find_images([str(path) for path in images]) == (images, [])
-    with pytest.raises(InputError, match="no images"):
-        find_images([str(tmp_path / "masks.png")])
+    assert find_images([str(tmp_path / "[a-d]*")]) == (images[:4], [])
+    assert find_images([str(path) for path in images]) == (images, [])  # brackets and all
+    for path in (tmp_path / "*.gif", tmp_path / "masks.png"):
+        with pytest.raises(InputError, match="no images"):
+            find_images([str(path)])
