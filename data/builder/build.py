@@ -133,23 +133,26 @@ def build(
     require_embreex()
     remove_stale(options.out, f"{UNFINISHED}*")
     sources = _keep_names(distinct(sources), options.out)
-    shapes = [replace(source, variant=i) for source in sources for i in range(variants + 1)]
-    jobs = [s for s in shapes if not is_finished(options.out, s.shape, options.record(s))]
+    shapes = []
+    for source in sources:
+        record = options.record(source)  # reads the mesh once for all variants
+        shapes += [(replace(source, variant=i), record) for i in range(variants + 1)]
+    jobs = [(s, record) for s, record in shapes if not is_finished(options.out, s.shape, record)]
     if len(jobs) < len(shapes):
         print(f"{options.out}: keeping {len(shapes) - len(jobs)} shapes that are there already")
-    for job in jobs:
-        if not job.variant:  # its variants are of the same options
-            for path in options.out.glob(f"*/{job.category}/{job.name}+*"):
+    for source, _ in jobs:
+        if not source.variant:  # its variants are of the same options
+            for path in options.out.glob(f"*/{source.category}/{source.name}+*"):
                 shutil.rmtree(path)
     build_shape = partial(_build_shape, options)
     results = parallel_map(build_shape, jobs, "shapes", processes, (CRASHED, []))
     failed: dict[str, str] = {}
     notes: dict[str, list[str]] = {}
-    for job, (problem, lines) in zip(jobs, results, strict=True):
-        path = str(job.location)
+    for (source, _), (problem, lines) in zip(jobs, results, strict=True):
+        path = str(source.location)
         if problem is not None:
             failed[path] = problem
-        for line in [] if job.variant else lines:
+        for line in [] if source.variant else lines:
             notes.setdefault(line, []).append(path)
     return failed, notes
 
@@ -180,8 +183,9 @@ def _keep_names(sources: list[Source], out: Path) -> list[Source]:
     return kept
 
 
-def _build_shape(options: Options, source: Source) -> tuple[str | None, list[str]]:
+def _build_shape(options: Options, job: tuple[Source, str]) -> tuple[str | None, list[str]]:
     """Build one shape. Returns why the mesh cannot be used, or None, and notes on its files."""
+    source, record = job
     rng = np.random.default_rng([0, *sha256(source.shape.encode()).digest()])
     notes: list[str] = []
     try:
@@ -191,7 +195,7 @@ def _build_shape(options: Options, source: Source) -> tuple[str | None, list[str
         extent = np.ptp(mesh.bounds, axis=0)
         if extent.min() < MIN_THICKNESS * extent.max():
             raise InputError("expected a solid, found a flat mesh")
-        write_shape(options, source.shape, mesh, rng, options.record(source))
+        write_shape(options, source.shape, mesh, rng, record)
     except (InputError, OSError) as error:
         return explain(error), notes
     except Exception as error:  # one mesh must not end the run
