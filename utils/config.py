@@ -57,8 +57,8 @@ OPTIONS = {
         "precision": (
             None,
             PRECISIONS,
-            "auto: bf16 if the hardware multiplies it, else fp32; default: auto for train.py, fp32 "
-            "for test.py and demo.py",
+            "auto: bf16 if this machine is faster in it, else fp32; default: auto for train.py, "
+            "fp32 for test.py and demo.py",
         ),
     },
     "network": {
