@@ -9,6 +9,7 @@ from tqdm import tqdm
 from data.photographs import find_images, is_image_name
 from models import load_network
 from models.checkpoint import find_weights
+from models.mirror import MIRROR_HELP
 from models.predictor import Predictor
 from models.web import serve
 from utils.config import Config, read_config
@@ -31,7 +32,7 @@ def main() -> None:
     network = load_network(config.weights)
     config.threshold = config.threshold or network.threshold
     device, precision = choose_device(config.device), config.precision or "fp32"
-    predictor = Predictor(network, device, precision, config.crop)
+    predictor = Predictor(network, device, precision, config.crop, config.mirror)
     print(f"using {config.weights} ({network.name})")
     if config.web:
         serve(predictor, config.threshold, config.smooth)
@@ -68,6 +69,7 @@ def read_options() -> Config:
     output += "the object's name (default: predictions/{}.obj)"
     add("--output", metavar="FILE", type=expanduser, help=output)
     add("--no-crop", dest="crop", action="store_false", help="do not look for the object")
+    add("--mirror", action="store_true", help=MIRROR_HELP)
     add("--smooth", action="store_true", help="smooth surface (marching cubes)")
     add("--html", action="store_true", help="write a page with voxels to rotate as well")
     add("--web", action="store_true", help="serve a local page to drop images on (needs Gradio)")

@@ -11,6 +11,7 @@ from data.shapenet import SampleKey, ShapeNetDataset
 from data.splits import SPLITS
 from models import load_network
 from models.checkpoint import find_weights, saved_config
+from models.mirror import MIRROR_HELP, MirrorAverage
 from models.predictor import Predictor
 from utils.config import Config, read_config
 from utils.distributed import Precision, choose_device
@@ -61,14 +62,15 @@ def main() -> None:
         loaders[split] = make_loader(dataset, batches, config.num_workers, pin_memory=pin_memory)
 
     # The evaluation.
+    evaluated = MirrorAverage(network) if config.mirror else network
     search = None
     if config.thresholds:
         title = "choosing the threshold"
-        val = evaluate(network, loaders["val"], precision, config.thresholds, title)
+        val = evaluate(evaluated, loaders["val"], precision, config.thresholds, title)
         search = choose_threshold(val["iou"][:, -1], config.thresholds)
         threshold = search["best"]
     loader, title = loaders[config.split], f"evaluating {weights.name}"
-    evaluation = evaluate(network, loader, precision, [threshold], title, config.surface)
+    evaluation = evaluate(evaluated, loader, precision, [threshold], title, config.surface)
 
     # The results.
     indices = evaluation.pop("index")
@@ -86,6 +88,7 @@ def main() -> None:
         dataset=str(index.root),
         split=config.split,
         split_file=config.split_file,
+        mirror=config.mirror,
         threshold=threshold,
         threshold_search=search,
     )
@@ -97,7 +100,7 @@ def main() -> None:
     # The page, with the best, median and worst samples; an older one would not fit the results.
     (folder / "report.html").unlink(missing_ok=True)
     if config.html:
-        predictor = Predictor(network, device, precision.name)
+        predictor = Predictor(network, device, precision.name, mirror=config.mirror)
         examples = []
         for kind, i in choose_examples(values["iou"][:, -1]):
             views, target, _ = dataset[SampleKey(indices[i], 0, config.max_views)]
@@ -117,6 +120,7 @@ def read_options() -> tuple[Config, set[str]]:
     add("--weights", metavar="FILE", type=expanduser, default="", help=weights)
     search = "choose the best of these on the validation split, as 0.1:0.9:0.05"
     add("--thresholds", type=thresholds, metavar="FIRST:LAST:STEP", help=search)
+    add("--mirror", action="store_true", help=MIRROR_HELP)
     add("--surface", action="store_true", help="F-scores and Chamfer distance of the surface too")
     add("--html", action="store_true", help="write report.html as well")
     return read_config(parser, ("data", "experiment", "evaluation"))

@@ -13,6 +13,7 @@ from data.background import Cutout, cut_out
 from data.photographs import convert_photograph, find_images, object_mask, read_photograph
 from data.transforms import eval_transform, letterbox
 from models import R2N2, load_network
+from models.mirror import MirrorAverage
 from models.u2net import Segmenter
 from utils.distributed import Precision, choose_device
 from utils.errors import InputError
@@ -28,13 +29,22 @@ class Predictor:
         precision (str): fp32, tf32, bf16, fp16 or auto, see `Precision`.
         crop (bool): Find the object and scale it as in the training data. Else the whole image is
             scaled.
+        mirror (bool): Average with the result from mirrored views, see `MirrorAverage`.
     """
 
-    def __init__(self, network, device="cpu", precision: str = "fp32", crop: bool = True):
+    def __init__(
+        self,
+        network,
+        device="cpu",
+        precision: str = "fp32",
+        crop: bool = True,
+        mirror: bool = False,
+    ):
         self.device, self.crop = choose_device(str(device)), crop
         if not isinstance(network, R2N2):
             network = load_network(network)
         self.network = network.to(self.device).eval()
+        self._forward = MirrorAverage(self.network) if mirror else self.network
         self.precision = Precision(precision, self.device)
 
     def __call__(self, images, masks=None, *, all_views: bool = False) -> np.ndarray:
@@ -109,9 +119,9 @@ class Predictor:
         batch = torch.tensor(views, device=self.device).permute(0, 3, 1, 2)[None] / 255
         with self.precision.autocast():
             if all_views:
-                logits = torch.cat([*self.network.forward_all_views(batch)])  # (V, 2, D, D, D)
+                logits = torch.cat([*self._forward.forward_all_views(batch)])  # (V, 2, D, D, D)
             else:
-                logits = self.network(batch)[0]  # (2, D, D, D)
+                logits = self._forward(batch)[0]  # (2, D, D, D)
         return torch.sigmoid(occupancy_logits(logits).float()).cpu().numpy()
 
 

@@ -42,6 +42,17 @@ def test_prediction_equals_the_network_output(network, photographs, crop):
     assert np.allclose(predictor(photographs, all_views=True), expected, atol=1e-6)
 
 
+def test_mirrored_views_give_the_mirrored_result_of_mirror_average(network):
+    views = np.stack([eval_transform(load_image(path), 128) for path in DEMO_IMAGES])
+    predictor = Predictor(network, mirror=True)
+    for all_views in (False, True):
+        probs, mirrored = (
+            predictor.predict(v, all_views=all_views) for v in (views, views[:, :, ::-1].copy())
+        )
+        assert np.allclose(mirrored[..., ::-1], probs, atol=1e-6)
+    assert not np.allclose(mirrored, probs, atol=1e-3)
+
+
 def test_masks_choose_the_object(network, photographs, tmp_path):
     mask = Image.new("L", (300, 200))
     mask.paste(255, (10, 10, 50, 70))

@@ -25,6 +25,7 @@ def example_results(values, categories):
         dataset="datasets/mine",
         split="test",
         split_file=f"{EVIL}.json",
+        mirror=True,
         threshold=0.4,
         threshold_search={
             "num_samples": 2, "thresholds": [0.3, 0.4], "iou": [0.1, 0.2], "best": 0.4

@@ -115,14 +115,16 @@ def test_each_evaluation_keeps_its_own_results(evaluate, tmp_path):
     other = tmp_path / "other" / "weights.pth"
     save_network(other, small_network("3D-LSTM-1"))
     evaluations = [(), ("--split=val",), (f"--weights={other}",), ("--val_fraction=0.5",)]
-    evaluations += [("--val_fraction=0.5", "--split=val"), ("--max_views=1",)]
+    evaluations += [("--val_fraction=0.5", "--split=val"), ("--max_views=1",), ("--mirror",)]
     for flags in (*evaluations, *evaluations[:2]):  # the same evaluation again replaces its results
         evaluate(*flags)
     paths = Path().rglob("result.json")
     found = {path.parent.name: json.loads(path.read_text()) for path in paths}
-    names = "test-weights val-weights test-weights-2 val-weights-2 test-weights-3"
+    names = "test-weights val-weights test-weights-2 val-weights-2 test-weights-3 test-weights-4"
     assert set(found) == set(names.split())
     assert found["test-weights-3"]["num_views"] == 1
+    first, mirrored = found["test-weights"], found["test-weights-4"]
+    assert mirrored["mirror"] and mirrored["overall"] != first["overall"]
     assert found["test-weights-2"]["network"] == "3D-LSTM-1"
     assert found["val-weights"]["num_samples"] < found["val-weights-2"]["num_samples"]
 

@@ -6,6 +6,7 @@
 - "split", "split_file", "checksum": what was evaluated, the file of the split (empty: the dataset's
   default) and the SHA-256 of the sorted sample names;
 - "num_samples" N, "num_views" V and "threshold";
+- "mirror": whether results from mirrored views were averaged in;
 - "threshold_search": null, or how `choose_threshold` chose the threshold on the validation split;
 - "categories": {name: {"num_samples": n, "iou": [V means], "loss": [V means], ...}}, the means for
   1, 2, ... V input views;
@@ -179,6 +180,8 @@ def facts(results: dict) -> dict[str, str]:
         "checksum": f"sha256 {results['checksum']}",
         "threshold": f"{results['threshold']:g}",
     }
+    if results["mirror"]:
+        lines["views"] = "also mirrored, and the results averaged"
     if search := results["threshold_search"]:
         lines["threshold"] += f", chosen on {search['num_samples']} samples in split 'val'"
     return lines
@@ -199,7 +202,7 @@ def results_dir(parent: Path, results: dict) -> Path:
         path = folder / "result.json"
         if not path.exists():
             return folder
-        keys = ("weights", "dataset", "split", "split_file", "checksum", "num_views", "threshold")
+        keys = "weights dataset split split_file checksum num_views mirror threshold".split()
         with suppress(InputError, KeyError, TypeError):  # damaged, or of another program
             earlier = read_json(path)
             if all(earlier[key] == results[key] for key in keys):
