@@ -65,6 +65,8 @@ def train(config: Config, given: set, folder: Path, device, rank: int, world_siz
     # The optimizer, and how far the training has come.
     optimizer, progress = make_optimizer(network, config.LR, config.weight_decay), Progress()
     precision = distributed.Precision(config.precision or "auto", device)
+    if config.precision != precision.name:
+        print(f"precision = {precision.name} (auto)")
     config.precision = precision.name
     train_split = checksum([f"{i} {index.names[i]}" for i in splits["train"]])
     extra = {"config": vars(config), "world_size": world_size, "train_split": train_split}

@@ -171,6 +171,8 @@ def is_bf16_faster(device: torch.device) -> bool:
     """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu":
+        return False
     seconds = []
     for dtype in (torch.float32, torch.bfloat16):
         matrix = torch.ones(1024, 1024, dtype=dtype)
