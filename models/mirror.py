@@ -1,4 +1,4 @@
-"""Reconstruct from mirrored views as well: better, in twice the time (not in the paper)."""
+"""Reconstruct from mirrored views as well: usually better (not in the paper)."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from models.network import R2N2
 
-MIRROR_HELP = "average with the result from mirrored views: better, in twice the time"
+MIRROR_HELP = "average with the result from mirrored views: usually better, in twice the time"
 
 
 class MirrorAverage(nn.Module):
