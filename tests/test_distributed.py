@@ -114,3 +114,14 @@ def test_two_processes_resume_exactly_after_a_stop_signal(dataset, tmp_path):
     resumed = last_checkpoint(process, tmp_path / "b", 40)
     for key, value in usual["weights"].items():
         assert torch.equal(value, resumed["weights"][key]), key
+
+
+@pytest.mark.parametrize(
+    ("has_bf16", "seconds", "expected"),
+    [(True, (2, 1), "bf16"), (True, (1, 2), "fp32"), (False, (2, 1), "fp32")],
+)
+def test_auto_is_the_faster_precision(monkeypatch, has_bf16, seconds, expected):
+    measured = iter(seconds)  # of products in fp32 and in bf16
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": has_bf16})
+    monkeypatch.setattr(distributed.timeit, "repeat", lambda *_, **__: [next(measured)])
+    assert distributed.Precision("auto", torch.device("cpu")).name == expected

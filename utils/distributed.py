@@ -166,13 +166,14 @@ def choose_device(name: str) -> torch.device:
 def is_bf16_faster(device: torch.device) -> bool:
     """Return whether a device multiplies matrices faster in bfloat16 than in float32.
 
-    A processor is timed, as its list of instructions does not tell: AVX512-BF16 doubles the speed
-    of some, and halves that of others.
+    A processor that has instructions for it is timed: AVX512-BF16 doubles the speed of some, and
+    halves that of others.
     """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type != "cpu":
-        return False
+    instructions = torch.cpu.get_capabilities().items()
+    if device.type != "cpu" or not any(has and "bf16" in name for name, has in instructions):
+        return False  # emulated, in seconds for a product
     seconds = []
     for dtype in (torch.float32, torch.bfloat16):
         matrix = torch.ones(1024, 1024, dtype=dtype)
