@@ -205,7 +205,7 @@ def _resumed_config(config: Config, given: set[str], saved: dict) -> Config:
     taken = {}
     for name in DEFAULTS.keys() & saved.keys() - {*OWN_OPTIONS}:
         value = getattr(config, name)
-        if name not in given:
+        if name not in given or value == "auto":  # which could become another precision
             taken[name] = saved[name]
         elif value != saved[name]:
             print(f"{name}: {saved[name]} -> {value}")

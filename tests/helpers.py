@@ -23,7 +23,8 @@ PRETRAINED = ROOT / "models" / "pretrained" / "3d-lstm-3.safetensors"
 BOX = trimesh.creation.box((1, 2, 3)).export(file_type="obj").encode()
 RED = [255, 0, 0, 255]
 # Flags of train.py, and but for the first one of test.py.
-SMALL = ["--width=0.0625", "--batch_size=4", "--max_views=2", "--num_workers=0", "--device=cpu"]
+SMALL = ["--width=0.0625", "--batch_size=4", "--max_views=2", "--num_workers=0"]
+SMALL += ["--precision=fp32", "--device=cpu"]
 
 EXPERIMENT = Path("saved_models/3d-r2n2")
 

@@ -15,6 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from models import load_network, save_network
 from models.checkpoint import INTERRUPTED, checkpoint_path
 from tests.helpers import DEMO_IMAGES, EXPERIMENT, ROOT, read_checkpoint, small_network
+from utils import distributed
 from utils.config import read_ini
 from utils.voxels import read_binvox
 
@@ -125,8 +126,17 @@ def test_resuming_keeps_unset_options_and_prints_changed_ones(output_of, error_o
     assert "min_views: 3 is more than max_views, 2" in error
     options = read_ini(EXPERIMENT / "config.ini")
     kept = {"LR": 0.01, "seed": 3, "batch_size": 4, "width": 0.0625, "weight_decay": 0.1}
-    kept["precision"] = read_checkpoint(1, EXPERIMENT)["config"]["precision"]
-    assert options.items() >= kept.items() and kept["precision"] in ("fp32", "bf16")
+    assert options.items() >= kept.items()
+
+
+def test_resuming_keeps_the_precision_that_auto_became(output_of, small, monkeypatch):
+    flags = [*small, "--precision=auto"]
+    for epoch, is_bf16_faster in ((1, True), (2, False)):
+        monkeypatch.setattr(distributed, "is_bf16_faster", lambda _, faster=is_bf16_faster: faster)
+        resume = f"--resume_epoch={epoch - 1}"
+        output = output_of("train", *flags, f"--num_epochs={epoch}", resume)
+        assert ("precision = bf16 (auto)" in output) == (epoch == 1)
+        assert read_checkpoint(epoch, EXPERIMENT)["config"]["precision"] == "bf16"
 
 
 def test_checkpoints_are_not_overwritten(output_of, error_of, small):

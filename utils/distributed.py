@@ -166,19 +166,24 @@ def choose_device(name: str) -> torch.device:
 def is_bf16_faster(device: torch.device) -> bool:
     """Return whether a device multiplies matrices faster in bfloat16 than in float32.
 
-    A processor that has instructions for it is timed: AVX512-BF16 doubles the speed of some, and
-    halves that of others.
+    A GPU that has bfloat16 does. A processor with instructions for it is timed: AVX512-BF16 doubles
+    the speed of some, and halves that of others.
     """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    instructions = torch.cpu.get_capabilities().items()
-    if device.type != "cpu" or not any(has and "bf16" in name for name, has in instructions):
-        return False  # emulated, in seconds for a product
-    seconds = []
+    if device.type != "cpu":
+        return False
+    capabilities = torch.cpu.get_capabilities()
+    if not any(has and "bf16" in name for name, has in capabilities.items()):
+        return False  # an emulated product takes seconds
+    products = []
     for dtype in (torch.float32, torch.bfloat16):
         matrix = torch.ones(1024, 1024, dtype=dtype)
-        seconds.append(min(timeit.repeat(partial(torch.mm, matrix, matrix), number=1, repeat=5)))
-    return seconds[1] < 0.75 * seconds[0]
+        products.append(partial(torch.mm, matrix, matrix))
+    # In turn, as other programs may slow down any of them.
+    seconds = [[timeit.timeit(product, number=1) for product in products] for _ in range(5)]
+    fp32, bf16 = map(min, zip(*seconds, strict=True))
+    return bf16 < 0.75 * fp32  # clearly, as the rest of a step gains nothing
 
 
 class Precision:
@@ -190,12 +195,12 @@ class Precision:
         device (torch.device): Of the network.
 
     Attributes:
-        name (str): What "auto" has become, else the argument.
+        name (str): What "auto" has become, on rank 0, else the argument.
     """
 
     def __init__(self, name: str, device: torch.device):
         if name == "auto":
-            name = "bf16" if is_bf16_faster(device) else "fp32"
+            name = all_gather(["bf16" if is_bf16_faster(device) else "fp32"])[0]
         self.name, self.device, self.tf32 = name, device, name == "tf32"
         self.dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(name)
         self.scaler = torch.amp.GradScaler(device.type, enabled=name == "fp16")
