@@ -9,12 +9,10 @@ from data.datasets import open_dataset
 from data.loader import eval_batches, make_loader
 from data.shapenet import SampleKey, ShapeNetDataset
 from data.splits import SPLITS
-from models import load_network
 from models.checkpoint import find_weights, saved_config
-from models.mirror import MIRROR_HELP, MirrorAverage
+from models.mirror import MIRROR_HELP
 from models.predictor import Predictor
 from utils.config import Config, read_config
-from utils.distributed import Precision, choose_device
 from utils.engine import evaluate
 from utils.errors import InputError, Parser, run
 from utils.report import Example, choose_examples, write_report
@@ -31,14 +29,13 @@ DATASET_OPTIONS = ("database_path", "split_file", "val_fraction", "categories")
 
 def main() -> None:
     config, given = read_options()
-    device = choose_device(config.device)
 
     # The network and the threshold: given, or stored in the weights.
     experiment = Path(config.saved_models_path) / config.experiment_name
     weights = find_weights(experiment, config.weights, config.resume_epoch)
-    network = load_network(weights).to(device)
+    predictor = Predictor(weights, config.device, config.precision or "fp32", mirror=config.mirror)
+    network, model, precision = predictor.network, predictor.model, predictor.precision
     threshold = config.threshold or network.threshold
-    precision = Precision(config.precision or "fp32", device)
 
     # The samples, and those to choose the threshold on: by default of the training's dataset.
     saved = saved_config(weights)
@@ -58,19 +55,18 @@ def main() -> None:
             raise InputError(f"split: no samples in '{split}' of {config.database_path}")
         index.require_views(splits[split], config.max_views)
         batches = eval_batches(splits[split], config.batch_size, config.max_views)
-        pin_memory = device.type == "cuda"
+        pin_memory = predictor.device.type == "cuda"
         loaders[split] = make_loader(dataset, batches, config.num_workers, pin_memory=pin_memory)
 
     # The evaluation.
-    evaluated = MirrorAverage(network) if config.mirror else network
     search = None
     if config.thresholds:
         title = "choosing the threshold"
-        val = evaluate(evaluated, loaders["val"], precision, config.thresholds, title)
+        val = evaluate(model, loaders["val"], precision, config.thresholds, title)
         search = choose_threshold(val["iou"][:, -1], config.thresholds)
         threshold = search["best"]
     loader, title = loaders[config.split], f"evaluating {weights.name}"
-    evaluation = evaluate(evaluated, loader, precision, [threshold], title, config.surface)
+    evaluation = evaluate(model, loader, precision, [threshold], title, config.surface)
 
     # The results.
     indices = evaluation.pop("index")
@@ -100,7 +96,6 @@ def main() -> None:
     # The page, with the best, median and worst samples; an older one would not fit the results.
     (folder / "report.html").unlink(missing_ok=True)
     if config.html:
-        predictor = Predictor(network, device, precision.name, mirror=config.mirror)
         examples = []
         for kind, i in choose_examples(values["iou"][:, -1]):
             views, target, _ = dataset[SampleKey(indices[i], 0, config.max_views)]

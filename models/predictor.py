@@ -29,7 +29,11 @@ class Predictor:
         precision (str): fp32, tf32, bf16, fp16 or auto, see `Precision`.
         crop (bool): Find the object and scale it as in the training data. Else the whole image is
             scaled.
-        mirror (bool): Average with the result from mirrored views, see `MirrorAverage`.
+        mirror (bool): Average with the result from the mirrored views.
+
+    Attributes:
+        network (R2N2): The network.
+        model (R2N2 | MirrorAverage): What predicts: the network, or the average.
     """
 
     def __init__(
@@ -44,7 +48,7 @@ class Predictor:
         if not isinstance(network, R2N2):
             network = load_network(network)
         self.network = network.to(self.device).eval()
-        self._forward = MirrorAverage(self.network) if mirror else self.network
+        self.model = MirrorAverage(self.network) if mirror else self.network
         self.precision = Precision(precision, self.device)
 
     def __call__(self, images, masks=None, *, all_views: bool = False) -> np.ndarray:
@@ -119,9 +123,9 @@ class Predictor:
         batch = torch.tensor(views, device=self.device).permute(0, 3, 1, 2)[None] / 255
         with self.precision.autocast():
             if all_views:
-                logits = torch.cat([*self._forward.forward_all_views(batch)])  # (V, 2, D, D, D)
+                logits = torch.cat([*self.model.forward_all_views(batch)])  # (V, 2, D, D, D)
             else:
-                logits = self._forward(batch)[0]  # (2, D, D, D)
+                logits = self.model(batch)[0]  # (2, D, D, D)
         return torch.sigmoid(occupancy_logits(logits).float()).cpu().numpy()
 
 

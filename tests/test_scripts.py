@@ -14,6 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from models import load_network, save_network
 from models.checkpoint import INTERRUPTED, checkpoint_path
+from models.predictor import Predictor
 from tests.helpers import DEMO_IMAGES, EXPERIMENT, ROOT, read_checkpoint, small_network
 from utils import distributed
 from utils.config import read_ini
@@ -49,6 +50,13 @@ def test_bundled_weights_reconstruct_a_chair_from_the_demo_images(script):
     upper = y > (y.min() + y.max()) / 2
     assert 500 < len(x) < 5000  # of 32,768
     assert x[upper].mean() < x[~upper].mean() - 2  # a back, behind the seat
+
+
+def test_demo_averages_with_the_mirrored_views_if_asked(output_of):
+    save_network("w.pth", small_network())
+    output_of("demo", "--weights=w.pth", "--device=cpu", "--mirror", "--output=a.npy")
+    expected = Predictor("w.pth", mirror=True)(DEMO_IMAGES)
+    assert np.allclose(np.load("a.npy"), expected, atol=1e-6)
 
 
 def test_demo_writes_smooth_surfaces_and_a_page(output_of, error_of):

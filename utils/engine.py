@@ -201,7 +201,7 @@ def evaluate(
     With several processes, each evaluates the samples of its loader, and all get all results.
 
     Args:
-        network (R2N2): Set to evaluation mode.
+        network (nn.Module): R2N2 or MirrorAverage; set to evaluation mode.
         loader (DataLoader): Batches of images (B, V, 3, S, S) and voxels (B, D, D, D), both
             uint8, and indices.
         thresholds (list[float]): T occupancy thresholds in (0, 1].

@@ -6,7 +6,7 @@
 - "split", "split_file", "checksum": what was evaluated, the file of the split (empty: the dataset's
   default) and the SHA-256 of the sorted sample names;
 - "num_samples" N, "num_views" V and "threshold";
-- "mirror": whether results from mirrored views were averaged in;
+- "mirror": whether the results from the mirrored views were averaged in;
 - "threshold_search": null, or how `choose_threshold` chose the threshold on the validation split;
 - "categories": {name: {"num_samples": n, "iou": [V means], "loss": [V means], ...}}, the means for
   1, 2, ... V input views;
