@@ -7,13 +7,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from data.photographs import find_images, is_image_name
-from models import load_network
 from models.checkpoint import find_weights
 from models.mirror import MIRROR_HELP
 from models.predictor import Predictor
 from models.web import serve
 from utils.config import Config, read_config
-from utils.distributed import choose_device
 from utils.draw import draw_prediction, save_image
 from utils.errors import InputError, Parser, explain, run
 from utils.report import write_prediction_page
@@ -29,11 +27,10 @@ def main() -> None:
     objects = find_objects(config)
 
     # The network is loaded once, for all objects.
-    network = load_network(config.weights)
-    config.threshold = config.threshold or network.threshold
-    device, precision = choose_device(config.device), config.precision or "fp32"
-    predictor = Predictor(network, device, precision, config.crop, config.mirror)
-    print(f"using {config.weights} ({network.name})")
+    precision = config.precision or "fp32"
+    predictor = Predictor(config.weights, config.device, precision, config.crop, config.mirror)
+    config.threshold = config.threshold or predictor.network.threshold
+    print(f"using {config.weights} ({predictor.network.name})")
     if config.web:
         serve(predictor, config.threshold, config.smooth)
         return
